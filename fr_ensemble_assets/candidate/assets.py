@@ -1,0 +1,59 @@
+"""Door: ``registry_candidate``."""
+
+import dagster as dg
+from upath import UPath
+
+from fr_ensemble_assets.candidate.build import build_candidate
+from fr_ensemble_assets.corpus.assets import corpus
+from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
+from fr_ensemble_assets.doors.metadata import OWNERS, table
+from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.doors.resources import HomeResource, RecipeResource
+from fr_ensemble_assets.foundation.files import sha256_of_file
+from fr_ensemble_assets.gate.assets import ensemble_verdict
+from fr_ensemble_assets.gate.verdict import authorise
+from fr_ensemble_assets.loso.run import results_dir
+from fr_ensemble_assets.members.assets import ensemble_members, members_dir
+
+
+@dg.asset(
+    group_name="candidate",
+    owners=OWNERS,
+    kinds={"onnx", "json"},
+    tags={"domain": "video-quality"},
+    code_version="1",
+    deps=[corpus, ensemble_verdict, ensemble_members],
+)
+def registry_candidate(
+    context: dg.AssetExecutionContext, home: HomeResource, recipe: RecipeResource
+) -> dg.MaterializeResult:
+    """A folder that verifies by itself, for a person to propose to somebody else's registry.
+
+    Only on PROMOTE, evaluated again from the results files. The folder is assembled under a
+    temporary name, verified there, and renamed into ``candidates/`` as the last step.
+    """
+    with refusals_as_failures():
+        kept = home.open()
+        used, plan = corpus_in_use(context, kept), recipe.build()
+        results = results_dir(kept, used.sha256, plan)
+        judgement = authorise(results, used, plan)
+        folder = kept.candidate_dir(used.sha256)
+        build_candidate(folder, results, members_dir(results), used, judgement)
+    return dg.MaterializeResult(
+        metadata={
+            "contents": table(_contents(folder)),
+            "next_step": dg.MetadataValue.md(
+                "Print the diff for their registry, read it, and apply it in their tree; the flip "
+                f"is yours:\n\n`fr-ensemble propose --candidate {folder} --registry REGISTRY_JSON`"
+            ),
+            "corpus_sha256": used.sha256,
+            "stored_at": dg.MetadataValue.path(str(folder)),
+        }
+    )
+
+
+def _contents(folder: UPath) -> list[dict[str, str | int]]:
+    files = sorted(folder.iterdir(), key=lambda path: path.name)
+    return [
+        {"file": f.name, "bytes": f.stat().st_size, "sha256": sha256_of_file(f)} for f in files
+    ]

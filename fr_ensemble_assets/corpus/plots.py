@@ -1,0 +1,28 @@
+"""VMAF against quality, an encoder a line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.corpus.schema import TARGET
+from fr_ensemble_assets.foundation.figures import PALETTE, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def quality_curves(corpus: Corpus) -> Figure:
+    """Mean VMAF a quality for each encoder, with the 10th to 90th percentile of its frames."""
+    figure, (axis,) = new_figure()
+    for number, (encoder, rows) in enumerate(corpus.frame.groupby("encoder", observed=True)):
+        by_quality = rows.groupby("cq")[TARGET]
+        mean, low, high = by_quality.mean(), by_quality.quantile(0.1), by_quality.quantile(0.9)
+        colour = PALETTE[number % len(PALETTE)]
+        axis.plot(mean.index, mean, marker="o", color=colour, label=str(encoder))
+        axis.fill_between(mean.index, low, high, color=colour, alpha=0.12, linewidth=0)
+    axis.set_title("VMAF against quality: mean of the frames, band from the 10th to the 90th percentile")
+    axis.set_xlabel("quality (CRF, CQ or QP, each encoder's own scale)")
+    axis.set_ylabel("VMAF")
+    axis.legend(ncols=2, loc="lower left")
+    return figure

@@ -1,0 +1,197 @@
+"""A file or a folder of shards in, a valid corpus out, or one sentence that says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from upath import UPath
+
+from fr_ensemble_assets.corpus.identity import (
+    Corpus,
+    canonical_order,
+    content_sha256,
+    key_columns,
+)
+from fr_ensemble_assets.corpus.schema import (
+    COLUMNS,
+    MIN_ROWS,
+    MIN_SOURCES,
+    REQUIRED,
+    expected,
+    row_schema,
+)
+from fr_ensemble_assets.corpus.shards import SUFFIXES, Shard, read_shard
+from fr_ensemble_assets.foundation.errors import UnusableInput
+
+#: Software encoders on 21 real clips; see PROVENANCE.md beside it.
+BUNDLED_CORPUS = UPath(Path(__file__).parent / "bundled" / "software_encoders.jsonl.gz")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A corpus and what became of everything that was read for it.
+
+    Attributes
+    ----------
+    corpus
+        The rows that remain.
+    files
+        What was read, in the order of names.
+    rows_read
+        Rows in all files together.
+    repeats_dropped
+        Rows that repeat another one exactly.
+    extra_keys
+        Keys outside the contract: kept out of the corpus.
+    ignored
+        Names in the folder that are no shards.
+    """
+
+    corpus: Corpus
+    files: tuple[str, ...]
+    rows_read: int
+    repeats_dropped: int
+    extra_keys: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+def read_corpus(path: UPath) -> Reading:
+    """Read JSON Lines, gzipped JSON Lines, Parquet, or a folder of such shards.
+
+    Raises
+    ------
+    UnusableInput
+        Missing or empty file, missing column, wrong type, NaN or infinity, VMAF outside 0..100,
+        negative frame index, fewer than 100 rows, fewer than 2 sources, truncated gzip, text that
+        is not UTF-8 or not JSON, rows with the same key and other values.
+    """
+    paths, ignored = _shard_paths(path)
+    shards = [read_shard(shard) for shard in paths]
+    frames = [_valid_frame(shard) for shard in shards]
+    frame = pd.concat(frames, ignore_index=True)
+    kept = _without_repeats(frame, shards)
+    _require_size(path, kept)
+    ordered = canonical_order(kept)
+    return Reading(
+        corpus=Corpus(content_sha256(ordered), ordered),
+        files=tuple(shard.path.name for shard in shards),
+        rows_read=len(frame),
+        repeats_dropped=len(frame) - len(kept),
+        extra_keys=tuple(sorted(set().union(*(shard.extra_keys for shard in shards)))),
+        ignored=ignored,
+    )
+
+
+def _shard_paths(path: UPath) -> tuple[list[UPath], tuple[str, ...]]:
+    if not path.exists():
+        raise UnusableInput(
+            f"{path}: expected a corpus (JSON Lines, gzipped JSON Lines, Parquet, or a folder of "
+            "them), found no such file."
+        )
+    if not path.is_dir():
+        return [path], ()
+    try:
+        names = sorted(path.iterdir(), key=lambda entry: entry.name)
+    except OSError as error:
+        raise UnusableInput(
+            f"{path}: expected a folder that can be read, found '{error.strerror or error}'; "
+            "mend its permissions."
+        ) from error
+    shards = [entry for entry in names if entry.name.endswith(SUFFIXES) and entry.is_file()]
+    if not shards:
+        raise UnusableInput(
+            f"{path}: expected shards named *{', *'.join(SUFFIXES)}, found {len(names)} other "
+            "entries; point at the folder that holds the shards themselves."
+        )
+    return shards, tuple(entry.name for entry in names if entry not in shards)
+
+
+@dataclass(frozen=True)
+class InvalidValue:
+    """The first value of a frame that breaks the schema; ``row`` counts from 0."""
+
+    row: int
+    column: str
+    value: str
+
+    def told(self) -> str:
+        return f"expected column '{self.column}' to be {expected(self.column)}, found {self.value}"
+
+
+def first_invalid_value(frame: pd.DataFrame) -> InvalidValue | None:
+    """Hold a typed frame against the schema."""
+    import pandera.errors
+
+    try:
+        row_schema().validate(frame, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        first = error.failure_cases.sort_values("index", kind="stable").iloc[0]
+        column, row = str(first["column"]), int(first["index"])
+        return InvalidValue(row, column, str(frame[column].iloc[row]))
+    return None
+
+
+def _valid_frame(shard: Shard) -> pd.DataFrame:
+    _require_values(shard)
+    frame = shard.table.to_pandas()
+    problem = first_invalid_value(frame)
+    if problem is not None:
+        raise UnusableInput(f"{shard.where(problem.row)}: {problem.told()}.")
+    return frame
+
+
+def _require_values(shard: Shard) -> None:
+    for column in REQUIRED:
+        values: pa.ChunkedArray = shard.table.column(column)
+        if values.null_count:
+            row = int(np.flatnonzero(values.is_null().to_numpy())[0])
+            raise UnusableInput(
+                f"{shard.where(row)}: expected column '{column}' to be {expected(column)}, "
+                "found nothing."
+            )
+
+
+def _without_repeats(frame: pd.DataFrame, shards: Sequence[Shard]) -> pd.DataFrame:
+    kept = frame.drop_duplicates(list(COLUMNS))
+    clash = kept.duplicated(key_columns(kept), keep=False)
+    if clash.any():
+        same = kept[clash]
+        first = same.index[0]
+        key = same.loc[first, key_columns(kept)]
+        second = same.index[(same[key_columns(kept)].fillna("") == key.fillna("")).all(axis=1)][1]
+        raise UnusableInput(
+            f"{_where(shards, second)}: expected one row a key, found the key of "
+            f"{_where(shards, first)} ({_name_key(key)}) with other values; keep one of them."
+        )
+    return kept
+
+
+def _where(shards: Sequence[Shard], row: int) -> str:
+    for shard in shards:
+        if row < shard.table.num_rows:
+            return shard.where(row)
+        row -= shard.table.num_rows
+    raise IndexError(row)
+
+
+def _name_key(key: pd.Series) -> str:
+    return ", ".join(f"{name} {value}" for name, value in key.items() if not pd.isna(value))
+
+
+def _require_size(path: UPath, frame: pd.DataFrame) -> None:
+    if len(frame) < MIN_ROWS:
+        raise UnusableInput(
+            f"{path}: expected at least {MIN_ROWS} distinct rows, found {len(frame)}; "
+            "score more frames, sources or qualities."
+        )
+    sources = frame["src"].nunique()
+    if sources < MIN_SOURCES:
+        raise UnusableInput(
+            f"{path}: expected at least {MIN_SOURCES} sources in 'src' to leave one out, found "
+            f"{sources}; add clips."
+        )

@@ -1,0 +1,114 @@
+"""The canonical-6 corpus: its columns, its encoder vocabulary, and what makes a row valid.
+
+A change of these columns, or of the vocabulary's order, needs a new ``ENCODER_VOCAB_VERSION``:
+the order is the order of the network's inputs.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandera.pandas as pandera
+
+#: The six libvmaf features of a frame, in the order of the network's inputs.
+CANONICAL_6 = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
+TARGET = "vmaf"
+#: What identifies a row, with ``preset`` where the corpus records one.
+KEY = ("src", "encoder", "cq", "frame_index")
+PRESET = "preset"
+REQUIRED = (*KEY, TARGET, *CANONICAL_6)
+OPTIONAL = ("enc_bytes", "enc_time_ms", PRESET)
+COLUMNS = (*REQUIRED, *OPTIONAL)
+
+TEXT = frozenset({"src", "encoder", PRESET})
+INTEGER = frozenset({"frame_index", "enc_bytes"})
+
+ENCODER_VOCABULARY = (
+    "libx264",
+    "libx265",
+    "libsvtav1",
+    "libvvenc",
+    "libvpx-vp9",
+    "h264_nvenc",
+    "hevc_nvenc",
+    "av1_nvenc",
+    "h264_qsv",
+    "hevc_qsv",
+    "av1_qsv",
+    "unknown",
+)
+ENCODER_VOCAB_VERSION = 2
+UNKNOWN_ENCODER = "unknown"
+
+VMAF_MIN, VMAF_MAX = 0.0, 100.0
+#: Below this a correlation over a held-out source says too little; such a corpus is refused.
+MIN_ROWS = 100
+#: Leave-one-source-out needs one source to hold out and one to train on.
+MIN_SOURCES = 2
+#: Whole numbers beyond this are not exact in float64, through which JSON numbers pass.
+MAX_EXACT_INTEGER = 2**53
+
+DESCRIPTIONS = {
+    "src": "Reference source: the LOSO key",
+    "encoder": "ffmpeg encoder name",
+    "cq": "The encoder's quality knob: CRF, CQ or QP",
+    "frame_index": "Frame number within the encode, from 0",
+    "vmaf": "Teacher score of the frame, 0..100 (libvmaf, vmaf_v0.6.1)",
+    "adm2": "libvmaf ADM2 feature",
+    "vif_scale0": "libvmaf VIF, scale 0",
+    "vif_scale1": "libvmaf VIF, scale 1",
+    "vif_scale2": "libvmaf VIF, scale 2",
+    "vif_scale3": "libvmaf VIF, scale 3",
+    "motion2": "libvmaf motion2 feature; always 0 on the first frame",
+    "enc_bytes": "Size of the encode in bytes (optional)",
+    "enc_time_ms": "Encoding time in milliseconds (optional)",
+    "preset": "The encoder's preset (optional)",
+}
+
+
+def expected(column: str) -> str:
+    """What a value of ``column`` must be, in words for an error message."""
+    if column == TARGET:
+        return f"a number from {VMAF_MIN:g} to {VMAF_MAX:g}"
+    if column in INTEGER:
+        return "a whole number of 0 or more"
+    if column in TEXT:
+        return "text that is not empty"
+    return "a finite number"
+
+
+@cache
+def row_schema() -> pandera.DataFrameSchema:
+    """The pandera schema of a frame whose columns already have their types.
+
+    Each check is named after what it expects, so that a failure can be told in one sentence. A
+    missing value in a required column is reported by the reader, which still knows it from NaN.
+    """
+    import numpy as np
+    import pandera.pandas as pandera
+
+    def check(column: str) -> pandera.Check:
+        if column in TEXT:
+            return pandera.Check(lambda s: s.str.len() > 0, error=expected(column))
+        if column == TARGET:
+            return pandera.Check.in_range(VMAF_MIN, VMAF_MAX, error=expected(column))
+        if column in INTEGER:
+            return pandera.Check(
+                lambda s: (s >= 0) & (s <= MAX_EXACT_INTEGER) & (s == np.floor(s)),
+                error=expected(column),
+            )
+        return pandera.Check(np.isfinite, error=expected(column))
+
+    return pandera.DataFrameSchema(
+        {
+            column: pandera.Column(
+                checks=check(column),
+                nullable=column in OPTIONAL,
+                required=column in REQUIRED,
+                description=DESCRIPTIONS[column],
+            )
+            for column in COLUMNS
+        }
+    )

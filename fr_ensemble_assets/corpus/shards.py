@@ -1,0 +1,357 @@
+"""Bytes to typed columns: one shard of JSON Lines (plain or gzipped) or Parquet.
+
+What comes out has the contract's columns with the contract's types; whether the values make
+sense is :mod:`~fr_ensemble_assets.corpus.reader`'s question. JSON Lines are parsed block by block
+with Arrow, as fast as the disk; a block that Arrow can't be trusted with is parsed line by line,
+which is slow and names the line. Arrow 26 crashes the process on a line that is ``null`` and on
+deep nesting, and takes two objects on one line for two rows, so only blocks in which every line
+opens exactly one brace, at its start, go that way.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import math
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json
+import pyarrow.parquet
+from upath import UPath
+
+from fr_ensemble_assets.corpus.schema import COLUMNS, OPTIONAL, REQUIRED, TEXT, expected
+from fr_ensemble_assets.foundation.errors import UnusableInput
+
+SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".parquet")
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_PARQUET_MAGIC = b"PAR1"
+_BOM = b"\xef\xbb\xbf"
+_BLOCK_BYTES = 16 << 20
+#: A line longer than this is no canonical-6 row (those have some 250 bytes).
+_MAX_LINE_BYTES = 64 << 20
+
+# Every number passes through float64, so that 19 and 19.0 are the same quality in any format.
+SHARD_SCHEMA = pa.schema(
+    [(column, pa.large_string() if column in TEXT else pa.float64()) for column in COLUMNS]
+)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The rows of one file.
+
+    Attributes
+    ----------
+    path
+        Where they were read from.
+    table
+        Columns of ``SHARD_SCHEMA``; null where a row lacks the value.
+    extra_keys
+        Keys outside the contract, left out of ``table``.
+    """
+
+    path: UPath
+    table: pa.Table
+    extra_keys: frozenset[str]
+
+    def where(self, row: int) -> str:
+        """Name row ``row`` (from 0) as a person finds it in the file."""
+        if _is_parquet(self.path):
+            return f"{self.path} row {row + 1}"
+        with _open_text(self.path) as handle:
+            numbers = (n for n, line in enumerate(handle, start=1) if line.strip())
+            return f"{self.path} line {next(n for i, n in enumerate(numbers) if i == row)}"
+
+
+def read_shard(path: UPath) -> Shard:
+    """Read one file, whatever its name: gzip and Parquet are known by their first bytes.
+
+    Raises
+    ------
+    UnusableInput
+        For anything that is not JSON Lines or Parquet with the contract's columns and types.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise UnusableInput(
+                f"{path}: expected canonical-6 rows, found an empty file; write the corpus again."
+            )
+        return _read_parquet(path) if _is_parquet(path) else _read_json_lines(path)
+    except OSError as error:
+        raise UnusableInput(
+            f"{path}: expected a readable file, found '{error.strerror or error}'."
+        ) from error
+
+
+def _is_parquet(path: UPath) -> bool:
+    with path.open("rb") as handle:
+        return bytes(handle.read(4)) == _PARQUET_MAGIC
+
+
+# --- Parquet ---------------------------------------------------------------------------------
+
+
+def _read_parquet(path: UPath) -> Shard:
+    try:
+        with path.open("rb") as handle:
+            file = pyarrow.parquet.ParquetFile(handle)
+            names = file.schema_arrow.names
+            doubled = sorted({name for name in names if names.count(name) > 1})
+            if doubled:
+                raise UnusableInput(
+                    f"{path}: expected each column once, found {', '.join(doubled)} more than once."
+                )
+            table = file.read(columns=[name for name in COLUMNS if name in names])
+    except (pa.ArrowException, ValueError) as error:
+        raise UnusableInput(
+            f"{path}: expected a whole Parquet file, found '{_first_line(error)}'; "
+            "it may be truncated, write it again."
+        ) from error
+    _require_columns(path, set(names))
+    arrays = [_parquet_column(path, table, column) for column in COLUMNS]
+    extra = frozenset(names) - frozenset(COLUMNS)
+    return Shard(path, pa.table(arrays, schema=SHARD_SCHEMA), extra)
+
+
+def _parquet_column(path: UPath, table: pa.Table, column: str) -> pa.ChunkedArray | pa.Array:
+    wanted = SHARD_SCHEMA.field(column).type
+    if column not in table.column_names:
+        return pa.nulls(table.num_rows, wanted)
+    values = table.column(column)
+    found = values.type
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    fits = (
+        pa.types.is_string(found) or pa.types.is_large_string(found)
+        if column in TEXT
+        else pa.types.is_integer(found) or pa.types.is_floating(found)
+    )
+    if not fits and not pa.types.is_null(found):
+        raise UnusableInput(
+            f"{path}: expected column '{column}' to hold {expected(column)}, "
+            f"found the type {found}; convert the column."
+        )
+    try:
+        values = values.cast(wanted)
+        values.validate(full=True)  # text that is not UTF-8 shows only here
+    except pa.ArrowException as error:
+        raise UnusableInput(
+            f"{path}: expected column '{column}' to hold {expected(column)}, "
+            f"found '{_first_line(error)}'."
+        ) from error
+    if column in OPTIONAL and column not in TEXT:
+        # A NaN in an optional column is how pandas writes "not recorded".
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, wanted), values)
+    return values
+
+
+# --- JSON Lines ------------------------------------------------------------------------------
+
+
+def _open_text(path: UPath) -> IO[bytes]:
+    handle = path.open("rb")
+    magic = bytes(handle.read(2))
+    handle.seek(0)
+    if magic == _GZIP_MAGIC:
+        # UPath's handles are binary files, which GzipFile reads through to their end.
+        return io.BufferedReader(gzip.GzipFile(fileobj=handle), _BLOCK_BYTES)  # type: ignore[arg-type]
+    return handle  # type: ignore[return-value]
+
+
+def _read_json_lines(path: UPath) -> Shard:
+    tables: list[pa.Table] = []
+    keys: set[str] = set()
+    line = 1
+    try:
+        with _open_text(path) as handle:
+            for block in _blocks(path, handle):
+                _require_utf8(path, block, line)
+                table, found = _parse_block(path, block, line)
+                tables.append(table)
+                keys |= found
+                line += block.count(b"\n")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UnusableInput(
+            f"{path} after line {line}: expected a whole gzip file, found '{_first_line(error)}'; "
+            "the file is truncated or damaged, write it again."
+        ) from error
+    table = pa.concat_tables(tables) if tables else SHARD_SCHEMA.empty_table()
+    if table.num_rows:
+        _require_columns(path, keys)
+    return Shard(path, table, frozenset(keys) - frozenset(COLUMNS))
+
+
+def _blocks(path: UPath, handle: IO[bytes]) -> Iterator[bytes]:
+    """Cut the stream into blocks that end with a line."""
+    rest = b""
+    first = True
+    while chunk := handle.read(_BLOCK_BYTES):
+        if first:
+            chunk = chunk.removeprefix(_BOM)
+            first = False
+        cut = chunk.rfind(b"\n") + 1
+        if cut:
+            yield rest + chunk[:cut]
+            rest = chunk[cut:]
+        else:
+            rest += chunk
+        if len(rest) > _MAX_LINE_BYTES:
+            raise UnusableInput(
+                f"{path}: expected one object a line, found a line of over "
+                f"{_MAX_LINE_BYTES >> 20} MiB; is this JSON Lines?"
+            )
+    if rest:
+        yield rest
+
+
+def _parse_block(path: UPath, block: bytes, line: int) -> tuple[pa.Table, set[str]]:
+    braces = block.count(b"{")
+    lines = block.count(b"\n") + (not block.endswith(b"\n"))
+    plain = (
+        block.startswith(b"{")
+        and braces == lines == block.count(b"\n{") + 1
+        and b"[" not in block
+        and b"NaN" not in block
+        and b"Inf" not in block
+    )
+    if plain:
+        try:
+            parsed = _parse_with_arrow(block, "infer")
+        except (pa.ArrowException, UnicodeDecodeError):
+            parsed = None  # the line by line parse says what is wrong, or that nothing is
+        if parsed is not None and parsed.num_rows == lines:
+            return parsed.select(SHARD_SCHEMA.names), _keys_of(parsed)
+    return _parse_line_by_line(path, block, line)
+
+
+def _parse_with_arrow(block: bytes, unexpected: str) -> pa.Table:
+    return pyarrow.json.read_json(
+        io.BytesIO(block),
+        read_options=pyarrow.json.ReadOptions(block_size=1 << 20),
+        parse_options=pyarrow.json.ParseOptions(
+            explicit_schema=SHARD_SCHEMA, unexpected_field_behavior=unexpected
+        ),
+    )
+
+
+def _keys_of(table: pa.Table) -> set[str]:
+    """The keys that a block really has: Arrow adds the schema's columns where they are missing."""
+    return {
+        name
+        for name in table.column_names
+        if name not in SHARD_SCHEMA.names or table.column(name).null_count < table.num_rows
+    }
+
+
+def _parse_line_by_line(path: UPath, block: bytes, line: int) -> tuple[pa.Table, set[str]]:
+    columns: dict[str, list[Any]] = {column: [] for column in COLUMNS}
+    keys: set[str] = set()
+    for number, text in enumerate(block.split(b"\n"), start=line):
+        if not text.strip():
+            continue
+        row = _parse_line(f"{path} line {number}", text)
+        keys |= row.keys()
+        for column in COLUMNS:
+            columns[column].append(_typed(f"{path} line {number}", column, row.get(column)))
+    return pa.table(columns, schema=SHARD_SCHEMA), keys
+
+
+def _parse_line(where: str, text: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(text, object_pairs_hook=_unique_pairs)
+    except (ValueError, RecursionError) as error:
+        found = getattr(error, "msg", None) or _first_line(error)
+        raise UnusableInput(
+            f"{where}: expected one JSON object, found '{found}'; mend or drop the line."
+        ) from error
+    if not isinstance(row, dict):
+        raise UnusableInput(
+            f"{where}: expected one JSON object, found {_describe(row)}; mend or drop the line."
+        )
+    return row
+
+
+def _unique_pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in row:
+            raise ValueError(f"the key '{key}' twice")
+        row[key] = value
+    return row
+
+
+def _typed(where: str, column: str, value: Any) -> str | float | None:
+    if value is None:
+        return None
+    fits = (
+        isinstance(value, str) and _is_encodable(value)
+        if column in TEXT
+        else isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
+    )
+    if not fits:
+        raise UnusableInput(
+            f"{where}: expected column '{column}' to be {expected(column)}, "
+            f"found {_describe(value)}."
+        )
+    return value if isinstance(value, str) else float(value)
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell and UTF-8 can't
+        return False
+    return True
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond any float
+        return False
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str):
+        return f"the text {value[:40]!a}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "infinity"
+    return json.dumps(value)[:40]
+
+
+# --- shared ----------------------------------------------------------------------------------
+
+
+def _require_columns(path: UPath, keys: set[str]) -> None:
+    missing = [column for column in REQUIRED if column not in keys]
+    if missing:
+        raise UnusableInput(
+            f"{path}: expected the columns {', '.join(REQUIRED)}, found no "
+            f"{', '.join(repr(column) for column in missing)}; add what is missing."
+        )
+
+
+def _require_utf8(path: UPath, block: bytes, line: int) -> None:
+    try:
+        block.decode("utf-8")
+    except UnicodeDecodeError as error:
+        at = line + block.count(b"\n", 0, error.start)
+        raise UnusableInput(
+            f"{path} line {at}: expected UTF-8 text, found the byte 0x{block[error.start]:02x}; "
+            "save the file as UTF-8."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]

@@ -1,0 +1,66 @@
+"""The corpus as it is kept: ``store/<sha256>/corpus.parquet`` and a note of where it came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from fr_ensemble_assets.corpus.identity import Corpus, canonical_order, content_sha256
+from fr_ensemble_assets.corpus.reader import Reading
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import write_json
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.tables import read_parquet, write_parquet
+
+CORPUS_FILE = "corpus.parquet"
+ORIGIN_FILE = "corpus.json"
+
+
+def save_corpus(home: Home, reading: Reading, origin: str) -> None:
+    """Keep a corpus under its sha256; what was read from where (``origin``) is noted last."""
+    folder = home.corpus_dir(reading.corpus.sha256)
+    if not is_stored(home, reading.corpus):
+        table = pa.Table.from_pandas(reading.corpus.frame, preserve_index=False)
+        write_parquet(folder / CORPUS_FILE, table)
+    write_json(folder / ORIGIN_FILE, _origin(reading, origin))
+
+
+def is_stored(home: Home, corpus: Corpus) -> bool:
+    """Whether the store holds exactly this content."""
+    try:
+        return load_corpus(home, corpus.sha256).n_rows == corpus.n_rows
+    except UnusableInput:
+        return False
+
+
+def load_corpus(home: Home, sha256: str) -> Corpus:
+    """Read a stored corpus and prove that its content is still what its name says.
+
+    Raises
+    ------
+    UnusableInput
+        If it isn't there, is damaged, or hashes to another sha256.
+    """
+    path = home.corpus_dir(sha256) / CORPUS_FILE
+    frame = canonical_order(read_parquet(path, "a stored corpus").to_pandas())
+    found = content_sha256(frame)
+    if found != sha256:
+        raise UnusableInput(
+            f"{path}: expected content with the sha256 {sha256}, found {found}; "
+            "the file was altered, materialise 'corpus' again from its source."
+        )
+    return Corpus(sha256, frame)
+
+
+def _origin(reading: Reading, origin: str) -> dict[str, Any]:
+    return {
+        "sha256": reading.corpus.sha256,
+        "n_rows": reading.corpus.n_rows,
+        "read_from": origin,
+        "files": list(reading.files),
+        "rows_read": reading.rows_read,
+        "repeats_dropped": reading.repeats_dropped,
+        "extra_keys": list(reading.extra_keys),
+        "ignored": list(reading.ignored),
+    }

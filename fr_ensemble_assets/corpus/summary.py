@@ -1,0 +1,159 @@
+"""What one asks of a corpus before one trusts it, and the rules that its checks apply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.corpus.schema import (
+    ENCODER_VOCABULARY,
+    MIN_ROWS,
+    MIN_SOURCES,
+    TARGET,
+    UNKNOWN_ENCODER,
+    VMAF_MAX,
+)
+
+#: The reference corpora have 9 Netflix sources; fewer say little about the next unseen one.
+REFERENCE_SOURCES = 9
+#: Above this share of rows at exactly 100 the qualities are too mild to teach much.
+SATURATION_MAX = 0.25
+
+
+@dataclass(frozen=True)
+class SourceSummary:
+    """One source: its rows and the range of its target (VMAF, 0..100)."""
+
+    source: str
+    rows: int
+    vmaf_min: float
+    vmaf_max: float
+
+    @property
+    def varies(self) -> bool:
+        """Whether the target takes more than one value; else its correlation is undefined."""
+        return self.vmaf_min < self.vmaf_max
+
+
+@dataclass(frozen=True)
+class CorpusSummary:
+    """Counts and ranges over a whole corpus."""
+
+    rows: int
+    sources: tuple[SourceSummary, ...]
+    encoder_rows: tuple[tuple[str, int], ...]
+    qualities: tuple[float, ...]
+    vmaf_min: float
+    vmaf_max: float
+    share_at_100: float
+
+    @property
+    def unknown_encoder_rows(self) -> tuple[tuple[str, int], ...]:
+        """Encoders outside the vocabulary, which share the slot ``unknown``, with their rows."""
+        known = set(ENCODER_VOCABULARY) - {UNKNOWN_ENCODER}
+        return tuple((name, rows) for name, rows in self.encoder_rows if name not in known)
+
+    @property
+    def constant_sources(self) -> tuple[str, ...]:
+        """Sources whose target never varies."""
+        return tuple(s.source for s in self.sources if not s.varies)
+
+
+def summarise(corpus: Corpus) -> CorpusSummary:
+    """Count and range everything that the metadata and the checks of ``corpus`` show."""
+    frame = corpus.frame
+    per_source = frame.groupby("src", observed=True)[TARGET].agg(["size", "min", "max"])
+    encoders = frame["encoder"].value_counts().sort_index()
+    return CorpusSummary(
+        rows=len(frame),
+        sources=tuple(
+            SourceSummary(str(row.Index), int(row.size), float(row.min), float(row.max))
+            for row in per_source.sort_index().itertuples()
+        ),
+        encoder_rows=tuple((str(name), int(rows)) for name, rows in encoders.items()),
+        qualities=tuple(float(q) for q in sorted(frame["cq"].unique())),
+        vmaf_min=float(frame[TARGET].min()),
+        vmaf_max=float(frame[TARGET].max()),
+        share_at_100=float((frame[TARGET] == VMAF_MAX).mean()),
+    )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule found: whether it holds, the figure, the threshold, and what to do next."""
+
+    passed: bool
+    found: str
+    threshold: str
+    next_step: str
+
+
+def rule_row_count(summary: CorpusSummary) -> Finding:
+    """At least 100 rows (contracts, section 1)."""
+    passed = summary.rows >= MIN_ROWS
+    return Finding(
+        passed,
+        f"{summary.rows} rows",
+        f">= {MIN_ROWS} rows",
+        "nothing to do" if passed else "score more frames, sources or qualities",
+    )
+
+
+def rule_sources(summary: CorpusSummary) -> Finding:
+    """At least two sources, each with a target that varies."""
+    constant = summary.constant_sources
+    passed = len(summary.sources) >= MIN_SOURCES and not constant
+    found = f"{len(summary.sources)} sources"
+    if constant:
+        found += f", the target never varies in {', '.join(constant)}"
+    return Finding(
+        passed,
+        found,
+        f">= {MIN_SOURCES} sources, each with a varying target",
+        "nothing to do"
+        if passed
+        else "encode the named sources at harsher qualities, or drop them: a constant target has "
+        "no correlation",
+    )
+
+
+def rule_reference_sources(summary: CorpusSummary) -> Finding:
+    """As many sources as the reference corpora have."""
+    passed = len(summary.sources) >= REFERENCE_SOURCES
+    return Finding(
+        passed,
+        f"{len(summary.sources)} sources",
+        f">= {REFERENCE_SOURCES} sources",
+        "nothing to do" if passed else "add clips: sources count, not neighbouring frames",
+    )
+
+
+def rule_unknown_encoders(summary: CorpusSummary) -> Finding:
+    """Every encoder has a slot of its own."""
+    unknown = summary.unknown_encoder_rows
+    return Finding(
+        not unknown,
+        ", ".join(f"{name}: {rows} rows" for name, rows in unknown) or "all in the vocabulary",
+        "every encoder in the vocabulary",
+        "nothing to do"
+        if not unknown
+        else f"these share the slot '{UNKNOWN_ENCODER}'; mind the spelling of ffmpeg's names",
+    )
+
+
+def rule_saturation(summary: CorpusSummary) -> Finding:
+    """No more than a quarter of the rows at exactly VMAF 100."""
+    passed = summary.share_at_100 <= SATURATION_MAX
+    return Finding(
+        passed,
+        f"{summary.share_at_100:.1%} of the rows at exactly {VMAF_MAX:g}",
+        f"<= {SATURATION_MAX:.0%}",
+        "nothing to do" if passed else "encode at harsher qualities; AV1 and VP9 need 31 to 63",
+    )
+
+
+def preset_rows(frame: pd.DataFrame) -> int:
+    """Rows that record a preset."""
+    return int(frame["preset"].notna().sum()) if "preset" in frame else 0

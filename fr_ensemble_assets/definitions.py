@@ -1,0 +1,67 @@
+"""Where everything meets: the assets, checks, jobs and resources of the platform."""
+
+import dagster as dg
+
+from fr_ensemble_assets.candidate.assets import registry_candidate
+from fr_ensemble_assets.candidate.checks import candidate_checks
+from fr_ensemble_assets.corpus.assets import corpus
+from fr_ensemble_assets.corpus.checks import corpus_checks
+from fr_ensemble_assets.doors.resources import (
+    HomeResource,
+    LogProgress,
+    RecipeResource,
+    TrainerResource,
+    Watch,
+)
+from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
+from fr_ensemble_assets.gate.assets import ensemble_verdict
+from fr_ensemble_assets.gate.checks import seed_plcc, verdict_checks
+from fr_ensemble_assets.loso.assets import loso_results
+from fr_ensemble_assets.members.assets import ensemble_members
+from fr_ensemble_assets.members.checks import members_checks
+
+#: The whole chain; a run takes the seeds of its partition range.
+TRAIN_ENSEMBLE = dg.define_asset_job(
+    "train_ensemble",
+    selection=dg.AssetSelection.all(),
+    description="From a corpus to a gated registry candidate: every asset and every check.",
+)
+#: The chain up to the results, for some of the seeds.
+TRAIN_SEEDS = dg.define_asset_job(
+    "train_seeds",
+    selection=dg.AssetSelection.assets(loso_results).upstream(),
+    description="From a corpus to the leave-one-source-out results of some seeds; no verdict.",
+)
+
+
+def build_definitions(
+    home: HomeResource | None = None,
+    recipe: RecipeResource | None = None,
+    trainer: TrainerResource | None = None,
+    watch: Watch = LogProgress,
+) -> dg.Definitions:
+    """All definitions, with these settings; the defaults are what the Dagster UI gets."""
+    return dg.Definitions(
+        assets=[
+            corpus,
+            fitted_scaler,
+            codec_block,
+            loso_results,
+            ensemble_verdict,
+            ensemble_members,
+            registry_candidate,
+        ],
+        asset_checks=[corpus_checks, seed_plcc, verdict_checks, members_checks, candidate_checks],
+        jobs=[TRAIN_ENSEMBLE, TRAIN_SEEDS],
+        resources={
+            "home": home or HomeResource(),
+            "recipe": recipe or RecipeResource(),
+            "trainer": trainer or TrainerResource(),
+            "watch": watch,
+        },
+        # A run has one step that takes time; a process a step would cost 3 s each.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions()

@@ -1,0 +1,1 @@
+"""What all Dagster doors share: resources, the current corpus, refusals, metadata."""

@@ -1,0 +1,44 @@
+"""Plots and tables as Dagster metadata, and what all assets have in common."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from fr_ensemble_assets.foundation.figures import png_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OWNERS = ["team:vmaf-ensemble"]
+
+Cell = str | int | float | bool | None
+
+
+def plot(figure: Figure, caption: str) -> dg.MarkdownMetadataValue:
+    """A figure as a picture inside Markdown."""
+    encoded = base64.b64encode(png_bytes(figure)).decode()
+    return dg.MetadataValue.md(f"![{caption}](data:image/png;base64,{encoded})")
+
+
+def table(rows: Sequence[Mapping[str, Cell]]) -> dg.TableMetadataValue:
+    """Rows with the same keys as a table; column types are taken from the first row."""
+    kinds = {bool: "bool", int: "int", float: "float", str: "string"}
+    first = rows[0] if rows else {}
+    columns = [
+        dg.TableColumn(name, kinds.get(type(value), "string")) for name, value in first.items()
+    ]
+    records = [
+        dg.TableRecord({k: "undefined" if v is None else v for k, v in row.items()})
+        for row in rows
+    ]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+
+
+def column_schema(columns: Mapping[str, tuple[str, str]]) -> dict[str, dg.TableSchema]:
+    """Definition metadata that lists columns: name to (type, description)."""
+    listed = [dg.TableColumn(name, kind, text) for name, (kind, text) in columns.items()]
+    return {"dagster/column_schema": dg.TableSchema(listed)}

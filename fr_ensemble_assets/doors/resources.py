@@ -1,0 +1,79 @@
+"""The settings of the platform as Dagster resources; each one builds a plain object of ours."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import dagster as dg
+
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.training.progress import Progress, StepReport
+from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
+from fr_ensemble_assets.training.trainer import Trainer
+
+
+class HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where everything is kept; empty means ``FR_ENSEMBLE_HOME``, else ``.fr-ensemble`` here."""
+
+    path: str = ""
+
+    def open(self) -> Home:
+        """The home, its folders made."""
+        home = Home.at(self.path or None)
+        home.prepare()
+        return home
+
+
+class RecipeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The training recipe. Another number of epochs than the contract's 200 is a dry run."""
+
+    epochs: int = CONTRACT_RECIPE.epochs
+
+    def build(self) -> Recipe:
+        return Recipe(epochs=self.epochs)
+
+
+class TrainerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """``device``: auto, cpu, cuda or reference. ``workers``: seeds at once, 0 for one a core."""
+
+    device: str = "auto"
+    workers: int = 0
+
+    def build(self) -> Trainer:
+        return Trainer(device=self.device, workers=self.workers)  # type: ignore[arg-type]
+
+
+#: The pool shared by everything that trains, so that runs don't oversubscribe the machine.
+TRAINING_POOL = "train"
+
+
+class TrainingConfig(dg.Config):
+    """``force`` trains again even what is done for this corpus and recipe."""
+
+    force: bool = False
+
+
+#: The resource ``watch``: from a step's log to whoever shows its progress.
+Watch = Callable[[dg.DagsterLogManager], Progress]
+
+
+class LogProgress:
+    """Progress as log lines in the UI: one a piece of work and tenth."""
+
+    def __init__(self, log: dg.DagsterLogManager) -> None:
+        self._log = log
+        self._lock = threading.Lock()
+
+    def report(self, name: str) -> StepReport:
+        shown = 0
+
+        def log_tenth(done: int, total: int) -> None:
+            nonlocal shown
+            tenth = 10 * done // total
+            if tenth > shown:
+                shown = tenth
+                with self._lock:
+                    self._log.info(f"{name}: {done} of {total} steps ({done / total:.0%})")
+
+        return log_tenth

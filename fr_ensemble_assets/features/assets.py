@@ -1,0 +1,103 @@
+"""Door: ``fitted_scaler`` and ``codec_block``.
+
+Both are published for people and notebooks. What trains computes them anew from the corpus with
+the same functions, so that an altered file here can't change a model.
+"""
+
+import dagster as dg
+import pyarrow as pa
+
+from fr_ensemble_assets.corpus.assets import corpus
+from fr_ensemble_assets.corpus.identity import key_columns
+from fr_ensemble_assets.corpus.schema import CANONICAL_6
+from fr_ensemble_assets.corpus.summary import summarise
+from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
+from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, table
+from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.doors.resources import HomeResource
+from fr_ensemble_assets.features.codec_block import CODEC_BLOCK_LAYOUT, fit_codec_block
+from fr_ensemble_assets.features.scaler import fit_scaler
+from fr_ensemble_assets.foundation.files import write_json
+from fr_ensemble_assets.foundation.tables import write_parquet
+
+
+@dg.asset(
+    group_name="features",
+    owners=OWNERS,
+    kinds={"json"},
+    tags={"domain": "video-quality"},
+    code_version="1",
+    deps=[corpus],
+)
+def fitted_scaler(
+    context: dg.AssetExecutionContext, home: HomeResource
+) -> dg.MaterializeResult:
+    """Corpus-wide mean and population deviation of the canonical-6 features, in float64.
+
+    It ships with the members. Inside leave-one-source-out each fold fits its own, on its training
+    rows only.
+    """
+    with refusals_as_failures():
+        kept = home.open()
+        used = corpus_in_use(context, kept)
+        scaler = fit_scaler(used.features)
+        path = kept.corpus_dir(used.sha256) / "scaler.json"
+        write_json(path, scaler.to_json() | {"corpus_sha256": used.sha256})
+    return dg.MaterializeResult(
+        metadata={
+            "statistics": table(
+                [
+                    {"feature": name, "mean": float(mean), "deviation": float(std)}
+                    for name, mean, std in zip(CANONICAL_6, scaler.mean, scaler.std, strict=True)
+                ]
+            ),
+            "rows": scaler.n_rows,
+            "corpus_sha256": used.sha256,
+            "stored_at": dg.MetadataValue.path(str(path)),
+        }
+    )
+
+
+@dg.asset(
+    group_name="features",
+    owners=OWNERS,
+    kinds={"parquet"},
+    tags={"domain": "video-quality"},
+    code_version="1",
+    deps=[corpus],
+    metadata=column_schema(
+        {name: ("float", "1 for the row's encoder, else 0") for name in CODEC_BLOCK_LAYOUT[:-2]}
+        | {
+            "preset_norm": ("float", "0.5: presets are not used yet"),
+            "crf_norm": ("float", "cq scaled to 0..1 over the corpus"),
+        }
+    ),
+)
+def codec_block(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+    """The 14 codec columns of every row: 12 encoder slots, ``preset_norm``, ``crf_norm``.
+
+    Encoders outside the vocabulary share the slot ``unknown``; they are counted and listed.
+    """
+    with refusals_as_failures():
+        kept = home.open()
+        used = corpus_in_use(context, kept)
+        block = fit_codec_block(used)
+        folder = kept.corpus_dir(used.sha256)
+        frame = used.frame[key_columns(used.frame)].copy()
+        frame[list(CODEC_BLOCK_LAYOUT)] = block.encode(used)
+        table_path = folder / "codec_block.parquet"
+        write_parquet(table_path, pa.Table.from_pandas(frame, preserve_index=False))
+        write_json(folder / "codec_block.json", block.to_json() | {"corpus_sha256": used.sha256})
+    unknown = summarise(used).unknown_encoder_rows
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": used.n_rows,
+            "layout": table([{"column": n, "name": c} for n, c in enumerate(CODEC_BLOCK_LAYOUT)]),
+            "cq_min": block.cq_min,
+            "cq_max": block.cq_max,
+            "unknown_rows": sum(rows for _, rows in unknown),
+            "unknown_encoders": ", ".join(f"{name} ({rows})" for name, rows in unknown) or "none",
+            "corpus_sha256": used.sha256,
+            "stored_at": dg.MetadataValue.path(str(table_path)),
+        }
+    )

@@ -1,0 +1,1 @@
+"""What every room stands on: errors that people can read, files that are whole, the home folder."""

@@ -1,0 +1,170 @@
+"""Files that are whole or absent, and JSON that is strict.
+
+Everything is written under a temporary name in the folder where it belongs and renamed as the
+last step, so that a reader never meets half a file, whenever the writer is killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from upath import UPath
+
+from fr_ensemble_assets.foundation.errors import UnusableInput
+
+# The writer's process id is part of the name, so that leftovers of a killed process can be told
+# from the work of a living one.
+_TEMPORARY = re.compile(r"^\.tmp-(?P<pid>\d+)-[0-9a-f]{8}-")
+
+
+def temporary_name(name: str) -> str:
+    """A name for the unfinished form of ``name``; :func:`sweep_temporaries` recognises it."""
+    return f".tmp-{os.getpid()}-{secrets.token_hex(4)}-{name}"
+
+
+def write_bytes(path: UPath, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that ``path`` is whole at any moment.
+
+    Raises
+    ------
+    UnusableInput
+        If the folder can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.parent / temporary_name(path.name)
+        try:
+            with temporary.open("wb") as handle:
+                handle.write(data)
+                handle.flush()
+                os.fsync(handle.fileno())
+            temporary.rename(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UnusableInput(
+            f"{path}: expected to be able to write this file, found '{error.strerror or error}'; "
+            "choose another home with --home or FR_ENSEMBLE_HOME, or mend the permissions."
+        ) from error
+
+
+def json_bytes(value: Any) -> bytes:
+    """Strict JSON (no NaN), two spaces of indentation, a newline at the end."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def write_json(path: UPath, value: Any) -> None:
+    """:func:`write_bytes` of :func:`json_bytes`."""
+    write_bytes(path, json_bytes(value))
+
+
+def read_bytes(path: UPath, what: str) -> bytes:
+    """The bytes of ``path``, or :class:`UnusableInput` that calls the file ``what``."""
+    try:
+        return bytes(path.read_bytes())
+    except FileNotFoundError as error:
+        raise UnusableInput(f"{path}: expected {what}, found no such file.") from error
+    except OSError as error:
+        raise UnusableInput(
+            f"{path}: expected {what}, found it unreadable ({error.strerror or error})."
+        ) from error
+
+
+def parse_json(data: bytes, where: str) -> Any:
+    """Parse ``data``; ``NaN`` and ``Infinity`` become ``float`` as other writers leave them.
+
+    Raises
+    ------
+    UnusableInput
+        Names the line and column at which the text stops being JSON.
+    """
+    try:
+        return json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise UnusableInput(
+            f"{where}: expected UTF-8 text, found byte 0x{data[error.start]:02x} at offset "
+            f"{error.start}; save the file as UTF-8."
+        ) from error
+    except json.JSONDecodeError as error:
+        raise UnusableInput(
+            f"{where} line {error.lineno} column {error.colno}: expected JSON, found "
+            f"'{error.msg}'; mend or regenerate the file."
+        ) from error
+    except (RecursionError, ValueError) as error:
+        raise UnusableInput(f"{where}: expected JSON, found '{error}'.") from error
+
+
+def sha256_of(data: bytes) -> str:
+    """Lowercase hex SHA-256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: UPath) -> str:
+    """Lowercase hex SHA-256 of the bytes at ``path``."""
+    return sha256_of(path.read_bytes())
+
+
+@contextmanager
+def folder_in_the_making(final: UPath) -> Iterator[UPath]:
+    """Yield an empty temporary folder that becomes ``final`` when the block ends without error.
+
+    A folder that already stands at ``final`` is replaced: it is set aside under a temporary name,
+    the new one renamed into place, and only then is the old one removed.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    making = final.parent / temporary_name(final.name)
+    making.mkdir()
+    try:
+        yield making
+        if final.exists():
+            aside = final.parent / temporary_name(final.name)
+            final.rename(aside)
+            making.rename(final)
+            remove_tree(aside)
+        else:
+            making.rename(final)
+    except BaseException:
+        remove_tree(making)
+        raise
+
+
+def remove_tree(folder: UPath) -> None:
+    """Remove a local folder and what is in it, if it is there."""
+    shutil.rmtree(str(folder), ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def sweep_temporaries(root: UPath) -> int:
+    """Remove unfinished files and folders that dead processes left under ``root``; count them."""
+    swept = 0
+    for folder, folders, names in os.walk(str(root)):
+        for name in [*folders, *names]:
+            match = _TEMPORARY.match(name)
+            if match is None or _is_alive(int(match["pid"])):
+                continue
+            leftover = os.path.join(folder, name)
+            if name in folders:
+                folders.remove(name)
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                os.unlink(leftover)
+            swept += 1
+    return swept

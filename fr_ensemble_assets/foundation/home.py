@@ -1,0 +1,115 @@
+"""The home folder: where everything that the platform makes is kept, and how it is laid out.
+
+::
+
+    .fr-ensemble/
+    ├── inbox/                         corpora that wait to be noticed
+    ├── store/<corpus sha256>/         everything that belongs to one corpus
+    │   ├── corpus.parquet             its rows, in canonical order
+    │   ├── corpus.json                where they came from, what was dropped
+    │   ├── scaler.json, codec_block.parquet, codec_block.json
+    │   └── loso-200epochs-<recipe>/   one folder a recipe
+    │       ├── loso_seed{N}.json, loso_seed{N}_predictions.parquet
+    │       ├── PROMOTE.json or HOLD.json
+    │       └── members/               ONNX, sidecars, manifest (after PROMOTE)
+    ├── candidates/<sha, short>/       registry candidates
+    └── dagster/                       Dagster's own home
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from upath import UPath
+
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import sweep_temporaries
+
+HOME_VARIABLE = "FR_ENSEMBLE_HOME"
+DEFAULT_HOME = ".fr-ensemble"
+SHORT_SHA_LENGTH = 12
+
+# Dagster warns at every command where this file is missing; a retried gate would only repeat
+# its refusal, so retries are for crashes (a killed process), never for failures of ours.
+_DAGSTER_YAML = """\
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+run_retries:
+  enabled: true
+  max_retries: 1
+  retry_on_asset_or_op_failure: false
+concurrency:
+  pools:
+    default_limit: 1
+    granularity: run
+"""
+
+
+@dataclass(frozen=True)
+class Home:
+    """The paths under one home folder.
+
+    Parameters
+    ----------
+    root
+        The folder itself. Nothing is created until :meth:`prepare`.
+    """
+
+    root: UPath
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str] | None = None) -> Home:
+        """The home at ``path``, else at ``FR_ENSEMBLE_HOME``, else ``.fr-ensemble`` here."""
+        chosen = path or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME
+        return cls(UPath(UPath(chosen).absolute()))
+
+    @property
+    def inbox(self) -> UPath:
+        return self.root / "inbox"
+
+    @property
+    def store(self) -> UPath:
+        return self.root / "store"
+
+    @property
+    def candidates(self) -> UPath:
+        return self.root / "candidates"
+
+    @property
+    def dagster(self) -> UPath:
+        return self.root / "dagster"
+
+    def corpus_dir(self, corpus_sha256: str) -> UPath:
+        """Where everything that belongs to one corpus is kept."""
+        return self.store / corpus_sha256
+
+    def candidate_dir(self, corpus_sha256: str) -> UPath:
+        """Where the registry candidate of one corpus is published."""
+        return self.candidates / corpus_sha256[:SHORT_SHA_LENGTH]
+
+    def prepare(self) -> None:
+        """Create the folders and Dagster's settings; remove what killed processes left behind.
+
+        Raises
+        ------
+        UnusableInput
+            If the home can't be created or written.
+        """
+        try:
+            for folder in (self.inbox, self.store, self.candidates, self.dagster):
+                folder.mkdir(parents=True, exist_ok=True)
+                if not os.access(str(folder), os.W_OK | os.X_OK):
+                    raise PermissionError(13, "Permission denied", str(folder))
+            sweep_temporaries(self.store)
+            sweep_temporaries(self.candidates)
+            settings = self.dagster / "dagster.yaml"
+            if not settings.exists():
+                settings.write_text(_DAGSTER_YAML)
+        except OSError as error:
+            raise UnusableInput(
+                f"{self.root}: expected a home folder that can be written, found "
+                f"'{error.strerror or error}'; choose another with --home or {HOME_VARIABLE}."
+            ) from error

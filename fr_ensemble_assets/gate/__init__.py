@@ -1,0 +1,1 @@
+"""Stage 5: five seeds' results in, PROMOTE or HOLD out, with the reasons."""

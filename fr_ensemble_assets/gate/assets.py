@@ -1,0 +1,81 @@
+"""Door: ``ensemble_verdict``."""
+
+import dagster as dg
+
+from fr_ensemble_assets.corpus.assets import corpus
+from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
+from fr_ensemble_assets.doors.metadata import OWNERS, plot, table
+from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.doors.resources import HomeResource, RecipeResource
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.gate.plots import verdict_figure
+from fr_ensemble_assets.gate.rule import Decision
+from fr_ensemble_assets.gate.verdict import (
+    judge,
+    recommendation,
+    verdict_document,
+    write_verdict,
+)
+from fr_ensemble_assets.loso.assets import loso_results
+from fr_ensemble_assets.loso.results import SeedScore
+from fr_ensemble_assets.loso.run import results_dir
+
+_WORST_FOLDS = 8
+
+
+@dg.asset(
+    group_name="gate",
+    owners=OWNERS,
+    kinds={"json"},
+    tags={"domain": "video-quality"},
+    code_version="1",
+    deps=[
+        corpus,
+        dg.AssetDep(loso_results, partition_mapping=dg.AllPartitionMapping()),
+    ],
+)
+def ensemble_verdict(
+    context: dg.AssetExecutionContext, home: HomeResource, recipe: RecipeResource
+) -> dg.MaterializeResult:
+    """PROMOTE or HOLD: the seeds' leave-one-source-out results against ADR-0303's gate.
+
+    Mean PLCC >= 0.95, spread (max - min) <= 0.005, every seed >= 0.95. Reads all seeds' results
+    for the current corpus and writes PROMOTE.json or HOLD.json beside them.
+    """
+    with refusals_as_failures():
+        kept = home.open()
+        used, plan = corpus_in_use(context, kept), recipe.build()
+        folder = results_dir(kept, used.sha256, plan)
+        judgement = judge(folder, used, plan)
+        path = write_verdict(folder, verdict_document(judgement, used, _relative(kept, folder)))
+    decision = judgement.decision
+    return dg.MaterializeResult(
+        metadata=_figures(decision)
+        | {
+            "verdict": decision.verdict,
+            "verdict_plot": plot(verdict_figure(decision, judgement.scores), "all seeds"),
+            "recommendation": recommendation(decision),
+            "dry_run": decision.dry_run,
+            "worst_folds": table(_worst_folds(judgement.scores)),
+            "corpus_sha256": used.sha256,
+            "stored_at": dg.MetadataValue.path(str(path)),
+        }
+    )
+
+
+def _relative(kept: Home, folder: object) -> str:
+    return str(folder).removeprefix(f"{kept.root}/")
+
+
+def _figures(decision: Decision) -> dict[str, float]:
+    named = {"mean_plcc": decision.mean_plcc, "plcc_spread": decision.plcc_spread}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _worst_folds(scores: tuple[SeedScore, ...]) -> list[dict[str, str | float | int | None]]:
+    folds = [(score.seed, fold) for score in scores for fold in score.folds]
+    folds.sort(key=lambda pair: -1.0 if pair[1].plcc is None else pair[1].plcc)
+    return [
+        {"seed": seed, "held_out": f.held_out, "plcc": f.plcc, "rmse": f.rmse}
+        for seed, f in folds[:_WORST_FOLDS]
+    ]

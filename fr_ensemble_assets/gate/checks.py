@@ -1,0 +1,140 @@
+"""Door: the checks on ``loso_results`` and on ``ensemble_verdict``.
+
+They judge from the results files with the gate's own rule. They show; they never authorise: what
+may be built is decided by :func:`~fr_ensemble_assets.gate.verdict.authorise`.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
+from fr_ensemble_assets.doors.metadata import Cell, table
+from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.doors.resources import HomeResource, RecipeResource
+from fr_ensemble_assets.gate.assets import ensemble_verdict
+from fr_ensemble_assets.gate.rule import (
+    MEAN_PLCC_MIN,
+    PER_SEED_PLCC_MIN,
+    PLCC_SPREAD_MAX,
+    Decision,
+)
+from fr_ensemble_assets.gate.verdict import judge
+from fr_ensemble_assets.loso.assets import loso_results
+from fr_ensemble_assets.loso.run import results_dir
+from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
+
+_NOTHING = "nothing to do"
+_LOOK = "look at worst_folds of ensemble_verdict: add sources like them and train again"
+
+
+def _decide(
+    context: dg.AssetCheckExecutionContext, home: HomeResource, recipe: RecipeResource
+) -> Decision:
+    with refusals_as_failures():
+        kept = home.open()
+        used, plan = corpus_in_use(context, kept), recipe.build()
+        return judge(results_dir(kept, used.sha256, plan), used, plan).decision
+
+
+def _seeds_table(decision: Decision) -> dg.TableMetadataValue:
+    rows: list[dict[str, Cell]] = [
+        {"seed": seed, "plcc": decision.per_seed_plcc[seed]} for seed in decision.seeds
+    ]
+    return table(rows)
+
+
+# One evaluation for all seeds that have results: a check a partition still is a preview feature,
+# and a check that loads the asset would fail while a seed is missing.
+@dg.asset_check(
+    asset=loso_results,
+    description=f"Each seed that has results reaches a mean PLCC of {PER_SEED_PLCC_MIN:g}.",
+)
+def seed_plcc(
+    context: dg.AssetCheckExecutionContext, home: HomeResource, recipe: RecipeResource
+) -> dg.AssetCheckResult:
+    """Judge each seed by itself."""
+    decision = _decide(context, home, recipe)
+    return dg.AssetCheckResult(
+        passed=decision.per_seed_pass,
+        description=_failing(decision) or f"{len(decision.seeds)} seeds at or above the threshold",
+        metadata={
+            "threshold": PER_SEED_PLCC_MIN,
+            "seeds": _seeds_table(decision),
+            "next_step": _LOOK if decision.failing_seeds else "materialise ensemble_verdict",
+        },
+    )
+
+
+_SPECS = {
+    "all_seeds": f"All of seeds {', '.join(map(str, ENSEMBLE_SEEDS))} count, with nothing against "
+    "their results: this corpus, the contract's recipe, figures that follow from the predictions.",
+    "mean_plcc": f"The seeds' mean PLCC is at least {MEAN_PLCC_MIN:g}.",
+    "plcc_spread": f"The seeds' PLCC (max - min) spreads by at most {PLCC_SPREAD_MAX:g}.",
+    "per_seed_plcc": f"Each seed's PLCC is at least {PER_SEED_PLCC_MIN:g}.",
+}
+
+
+@dg.multi_asset_check(
+    specs=[
+        dg.AssetCheckSpec(name, asset=ensemble_verdict, description=text, blocking=True)
+        for name, text in _SPECS.items()
+    ]
+)
+def verdict_checks(
+    context: dg.AssetCheckExecutionContext, home: HomeResource, recipe: RecipeResource
+) -> Iterator[dg.AssetCheckResult]:
+    """Evaluate the gate again from the results files, an aspect a check."""
+    decision = _decide(context, home, recipe)
+    yield _all_seeds(decision)
+    for name, passed, found, threshold in (
+        ("mean_plcc", decision.mean_plcc_pass, decision.mean_plcc, MEAN_PLCC_MIN),
+        ("plcc_spread", decision.plcc_spread_pass, decision.plcc_spread, PLCC_SPREAD_MAX),
+    ):
+        told = "undefined" if found is None else f"{found:.6f}"
+        yield dg.AssetCheckResult(
+            asset_key=ensemble_verdict.key,
+            check_name=name,
+            passed=passed,
+            description=f"{told} against {threshold:g}",
+            metadata={
+                **({} if found is None else {"found": found}),
+                "threshold": threshold,
+                "next_step": _NOTHING if passed else _LOOK,
+            },
+        )
+    yield dg.AssetCheckResult(
+        asset_key=ensemble_verdict.key,
+        check_name="per_seed_plcc",
+        passed=decision.per_seed_pass,
+        description=_failing(decision) or "every judged seed is at or above the threshold",
+        metadata={
+            "threshold": PER_SEED_PLCC_MIN,
+            "seeds": _seeds_table(decision),
+            "next_step": _NOTHING if decision.per_seed_pass else _LOOK,
+        },
+    )
+
+
+def _all_seeds(decision: Decision) -> dg.AssetCheckResult:
+    """Whatever speaks against the verdict without being one of the gate's three figures."""
+    passed = not decision.objections
+    return dg.AssetCheckResult(
+        asset_key=ensemble_verdict.key,
+        check_name="all_seeds",
+        passed=passed,
+        description="; ".join(decision.objections) or f"{len(decision.seeds)} seeds judged",
+        metadata={
+            "judged": ", ".join(map(str, decision.seeds)) or "none",
+            "missing": ", ".join(map(str, decision.missing_seeds)) or "none",
+            "dry_run": decision.dry_run,
+            "next_step": _NOTHING
+            if passed
+            else "materialise the missing seeds of loso_results with the contract's recipe",
+        },
+    )
+
+
+def _failing(decision: Decision) -> str:
+    failing = ", ".join(str(seed) for seed in decision.failing_seeds)
+    return f"below {PER_SEED_PLCC_MIN:g} or undefined: seed {failing}" if failing else ""

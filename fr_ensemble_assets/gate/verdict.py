@@ -1,0 +1,168 @@
+"""``PROMOTE.json`` and ``HOLD.json`` (contracts section 4), and who may act on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from upath import UPath
+
+from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
+from fr_ensemble_assets.foundation.files import parse_json, read_bytes, write_json
+from fr_ensemble_assets.gate.evidence import audit_predictions, load_scores
+from fr_ensemble_assets.gate.rule import Decision, decide
+from fr_ensemble_assets.loso.results import SeedScore, results_file
+from fr_ensemble_assets.training.recipe import Recipe, deviations
+
+VERDICT_FILES = {"PROMOTE": "PROMOTE.json", "HOLD": "HOLD.json"}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A decision and the results that it rests on."""
+
+    decision: Decision
+    scores: tuple[SeedScore, ...]
+
+
+def judge(folder: UPath, corpus: Corpus, recipe: Recipe) -> Judgement:
+    """Judge our own results for ``corpus``: the rule, and the figures recomputed.
+
+    Raises
+    ------
+    UnusableInput
+        If a results file can't be read.
+    """
+    try:
+        scores = load_scores(folder)
+    except UnusableInput:
+        if any(folder.glob("loso_seed*.json")):
+            raise
+        scores = []  # nothing was trained yet: every seed is missing
+    decision = decide(scores, corpus.sha256)
+    judged = [score for score in scores if score.seed in decision.seeds]
+    off_recipe = [f"dry run: {what}" for what in deviations(recipe)]
+    told = decision.objections
+    objections = (
+        *told,
+        *(what for what in off_recipe if not any(t.startswith(what) for t in told)),
+        *audit_predictions(folder, corpus, judged),
+    )
+    dry_run = decision.dry_run or bool(off_recipe)
+    return Judgement(replace(decision, objections=objections, dry_run=dry_run), tuple(judged))
+
+
+def verdict_document(
+    judgement: Judgement, corpus: Corpus, loso_dir: str, now: datetime | None = None
+) -> dict[str, Any]:
+    """The verdict file; our own additions follow the contract's fields."""
+    decision = judgement.decision
+    return {
+        "schema_version": 1,
+        "verdict": decision.verdict,
+        "generated_at_utc": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
+        "loso_dir": loso_dir,
+        "seeds": list(decision.seeds),
+        "gate": decision.gate_fields(),
+        "corpus": {
+            "present": True,
+            "sha256": corpus.sha256,
+            "n_rows": corpus.n_rows,
+            "n_sources": len(corpus.sources),
+        },
+        "recommendation": recommendation(decision),
+        "adr": "ADR-0309",
+        "parent_adr": "ADR-0303",
+        "dry_run": decision.dry_run,
+        "reasons": list(decision.reasons),
+        "results": results_digests(judgement.scores),
+    }
+
+
+def results_digests(scores: Sequence[SeedScore]) -> dict[str, str]:
+    """The sha256 of each results file that was judged, by file name."""
+    return {results_file(score.seed): score.sha256 for score in scores}
+
+
+def recommendation(decision: Decision) -> str:
+    """What a person does next; on HOLD it names each failing aspect with its numbers."""
+    if decision.promote:
+        return (
+            "Materialise ensemble_members and registry_candidate, then propose the candidate's "
+            "rows to the registry; flipping smoke to false there is a person's separate change "
+            "(ADR-0309)."
+        )
+    advice = (
+        "Run the whole ensemble with the contract's recipe."
+        if decision.dry_run
+        else "Look at the worst folds of loso_results: add sources like them, or widen the "
+        "qualities, and train again."
+    )
+    return f"Keep smoke true. Failing: {'; '.join(decision.reasons)}. {advice}"
+
+
+def write_verdict(folder: UPath, document: Mapping[str, Any]) -> UPath:
+    """Write the verdict's file; the other one, of an earlier verdict, goes first."""
+    verdict = document["verdict"]
+    for other, name in VERDICT_FILES.items():
+        if other != verdict:
+            (folder / name).unlink(missing_ok=True)
+    path = folder / VERDICT_FILES[verdict]
+    write_json(path, document)
+    return path
+
+
+def read_verdict(folder: UPath) -> dict[str, Any] | None:
+    """The verdict that stands in ``folder``, if any."""
+    for name in VERDICT_FILES.values():
+        path = folder / name
+        if path.exists():
+            document = parse_json(read_bytes(path, "a verdict"), str(path))
+            if isinstance(document, dict):
+                return document
+            raise UnusableInput(f"{path}: expected a JSON object, found something else.")
+    return None
+
+
+def authorise(folder: UPath, corpus: Corpus, recipe: Recipe) -> Judgement:
+    """Let only a PROMOTE through that holds now, on this corpus, from these very files.
+
+    Judges again from the results and trusts no stored light: what a check or a verdict file says
+    can be forged, or be older than the results beside it.
+
+    Raises
+    ------
+    GateRefusal
+        If the verdict is HOLD or missing, a seed is missing, results or verdict belong to another
+        corpus, a results file changed after the verdict, or the recipe is not the contract's.
+    """
+    judgement = judge(folder, corpus, recipe)
+    document = read_verdict(folder)
+    problems = list(judgement.decision.reasons)
+    if document is None:
+        problems.append("there is no verdict; materialise ensemble_verdict")
+    else:
+        problems += _verdict_problems(document, judgement, corpus)
+    if problems:
+        raise GateRefusal(f"HOLD for the corpus {corpus.sha256}: {'; '.join(problems)}.")
+    return judgement
+
+
+def _verdict_problems(
+    document: Mapping[str, Any], judgement: Judgement, corpus: Corpus
+) -> list[str]:
+    problems = []
+    if document.get("verdict") != "PROMOTE":
+        problems.append("the verdict file says HOLD; materialise ensemble_verdict again")
+    told = document.get("corpus")
+    told_sha = told.get("sha256") if isinstance(told, dict) else None
+    if told_sha != corpus.sha256:
+        problems.append(f"the verdict belongs to another corpus ({told_sha})")
+    digests = document.get("results")
+    for name, sha256 in results_digests(judgement.scores).items():
+        if not isinstance(digests, dict) or digests.get(name) != sha256:
+            problems.append(f"{name} was altered after the verdict")
+    return problems

@@ -1,0 +1,102 @@
+"""Door: ``loso_results``, a partition a seed."""
+
+import warnings
+
+import dagster as dg
+
+from fr_ensemble_assets.corpus.assets import corpus
+from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
+from fr_ensemble_assets.doors.metadata import OWNERS, plot, table
+from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.doors.resources import (
+    TRAINING_POOL,
+    HomeResource,
+    RecipeResource,
+    TrainerResource,
+    TrainingConfig,
+    Watch,
+)
+from fr_ensemble_assets.features.assets import codec_block
+from fr_ensemble_assets.loso.metrics import mean_or_none
+from fr_ensemble_assets.loso.plots import fold_figure
+from fr_ensemble_assets.loso.run import SeedOutcome, evaluate_seeds, results_dir
+from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
+
+SEED_PARTITIONS = dg.StaticPartitionsDefinition([str(seed) for seed in ENSEMBLE_SEEDS])
+
+with warnings.catch_warnings():
+    # Backfill policies are still called beta in Dagster 1.13, with a warning at each start. Ours
+    # gives one run all the seeds that it was asked for, which then train side by side.
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    _partitioned_by_seed = dg.asset(
+        name="loso_results",
+        partitions_def=SEED_PARTITIONS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name="loso",
+        owners=OWNERS,
+        kinds={"pytorch", "json"},
+        tags={"domain": "video-quality"},
+        code_version="1",
+        pool=TRAINING_POOL,
+        deps=[corpus, codec_block],
+    )
+
+
+@_partitioned_by_seed
+def loso_results(
+    context: dg.AssetExecutionContext,
+    config: TrainingConfig,
+    home: HomeResource,
+    recipe: RecipeResource,
+    trainer: TrainerResource,
+    watch: dg.ResourceParam[Watch],
+) -> None:
+    """Leave-one-source-out under each seed: train on all sources but one, predict that one.
+
+    Writes ``loso_seed{N}.json`` and the out-of-fold predictions under the corpus' sha256. Seeds of
+    one run train side by side; a seed that is done for this corpus and recipe is not trained again
+    unless ``force`` is set.
+    """
+    with refusals_as_failures():
+        kept = home.open()
+        used, plan = corpus_in_use(context, kept), recipe.build()
+        folder = results_dir(kept, used.sha256, plan)
+        outcomes = evaluate_seeds(
+            folder,
+            used,
+            [int(key) for key in context.partition_keys],
+            plan,
+            trainer.build(),
+            watch(context.log),
+            config.force,
+        )
+    for outcome in outcomes:
+        context.add_asset_metadata(
+            _describe(used, outcome) | {"results_dir": dg.MetadataValue.path(str(folder))},
+            partition_key=str(outcome.result.seed),
+        )
+
+
+def _describe(used: Corpus, outcome: SeedOutcome) -> dict[str, dg.MetadataValue]:
+    result = outcome.result
+    folds = [
+        {
+            "held_out": fold.held_out,
+            "n_train": fold.n_train,
+            "n_val": fold.n_val,
+            "plcc": fold.agreement.plcc,
+            "srocc": fold.agreement.srocc,
+            "rmse": fold.agreement.rmse,
+        }
+        for fold in result.folds
+    ]
+    plcc = mean_or_none([fold.agreement.plcc for fold in result.folds])
+    figures = {} if plcc is None else {"mean_plcc": dg.MetadataValue.float(plcc)}
+    return figures | {
+        "folds_plot": plot(fold_figure(used, result), f"folds of seed {result.seed}"),
+        "folds": table(folds),
+        "wall_time_s": dg.MetadataValue.float(result.wall_time_s),
+        "reused": dg.MetadataValue.bool(outcome.reused),
+        "corpus_sha256": dg.MetadataValue.text(used.sha256),
+    }

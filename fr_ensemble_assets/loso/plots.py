@@ -1,0 +1,47 @@
+"""Per-fold PLCC, and predictions against targets of sources that were never seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.corpus.schema import VMAF_MAX
+from fr_ensemble_assets.foundation.figures import PALETTE, new_figure
+from fr_ensemble_assets.loso.evaluation import SeedResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def fold_figure(corpus: Corpus, result: SeedResult) -> Figure:
+    """Left: PLCC a held-out source, best first. Right: out-of-fold predictions."""
+    figure, (bars, scatter) = new_figure(width=10.0, height=4.6, columns=2)
+    _draw_folds(bars, result)
+    for number, source in enumerate(corpus.sources):
+        rows = corpus.source_index == number
+        scatter.plot(
+            corpus.target[rows],
+            result.prediction[rows],
+            linestyle="none",
+            marker=".",
+            markersize=3,
+            color=PALETTE[number % len(PALETTE)],
+            label=source,
+        )
+    low = float(min(corpus.target.min(), result.prediction.min()))
+    scatter.plot([low, VMAF_MAX], [low, VMAF_MAX], color="#5b5f66", linewidth=0.8)
+    scatter.set_title(f"Seed {result.seed}: frames of sources never seen")
+    scatter.set_xlabel("VMAF")
+    scatter.set_ylabel("predicted VMAF")
+    return figure
+
+
+def _draw_folds(axis: Axes, result: SeedResult) -> None:
+    ordered = sorted(result.folds, key=lambda fold: fold.agreement.plcc or -1.0)
+    plccs = [fold.agreement.plcc or 0.0 for fold in ordered]
+    axis.barh([fold.held_out for fold in ordered], plccs, color=PALETTE[0], height=0.7)
+    axis.set_xlim(left=max(-1.0, min(plccs) - 0.02), right=1.0)
+    axis.set_title(f"Seed {result.seed}: PLCC a held-out source")
+    axis.set_xlabel("PLCC")
+    axis.tick_params(axis="y", labelsize=7)

@@ -1,0 +1,76 @@
+"""Door: ``ensemble_members``."""
+
+import dagster as dg
+from upath import UPath
+
+from fr_ensemble_assets.corpus.assets import corpus
+from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
+from fr_ensemble_assets.doors.metadata import OWNERS, table
+from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.doors.resources import (
+    TRAINING_POOL,
+    HomeResource,
+    RecipeResource,
+    TrainerResource,
+    TrainingConfig,
+    Watch,
+)
+from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
+from fr_ensemble_assets.gate.assets import ensemble_verdict
+from fr_ensemble_assets.gate.verdict import authorise
+from fr_ensemble_assets.loso.run import results_dir
+from fr_ensemble_assets.members.build import build_members
+from fr_ensemble_assets.members.names import onnx_file
+
+
+def members_dir(results: UPath) -> UPath:
+    """Where the members of these results are kept."""
+    return results / "members"
+
+
+@dg.asset(
+    group_name="members",
+    owners=OWNERS,
+    kinds={"pytorch", "onnx"},
+    tags={"domain": "video-quality"},
+    code_version="1",
+    pool=TRAINING_POOL,
+    deps=[corpus, fitted_scaler, codec_block, ensemble_verdict],
+)
+def ensemble_members(
+    context: dg.AssetExecutionContext,
+    config: TrainingConfig,
+    home: HomeResource,
+    recipe: RecipeResource,
+    trainer: TrainerResource,
+    watch: dg.ResourceParam[Watch],
+) -> dg.MaterializeResult:
+    """The five members, fitted once more on the whole corpus, as ONNX files with sidecars.
+
+    Only on PROMOTE: the gate is evaluated again from the results files, and a HOLD fails this
+    asset whatever any check says.
+    """
+    with refusals_as_failures():
+        kept = home.open()
+        used, plan = corpus_in_use(context, kept), recipe.build()
+        results = results_dir(kept, used.sha256, plan)
+        judgement = authorise(results, used, plan)
+        members, reused = build_members(
+            members_dir(results),
+            used,
+            plan,
+            judgement,
+            trainer.build(),
+            config.force,
+            watch(context.log).report("final fits"),
+        )
+    return dg.MaterializeResult(
+        metadata={
+            "members": table(
+                [{"seed": m.seed, "onnx": onnx_file(m.seed), "sha256": m.sha256} for m in members]
+            ),
+            "fits_reused": reused,
+            "corpus_sha256": used.sha256,
+            "stored_at": dg.MetadataValue.path(str(members_dir(results))),
+        }
+    )

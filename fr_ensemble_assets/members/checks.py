@@ -1,0 +1,75 @@
+"""Door: the checks on ``ensemble_members``."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
+from fr_ensemble_assets.doors.metadata import table
+from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.doors.resources import HomeResource, RecipeResource
+from fr_ensemble_assets.loso.run import results_dir
+from fr_ensemble_assets.members.assets import ensemble_members, members_dir
+from fr_ensemble_assets.members.build import MemberCheck, check_members
+from fr_ensemble_assets.members.onnx_export import ONNX_TOLERANCE
+
+
+@dg.multi_asset_check(
+    specs=[
+        dg.AssetCheckSpec(
+            "operators",
+            asset=ensemble_members,
+            description="Only operators that libvmaf's loader allows.",
+            blocking=True,
+        ),
+        dg.AssetCheckSpec(
+            "onnx_matches_torch",
+            asset=ensemble_members,
+            description="onnxruntime scores the whole corpus as the trained module does, within "
+            f"{ONNX_TOLERANCE:g} VMAF.",
+            blocking=True,
+        ),
+    ]
+)
+def members_checks(
+    context: dg.AssetCheckExecutionContext, home: HomeResource, recipe: RecipeResource
+) -> Iterator[dg.AssetCheckResult]:
+    """Hold every exported member against the network that was trained."""
+    with refusals_as_failures():
+        kept = home.open()
+        used = corpus_in_use(context, kept)
+        found = check_members(members_dir(results_dir(kept, used.sha256, recipe.build())), used)
+    yield _operators(found)
+    yield _distance(found)
+
+
+def _operators(found: list[MemberCheck]) -> dg.AssetCheckResult:
+    forbidden = sorted({operator for member in found for operator in member.forbidden})
+    return dg.AssetCheckResult(
+        asset_key=ensemble_members.key,
+        check_name="operators",
+        passed=not forbidden,
+        description=", ".join(forbidden) or "all on the allow-list",
+        metadata={
+            "forbidden": ", ".join(forbidden) or "none",
+            "threshold": "none outside the allow-list of contracts section 5",
+            "next_step": "rewrite the export without them" if forbidden else "nothing to do",
+        },
+    )
+
+
+def _distance(found: list[MemberCheck]) -> dg.AssetCheckResult:
+    worst = max(member.max_difference for member in found)
+    passed = worst <= ONNX_TOLERANCE  # a NaN is not
+    return dg.AssetCheckResult(
+        asset_key=ensemble_members.key,
+        check_name="onnx_matches_torch",
+        passed=passed,
+        description=f"largest difference {worst:.2e} VMAF",
+        metadata={
+            "max_difference": worst,
+            "threshold": ONNX_TOLERANCE,
+            "members": table([{"seed": m.seed, "difference": m.max_difference} for m in found]),
+            "next_step": "nothing to do" if passed else "materialise ensemble_members with force",
+        },
+    )

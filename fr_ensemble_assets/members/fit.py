@@ -1,0 +1,81 @@
+"""The final fits: every seed once more, on the whole corpus, with the corpus-wide scaler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from upath import UPath
+
+from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.features.codec_block import fit_codec_block
+from fr_ensemble_assets.features.scaler import fit_scaler
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.tables import read_parquet, write_parquet
+from fr_ensemble_assets.training.model import FitInput, Parameters
+from fr_ensemble_assets.training.progress import StepReport, report_nothing
+from fr_ensemble_assets.training.recipe import Recipe
+from fr_ensemble_assets.training.trainer import Trainer
+
+
+def full_corpus_inputs(corpus: Corpus) -> npt.NDArray[np.float32]:
+    """Standardised features, then the codec block, of every row; shape (n_rows, 20)."""
+    scaler = fit_scaler(corpus.features)
+    codec = fit_codec_block(corpus).encode(corpus)
+    return np.concatenate([scaler.standardise(corpus.features), codec], axis=1)
+
+
+def fit_members(
+    corpus: Corpus,
+    seeds: Sequence[int],
+    recipe: Recipe,
+    trainer: Trainer,
+    report: StepReport = report_nothing,
+) -> list[Parameters]:
+    """Fit each of ``seeds`` on all rows; parameters in the order of the seeds."""
+    inputs = full_corpus_inputs(corpus)
+    target = corpus.target.astype(np.float32)
+    return trainer.train([FitInput(seed, inputs, target) for seed in seeds], recipe, report)
+
+
+def save_parameters(path: UPath, parameters: Parameters) -> None:
+    """One row a tensor: name, shape, values. (Parquet, because loading a pickle runs code.)"""
+    tensors = [
+        *((f"weight{n}", tensor) for n, tensor in enumerate(parameters.weights)),
+        *((f"bias{n}", tensor) for n, tensor in enumerate(parameters.biases)),
+    ]
+    table = pa.table(
+        {
+            "name": [name for name, _ in tensors],
+            "shape": pa.array([list(t.shape) for _, t in tensors], pa.list_(pa.int32())),
+            "values": pa.array([t.ravel() for _, t in tensors], pa.list_(pa.float32())),
+        }
+    )
+    write_parquet(path, table)
+
+
+def load_parameters(path: UPath) -> Parameters:
+    """Read what :func:`save_parameters` wrote.
+
+    Raises
+    ------
+    UnusableInput
+        If the file is missing or holds something else.
+    """
+    rows = read_parquet(path, "a member's parameters").to_pylist()
+    try:
+        tensors = {
+            row["name"]: np.array(row["values"], dtype=np.float32).reshape(row["shape"])
+            for row in rows
+        }
+        layers = range(len(tensors) // 2)
+        return Parameters(
+            tuple(tensors[f"weight{n}"] for n in layers),
+            tuple(tensors[f"bias{n}"] for n in layers),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnusableInput(
+            f"{path}: expected a member's parameters, found '{error}'; make them again with --force."
+        ) from error

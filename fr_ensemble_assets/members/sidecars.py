@@ -1,0 +1,143 @@
+"""The sidecar of each member and the manifest of the ensemble (contracts section 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.corpus.schema import CANONICAL_6, ENCODER_VOCAB_VERSION, ENCODER_VOCABULARY
+from fr_ensemble_assets.features.codec_block import (
+    CODEC_BLOCK_LAYOUT,
+    NUM_CODECS,
+    fit_codec_block,
+)
+from fr_ensemble_assets.features.scaler import fit_scaler
+from fr_ensemble_assets.gate.rule import PER_SEED_PLCC_MIN
+from fr_ensemble_assets.gate.verdict import Judgement
+from fr_ensemble_assets.members.names import ENSEMBLE_ID, member_id, onnx_file
+from fr_ensemble_assets.members.onnx_export import INPUT_NAMES, OPSET, OUTPUT_NAMES
+from fr_ensemble_assets.training.recipe import Recipe
+
+PARENT_ADRS = ("ADR-0303", "ADR-0309", "ADR-0319")
+NOMINAL_COVERAGE = 0.95
+#: The normal quantile of a two-sided 95 % interval.
+GAUSSIAN_Z = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Member:
+    """An exported member: its seed and the sha256 of its ONNX bytes."""
+
+    seed: int
+    sha256: str
+
+
+def sidecar(corpus: Corpus, recipe: Recipe, judgement: Judgement, member: Member) -> dict[str, Any]:
+    """What an inference program needs to know to feed one member."""
+    decision = judgement.decision
+    plcc = decision.per_seed_plcc[member.seed]
+    scaler, codec = fit_scaler(corpus.features), fit_codec_block(corpus)
+    gate = decision.gate_fields()
+    return {
+        "id": member_id(member.seed),
+        "ensemble_id": ENSEMBLE_ID,
+        "seed": member.seed,
+        "kind": "fr",
+        "codec_aware": True,
+        "codec_block_layout": list(CODEC_BLOCK_LAYOUT),
+        "encoder_vocab": list(ENCODER_VOCABULARY),
+        "encoder_vocab_version": ENCODER_VOCAB_VERSION,
+        "feature_order": list(CANONICAL_6),
+        "feature_mean": scaler.mean.tolist(),
+        "feature_std": scaler.std.tolist(),
+        "input_names": list(INPUT_NAMES),
+        "output_names": list(OUTPUT_NAMES),
+        "onnx": onnx_file(member.seed),
+        "opset": OPSET,
+        "sha256": member.sha256,
+        "corpus": {
+            "path": f"store/{corpus.sha256}/corpus.parquet",
+            "sha256": corpus.sha256,
+            "n_rows": corpus.n_rows,
+            "cq_min": codec.cq_min,
+            "cq_max": codec.cq_max,
+        },
+        "training_recipe": {
+            "in_features": len(CANONICAL_6),
+            "hidden": recipe.hidden,
+            "depth": recipe.depth,
+            "dropout": recipe.dropout,
+            "num_codecs": NUM_CODECS,
+            "epochs": recipe.epochs,
+            "batch_size": recipe.batch_size,
+            "lr": recipe.lr,
+            "weight_decay": recipe.weight_decay,
+            "optimizer": "Adam",
+            "loss": "MSE",
+            "fit_set": "full_corpus",
+            "scaler": "fit_on_full_corpus",
+        },
+        "gate": {
+            "verdict": decision.verdict,
+            "mean_plcc": gate["mean_plcc"],
+            "mean_plcc_threshold": gate["mean_plcc_threshold"],
+            "plcc_spread": gate["plcc_spread"],
+            "plcc_spread_max": gate["plcc_spread_max"],
+            "per_seed_min_threshold": PER_SEED_PLCC_MIN,
+            "this_seed_loso_plcc": plcc,
+            "passed": decision.promote,
+        },
+        "loso_mean_plcc": plcc,
+        "notes": (
+            f"Member {member.seed} of {ENSEMBLE_ID}, fitted on all {corpus.n_rows} rows of "
+            f"{len(corpus.sources)} sources after leave-one-source-out under the same seed."
+        ),
+        "parent_adrs": list(PARENT_ADRS),
+    }
+
+
+def manifest(corpus: Corpus, judgement: Judgement, members: list[Member]) -> dict[str, Any]:
+    """The ensemble as a whole. Interval: mean ± q·(sample deviation), q = 1.96 uncalibrated."""
+    scaler = fit_scaler(corpus.features)
+    decision = judgement.decision
+    folds = [fold for score in judgement.scores for fold in score.folds]
+    return {
+        "id": ENSEMBLE_ID,
+        "kind": "fr_ensemble",
+        "ensemble_size": len(members),
+        "members": [
+            {
+                "id": member_id(member.seed),
+                "onnx": onnx_file(member.seed),
+                "seed": member.seed,
+                "sha256": member.sha256,
+            }
+            for member in sorted(members, key=lambda member: member.seed)
+        ],
+        "feature_order": list(CANONICAL_6),
+        "feature_mean": scaler.mean.tolist(),
+        "feature_std": scaler.std.tolist(),
+        "codec_vocab": list(ENCODER_VOCABULARY),
+        "codec_vocab_version": ENCODER_VOCAB_VERSION,
+        "confidence": {
+            "method": "ensemble",
+            "nominal_coverage": NOMINAL_COVERAGE,
+            "gaussian_z": GAUSSIAN_Z,
+            "conformal_q_residual": None,
+        },
+        "smoke": False,
+        "eval": {
+            "protocol": "leave-one-source-out",
+            "corpus_sha256": corpus.sha256,
+            "n_sources": len(corpus.sources),
+            "mean_plcc": decision.mean_plcc,
+            "plcc_spread": decision.plcc_spread,
+            "lowest_fold_plcc": min(fold.plcc for fold in folds if fold.plcc is not None),
+            "mean_rmse": _mean([fold.rmse for fold in folds if fold.rmse is not None]),
+        },
+    }
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None

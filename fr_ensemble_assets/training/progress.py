@@ -1,0 +1,32 @@
+"""How trainers tell how far they are, and how they are told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+#: Called now and then with (steps done, steps in all); may raise :class:`Cancelled`.
+StepReport = Callable[[int, int], None]
+
+
+class Cancelled(Exception):
+    """Raised inside a trainer's report when its result is no longer wanted."""
+
+
+def report_nothing(done: int, total: int) -> None:
+    """A report that nobody reads."""
+
+
+class Progress(Protocol):
+    """Somebody who shows how far named pieces of work are; called from several threads."""
+
+    def report(self, name: str) -> StepReport:
+        """A report for one piece of work."""
+        ...
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def report(self, name: str) -> StepReport:
+        return report_nothing
