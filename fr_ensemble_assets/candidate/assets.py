@@ -26,7 +26,7 @@ from fr_ensemble_assets.members.assets import ensemble_members, members_dir
 )
 def registry_candidate(
     context: dg.AssetExecutionContext, home: HomeResource, recipe: RecipeResource
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """A folder that verifies by itself, for a person to propose to somebody else's registry.
 
     Only on PROMOTE, evaluated again from the results files. The folder is assembled under a
@@ -54,6 +54,4 @@ def registry_candidate(
 
 def _contents(folder: UPath) -> list[dict[str, str | int]]:
     files = sorted(folder.iterdir(), key=lambda path: path.name)
-    return [
-        {"file": f.name, "bytes": f.stat().st_size, "sha256": sha256_of_file(f)} for f in files
-    ]
+    return [{"file": f.name, "bytes": f.stat().st_size, "sha256": sha256_of_file(f)} for f in files]

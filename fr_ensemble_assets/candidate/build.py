@@ -16,8 +16,12 @@ from fr_ensemble_assets.candidate.registry import (
 from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.files import folder_in_the_making, write_json
-from fr_ensemble_assets.foundation.files import parse_json, read_bytes
+from fr_ensemble_assets.foundation.files import (
+    folder_in_the_making,
+    parse_json,
+    read_bytes,
+    write_json,
+)
 from fr_ensemble_assets.gate.verdict import VERDICT_FILES, Judgement
 from fr_ensemble_assets.loso.results import results_file
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file, sidecar_file
@@ -56,8 +60,7 @@ def build_candidate(
         _copy(results / VERDICT_FILES["PROMOTE"], making)
         _copy(members / MANIFEST_FILE, making)
         rows = [
-            registry_row(member, judgement.decision, corpus.sha256)
-            for member in _members(making)
+            registry_row(member, judgement.decision, corpus.sha256) for member in _members(making)
         ]
         write_json(making / REGISTRY_FILE, registry_document(rows))
         write_json(making / SCHEMA_FILE, REGISTRY_SCHEMA)

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from json.decoder import scanstring
 from typing import Any
 
 from upath import UPath
@@ -85,9 +84,11 @@ def propose(registry: str, rows: Sequence[Mapping[str, Any]], where: str) -> Pro
         listed = _rows(registry, where)
         theirs = [span for span in listed if span.value["id"] == row["id"]]
         if len(theirs) > 1:
-            raise UnusableInput(f"{where}: expected '{row['id']}' once, found it {len(theirs)} times.")
+            raise UnusableInput(
+                f"{where}: expected '{row['id']}' once, found it {len(theirs)} times."
+            )
         if not theirs:
-            registry = _add(registry, listed, row, where)
+            registry = _add(registry, listed, row)
             added.append(row["id"])
             continue
         changed = _replace(registry, theirs[0], row)
@@ -159,9 +160,9 @@ def _members(text: str, start: int) -> dict[str, _Span]:
     members: dict[str, _Span] = {}
     at = _skip(text, start + 1)
     while text[at] != "}":
-        key, at = scanstring(text, at + 1)
-        span = _value(text, _skip(text, _skip(text, at) + 1))
-        members[key] = span
+        key = _value(text, at)
+        span = _value(text, _skip(text, _skip(text, key.end) + 1))
+        members[key.value] = span
         at = _skip(text, span.end)
         if text[at] == ",":
             at = _skip(text, at + 1)
@@ -214,7 +215,7 @@ def _gap_start(text: str, at: int) -> int:
     return at
 
 
-def _add(text: str, listed: Sequence[_Span], row: Mapping[str, Any], where: str) -> str:
+def _add(text: str, listed: Sequence[_Span], row: Mapping[str, Any]) -> str:
     newline = "\r\n" if "\r\n" in text else "\n"
     if not listed:
         start = _members(text, _skip(text, 0))["models"].start
@@ -246,8 +247,6 @@ def _indent_of(text: str, at: int) -> str:
     return line[: len(line) - len(line.lstrip())].removesuffix("  ")
 
 
-def _render(
-    row: Mapping[str, Any], newline: str, outer: str, step: str, ascii_only: bool
-) -> str:
+def _render(row: Mapping[str, Any], newline: str, outer: str, step: str, ascii_only: bool) -> str:
     body = json.dumps(row, indent=step, ensure_ascii=ascii_only)
     return body.replace("\n", f"{newline}{outer}")

@@ -13,6 +13,7 @@ from fr_ensemble_assets.foundation.files import parse_json, read_bytes, sha256_o
 from fr_ensemble_assets.gate.evidence import load_scores
 from fr_ensemble_assets.gate.rule import decide
 from fr_ensemble_assets.gate.verdict import VERDICT_FILES, results_digests
+from fr_ensemble_assets.loso.results import results_file
 from fr_ensemble_assets.members.names import (
     MANIFEST_FILE,
     member_id,
@@ -20,7 +21,6 @@ from fr_ensemble_assets.members.names import (
     sidecar_file,
 )
 from fr_ensemble_assets.members.onnx_export import forbidden_operators
-from fr_ensemble_assets.loso.results import results_file
 from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
 
 CANDIDATE_FILES = tuple(
@@ -79,9 +79,7 @@ def verify_candidate(folder: UPath) -> Verification:
     foreign = [f"{name} doesn't belong here" for name in sorted(present - {*CANDIDATE_FILES})]
     if missing:
         return Verification((*missing, *foreign), (), (), ())
-    documents = {
-        name: _object(folder, name) for name in CANDIDATE_FILES if name.endswith(".json")
-    }
+    documents = {name: _object(folder, name) for name in CANDIDATE_FILES if name.endswith(".json")}
     schema = tuple(schema_problems(documents[REGISTRY_FILE]))
     digests = () if schema else tuple(_digest_problems(folder, documents))
     return Verification(tuple(foreign), digests, schema, tuple(_gate_problems(folder, documents)))

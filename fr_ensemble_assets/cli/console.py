@@ -95,7 +95,7 @@ def print_verdict(
     places: Sequence[tuple[str, str]],
     to_stderr: bool,
 ) -> None:
-    """The table that ends a run: a row a seed, the verdict, what failed by how much, the folders."""
+    """The table that ends a run: a row a seed, the verdict, what failed by how much, places."""
     out = err if to_stderr else Console(file=sys.stdout, highlight=False, soft_wrap=True)
     table = Table(title_justify="left", header_style="bold")
     for heading in ("seed", "mean PLCC", "lowest fold", "held-out source", "mean RMSE", "train s"):

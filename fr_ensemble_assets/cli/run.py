@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from upath import UPath
 
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
+from fr_ensemble_assets.foundation.files import is_alive
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import Judgement
 
@@ -123,7 +124,7 @@ def _execute(
     definitions = build_definitions(
         home=HomeResource(path=str(plan.home.root)),
         recipe=RecipeResource(epochs=plan.epochs),
-        watch=lambda log: progress,
+        watch=lambda _log: progress,
     )
     force = {"config": {"force": plan.force}}
     ops = {"corpus": {"config": {"path": plan.corpus}}, "loso_results": force}
@@ -186,7 +187,9 @@ def _raise_refusals(result: dg.ExecuteInProcessResult) -> None:
     for check in result.get_asset_check_evaluations():
         if check.asset_key.path == ["corpus"] and check.blocking and not check.passed:
             next_step = check.metadata["next_step"].value
-            raise UnusableInput(f"corpus check '{check.check_name}': {check.description}; {next_step}.")
+            raise UnusableInput(
+                f"corpus check '{check.check_name}': {check.description}; {next_step}."
+            )
 
 
 def _step_failures(result: dg.ExecuteInProcessResult) -> list[Any]:
@@ -219,5 +222,5 @@ def _close_runs_of_dead_processes(instance: dg.DagsterInstance) -> None:
 
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         process = run.tags.get(_PROCESS_TAG)
-        if process is not None and not os.path.exists(f"/proc/{process}"):
+        if process is not None and not is_alive(int(process)):
             instance.report_run_failed(run, "The process of this run was killed.")

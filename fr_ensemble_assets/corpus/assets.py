@@ -9,7 +9,7 @@ from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, Reading, read_corpu
 from fr_ensemble_assets.corpus.schema import DESCRIPTIONS, INTEGER, TEXT
 from fr_ensemble_assets.corpus.store import CORPUS_FILE, save_corpus
 from fr_ensemble_assets.corpus.summary import preset_rows, summarise
-from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, plot, table
+from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.doors.resources import HomeResource
 
@@ -31,7 +31,7 @@ class CorpusConfig(dg.Config):
     code_version="1",
     metadata=column_schema({c: (_TYPES[c], text) for c, text in DESCRIPTIONS.items()}),
 )
-def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult:
+def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[None]:
     """Canonical-6 rows, one a frame: read, validated, and kept under the sha256 of their content.
 
     Reads JSON Lines, gzipped JSON Lines, Parquet, or a folder of such shards. The same rows in
@@ -52,7 +52,7 @@ def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult:
 
 def _describe(reading: Reading) -> dict[str, dg.MetadataValue]:
     summary = summarise(reading.corpus)
-    by_source = [
+    by_source: list[dict[str, Cell]] = [
         {"source": s.source, "rows": s.rows, "vmaf_min": s.vmaf_min, "vmaf_max": s.vmaf_max}
         for s in summary.sources
     ]
@@ -77,6 +77,6 @@ def _describe(reading: Reading) -> dict[str, dg.MetadataValue]:
     }
 
 
-def _first_rows(read: Corpus) -> list[dict[str, str | float]]:
+def _first_rows(read: Corpus) -> list[dict[str, Cell]]:
     rows = read.frame.head(_PREVIEW_ROWS).to_dict("records")
     return [{str(k): v if isinstance(v, str) else float(v) for k, v in r.items()} for r in rows]

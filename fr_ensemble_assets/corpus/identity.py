@@ -12,7 +12,15 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from fr_ensemble_assets.corpus.schema import CANONICAL_6, COLUMNS, INTEGER, KEY, PRESET, TARGET, TEXT
+from fr_ensemble_assets.corpus.schema import (
+    CANONICAL_6,
+    COLUMNS,
+    INTEGER,
+    KEY,
+    PRESET,
+    TARGET,
+    TEXT,
+)
 
 # Part of what is hashed: another way to hash must never give the same name to a corpus.
 _DOMAIN = b"fr-ensemble canonical-6 corpus, hash version 1\n"

@@ -21,7 +21,7 @@ def quality_curves(corpus: Corpus) -> Figure:
         colour = PALETTE[number % len(PALETTE)]
         axis.plot(mean.index, mean, marker="o", color=colour, label=str(encoder))
         axis.fill_between(mean.index, low, high, color=colour, alpha=0.12, linewidth=0)
-    axis.set_title("VMAF against quality: mean of the frames, band from the 10th to the 90th percentile")
+    axis.set_title("VMAF against quality: mean over the frames; band: 10th to 90th percentile")
     axis.set_xlabel("quality (CRF, CQ or QP, each encoder's own scale)")
     axis.set_ylabel("VMAF")
     axis.legend(ncols=2, loc="lower left")

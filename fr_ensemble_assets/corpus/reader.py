@@ -138,7 +138,7 @@ def first_invalid_value(frame: pd.DataFrame) -> InvalidValue | None:
 
 def _valid_frame(shard: Shard) -> pd.DataFrame:
     _require_values(shard)
-    frame = shard.table.to_pandas()
+    frame: pd.DataFrame = shard.table.to_pandas()
     problem = first_invalid_value(frame)
     if problem is not None:
         raise UnusableInput(f"{shard.where(problem.row)}: {problem.told()}.")

@@ -161,8 +161,8 @@ def _open_text(path: UPath) -> IO[bytes]:
     handle.seek(0)
     if magic == _GZIP_MAGIC:
         # UPath's handles are binary files, which GzipFile reads through to their end.
-        return io.BufferedReader(gzip.GzipFile(fileobj=handle), _BLOCK_BYTES)  # type: ignore[arg-type]
-    return handle  # type: ignore[return-value]
+        return io.BufferedReader(gzip.GzipFile(fileobj=handle), _BLOCK_BYTES)
+    return handle
 
 
 def _read_json_lines(path: UPath) -> Shard:

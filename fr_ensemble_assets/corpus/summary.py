@@ -64,13 +64,14 @@ class CorpusSummary:
 def summarise(corpus: Corpus) -> CorpusSummary:
     """Count and range everything that the metadata and the checks of ``corpus`` show."""
     frame = corpus.frame
-    per_source = frame.groupby("src", observed=True)[TARGET].agg(["size", "min", "max"])
+    target = frame.groupby("src", observed=True)[TARGET]
+    sizes, lows, highs = target.size(), target.min(), target.max()
     encoders = frame["encoder"].value_counts().sort_index()
     return CorpusSummary(
         rows=len(frame),
         sources=tuple(
-            SourceSummary(str(row.Index), int(row.size), float(row.min), float(row.max))
-            for row in per_source.sort_index().itertuples()
+            SourceSummary(source, int(sizes[source]), float(lows[source]), float(highs[source]))
+            for source in corpus.sources
         ),
         encoder_rows=tuple((str(name), int(rows)) for name, rows in encoders.items()),
         qualities=tuple(float(q) for q in sorted(frame["cq"].unique())),

@@ -32,8 +32,7 @@ def table(rows: Sequence[Mapping[str, Cell]]) -> dg.TableMetadataValue:
         dg.TableColumn(name, kinds.get(type(value), "string")) for name, value in first.items()
     ]
     records = [
-        dg.TableRecord({k: "undefined" if v is None else v for k, v in row.items()})
-        for row in rows
+        dg.TableRecord({k: "undefined" if v is None else v for k, v in row.items()}) for row in rows
     ]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
 

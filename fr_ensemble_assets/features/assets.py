@@ -31,7 +31,7 @@ from fr_ensemble_assets.foundation.tables import write_parquet
 )
 def fitted_scaler(
     context: dg.AssetExecutionContext, home: HomeResource
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Corpus-wide mean and population deviation of the canonical-6 features, in float64.
 
     It ships with the members. Inside leave-one-source-out each fold fits its own, on its training
@@ -66,14 +66,16 @@ def fitted_scaler(
     code_version="1",
     deps=[corpus],
     metadata=column_schema(
-        {name: ("float", "1 for the row's encoder, else 0") for name in CODEC_BLOCK_LAYOUT[:-2]}
+        dict.fromkeys(CODEC_BLOCK_LAYOUT[:-2], ("float", "1 for the row's encoder, else 0"))
         | {
             "preset_norm": ("float", "0.5: presets are not used yet"),
             "crf_norm": ("float", "cq scaled to 0..1 over the corpus"),
         }
     ),
 )
-def codec_block(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+def codec_block(
+    context: dg.AssetExecutionContext, home: HomeResource
+) -> dg.MaterializeResult[None]:
     """The 14 codec columns of every row: 12 encoder slots, ``preset_norm``, ``crf_norm``.
 
     Encoders outside the vocabulary share the slot ``unknown``; they are counted and listed.

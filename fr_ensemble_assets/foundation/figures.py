@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ PALETTE = (
 )
 PASS_COLOUR, FAIL_COLOUR = "#009E73", "#D55E00"
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "figure.facecolor": "#fbfbfd",
     "axes.facecolor": "#ffffff",
     "axes.edgecolor": "#5b5f66",
@@ -39,7 +39,9 @@ _STYLE = {
 _DOTS_PER_INCH = 100
 
 
-def new_figure(width: float = 8.0, height: float = 4.0, columns: int = 1) -> tuple[Figure, list[Axes]]:
+def new_figure(
+    width: float = 8.0, height: float = 4.0, columns: int = 1
+) -> tuple[Figure, list[Axes]]:
     """A styled figure (inches) with ``columns`` axes side by side; no global state is touched."""
     import matplotlib
 

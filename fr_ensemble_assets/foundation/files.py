@@ -142,7 +142,8 @@ def remove_tree(folder: UPath) -> None:
     shutil.rmtree(str(folder), ignore_errors=True)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process with this id runs on this machine."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -155,16 +156,14 @@ def _is_alive(pid: int) -> bool:
 def sweep_temporaries(root: UPath) -> int:
     """Remove unfinished files and folders that dead processes left under ``root``; count them."""
     swept = 0
-    for folder, folders, names in os.walk(str(root)):
-        for name in [*folders, *names]:
-            match = _TEMPORARY.match(name)
-            if match is None or _is_alive(int(match["pid"])):
-                continue
-            leftover = os.path.join(folder, name)
-            if name in folders:
-                folders.remove(name)
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                os.unlink(leftover)
+    for entry in list(root.iterdir()):
+        match = _TEMPORARY.match(entry.name)
+        if match is not None and not is_alive(int(match["pid"])):
             swept += 1
+            if entry.is_dir():
+                remove_tree(entry)
+            else:
+                entry.unlink(missing_ok=True)
+        elif match is None and entry.is_dir():
+            swept += sweep_temporaries(entry)
     return swept

@@ -36,7 +36,7 @@ _WORST_FOLDS = 8
 )
 def ensemble_verdict(
     context: dg.AssetExecutionContext, home: HomeResource, recipe: RecipeResource
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """PROMOTE or HOLD: the seeds' leave-one-source-out results against ADR-0303's gate.
 
     Mean PLCC >= 0.95, spread (max - min) <= 0.005, every seed >= 0.95. Reads all seeds' results

@@ -27,8 +27,8 @@ def verdict_figure(decision: Decision, scores: Sequence[SeedScore]) -> Figure:
         all_folds.plot(
             [score.seed] * len(plccs), plccs, ".", color=PALETTE[0], alpha=0.45, markersize=5
         )
-    seeds = [seed for seed in decision.seeds if decision.per_seed_plcc[seed] is not None]
-    values = [decision.per_seed_plcc[seed] for seed in seeds]
+    defined = {seed: plcc for seed, plcc in decision.per_seed_plcc.items() if plcc is not None}
+    seeds, values = list(defined), list(defined.values())
     for axis in (all_folds, means):
         axis.plot(seeds, values, "D", color=colour, markersize=7, label="mean of the folds")
         axis.set_xticks(list(decision.seeds))
@@ -38,7 +38,7 @@ def verdict_figure(decision: Decision, scores: Sequence[SeedScore]) -> Figure:
     all_folds.set_title(f"{decision.verdict}: folds and means (dashed: {PER_SEED_PLCC_MIN:g})")
     all_folds.legend(loc="lower left")
     if decision.mean_plcc is not None and values:
-        low = min(value for value in values if value is not None)
+        low = min(values)
         means.axhspan(low, low + PLCC_SPREAD_MAX, color=PASS_COLOUR, alpha=0.12, linewidth=0)
         means.axhline(decision.mean_plcc, color="#5b5f66", linewidth=1)
         means.set_title(

@@ -154,14 +154,10 @@ def _missing(missing: tuple[int, ...]) -> list[str]:
     return [f"no results for {_name_seeds(missing)}"]
 
 
-def _shortfalls(
-    judged: Sequence[SeedScore], mean: float | None, spread: float | None
-) -> list[str]:
+def _shortfalls(judged: Sequence[SeedScore], mean: float | None, spread: float | None) -> list[str]:
     found = [shortfall for score in judged for shortfall in _seed_shortfalls(score)]
     if mean is not None and mean < MEAN_PLCC_MIN:
-        found.append(
-            f"mean PLCC {mean:.6f} is {MEAN_PLCC_MIN - mean:.6f} below {MEAN_PLCC_MIN:g}"
-        )
+        found.append(f"mean PLCC {mean:.6f} is {MEAN_PLCC_MIN - mean:.6f} below {MEAN_PLCC_MIN:g}")
     if spread is not None and spread > PLCC_SPREAD_MAX:
         found.append(
             f"PLCC spread {spread:.6f} is {spread - PLCC_SPREAD_MAX:.6f} above {PLCC_SPREAD_MAX:g}"
@@ -184,9 +180,7 @@ def _contradictions(score: SeedScore) -> list[str]:
     told, of_folds = score.mean_plcc, score.mean_of_folds
     if told is None or of_folds is None or abs(of_folds - told) <= MEAN_TOLERANCE:
         return []
-    return [
-        f"seed {score.seed}: mean_plcc {told:.6f} is not the mean of its folds, {of_folds:.6f}"
-    ]
+    return [f"seed {score.seed}: mean_plcc {told:.6f} is not the mean of its folds, {of_folds:.6f}"]
 
 
 def _off_recipe(judged: Sequence[SeedScore]) -> list[str]:

@@ -117,9 +117,7 @@ def evaluate_seed(
     )
 
 
-def measure_folds(
-    corpus: Corpus, prediction: npt.NDArray[np.float64]
-) -> tuple[FoldResult, ...]:
+def measure_folds(corpus: Corpus, prediction: npt.NDArray[np.float64]) -> tuple[FoldResult, ...]:
     """Each source's agreement with its out-of-fold predictions, shape (n_rows,)."""
     results = []
     for number, source in enumerate(corpus.sources):

@@ -18,9 +18,7 @@ class Agreement:
     rmse: float | None
 
 
-def agreement(
-    prediction: npt.NDArray[np.float64], target: npt.NDArray[np.float64]
-) -> Agreement:
+def agreement(prediction: npt.NDArray[np.float64], target: npt.NDArray[np.float64]) -> Agreement:
     """Pearson's and Spearman's correlation and the root mean square error; shapes (n,).
 
     Spearman's is Pearson's over ranks in which ties share their mean rank: a sixth of the rows of

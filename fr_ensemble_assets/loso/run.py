@@ -62,9 +62,7 @@ def evaluate_seeds(
     return [outcomes[seed] for seed in seeds]
 
 
-def finished_seed(
-    folder: UPath, corpus: Corpus, recipe: Recipe, seed: int
-) -> SeedResult | None:
+def finished_seed(folder: UPath, corpus: Corpus, recipe: Recipe, seed: int) -> SeedResult | None:
     """The result of a seed that is done for this corpus, recipe and version of the streams."""
     try:
         score = load_seed(folder / results_file(seed), seed)

@@ -44,7 +44,7 @@ def ensemble_members(
     recipe: RecipeResource,
     trainer: TrainerResource,
     watch: dg.ResourceParam[Watch],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """The five members, fitted once more on the whole corpus, as ONNX files with sidecars.
 
     Only on PROMOTE: the gate is evaluated again from the results files, and a HOLD fails this

@@ -77,5 +77,6 @@ def load_parameters(path: UPath) -> Parameters:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UnusableInput(
-            f"{path}: expected a member's parameters, found '{error}'; make them again with --force."
+            f"{path}: expected a member's parameters, found '{error}'; "
+            "make them again with --force."
         ) from error

@@ -28,11 +28,15 @@ ONNX_TOLERANCE = 1e-4
 
 #: What libvmaf's loader allows (contracts section 5).
 ALLOWED_OPERATORS = frozenset(
-    "Identity Reshape Flatten Squeeze Unsqueeze Transpose Concat Slice Gather Cast Shape Expand "
-    "Add Sub Mul Div Neg Abs Sqrt Pow Exp Log Clip Min Max Sum Mean ReduceMean ReduceSum ReduceMax "
-    "ReduceMin Gemm MatMul Relu Sigmoid Tanh Softmax Gelu Erf Dropout Constant ConstantOfShape "
-    "Reciprocal".split()
-)
+    [
+        "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Concat",
+        "Slice", "Gather", "Cast", "Shape", "Expand", "Add", "Sub", "Mul", "Div", "Neg",
+        "Abs", "Sqrt", "Pow", "Exp", "Log", "Clip", "Min", "Max", "Sum", "Mean",
+        "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "Gemm", "MatMul", "Relu",
+        "Sigmoid", "Tanh", "Softmax", "Gelu", "Erf", "Dropout", "Constant",
+        "ConstantOfShape", "Reciprocal",
+    ]
+)  # fmt: skip
 
 
 def export_onnx(parameters: Parameters, name: str) -> bytes:
@@ -51,9 +55,7 @@ def export_onnx(parameters: Parameters, name: str) -> bytes:
     }
     nodes = [helper.make_node("Concat", list(INPUT_NAMES), ["hidden0"], axis=1)]
     last = len(parameters.weights) - 1
-    for layer, (weight, bias) in enumerate(
-        zip(parameters.weights, parameters.biases, strict=True)
-    ):
+    for layer, (weight, bias) in enumerate(zip(parameters.weights, parameters.biases, strict=True)):
         constants |= {f"weight{layer}": weight, f"bias{layer}": bias}
         nodes.append(
             helper.make_node(

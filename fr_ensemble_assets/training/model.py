@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ class Parameters:
 def layer_sizes(recipe: Recipe) -> tuple[tuple[int, int], ...]:
     """(inputs, outputs) of each Linear layer."""
     widths = (IN_FEATURES, *([recipe.hidden] * recipe.depth), 1)
-    return tuple(zip(widths[:-1], widths[1:], strict=True))
+    return tuple(itertools.pairwise(widths))
 
 
 def initial_parameters(seed: int, recipe: Recipe) -> Parameters:
@@ -68,7 +69,8 @@ def initial_parameters(seed: int, recipe: Recipe) -> Parameters:
     import torch
 
     generator = torch.Generator().manual_seed(seed)
-    weights, biases = [], []
+    weights: list[npt.NDArray[np.float32]] = []
+    biases: list[npt.NDArray[np.float32]] = []
     for inputs, outputs in layer_sizes(recipe):
         bound = 1.0 / inputs**0.5
         for drawn, shape in ((weights, (outputs, inputs)), (biases, (outputs,))):
@@ -103,4 +105,4 @@ def predict(parameters: Parameters, inputs: npt.NDArray[np.float32]) -> npt.NDAr
     module = build_module(parameters)
     with torch.inference_mode():
         score = module(torch.from_numpy(np.ascontiguousarray(inputs, dtype=np.float32)))
-    return score.squeeze(1).double().numpy()
+    return np.asarray(score.squeeze(1).numpy(), dtype=np.float64)

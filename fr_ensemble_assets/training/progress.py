@@ -28,5 +28,5 @@ class Progress(Protocol):
 class Silent:
     """Progress that nobody watches."""
 
-    def report(self, name: str) -> StepReport:
+    def report(self, name: str) -> StepReport:  # noqa: ARG002 (the protocol's)
         return report_nothing

@@ -36,14 +36,14 @@ def train_reference(
     for epoch in range(recipe.epochs):
         order = torch.from_numpy(epoch_order(fit.seed, epoch, len(inputs)))
         masks = torch.from_numpy(dropout.masks(epoch * steps, steps))
-        for step, batch in enumerate(order.split(recipe.batch_size)):
+        for step, batch in enumerate(torch.split(order, recipe.batch_size)):
             hidden = inputs[batch]
             for layer, linear in enumerate(linears[:-1]):
                 mask = masks[step, layer, : len(batch)]
                 hidden = torch.nn.functional.gelu(linear(hidden)) * mask
             loss = torch.nn.functional.mse_loss(linears[-1](hidden).squeeze(1), target[batch])
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         report((epoch + 1) * steps, recipe.epochs * steps)
 

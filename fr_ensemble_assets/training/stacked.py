@@ -102,9 +102,7 @@ class _Batches:
         self._seeds = [fit.seed for fit in fits]
         self._counts = [len(fit.target) for fit in fits]
         self._offsets = np.concatenate([[0], np.cumsum(self._counts)[:-1]])
-        self._totals = [
-            recipe.epochs * steps_per_epoch(n, recipe.batch_size) for n in self._counts
-        ]
+        self._totals = [recipe.epochs * steps_per_epoch(n, recipe.batch_size) for n in self._counts]
         shared = sorted(set(self._seeds))
         self._dropout = [DropoutStream(seed, recipe) for seed in shared]
         self._mask_of = None if len(shared) == 1 else [shared.index(s) for s in self._seeds]
@@ -210,7 +208,9 @@ class _Stack:
     def _views(
         self, flat: torch.Tensor, sizes: Sequence[tuple[int, int]]
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        weights, biases, start = [], [], 0
+        weights: list[torch.Tensor] = []
+        biases: list[torch.Tensor] = []
+        start = 0
         for inputs, outputs in sizes:
             for views, shape in (
                 (weights, (self._k, inputs, outputs)),
