@@ -1,7 +1,6 @@
 """Door: ``registry_candidate``."""
 
 import dagster as dg
-from upath import UPath
 
 from fr_ensemble_assets.candidate.build import build_candidate
 from fr_ensemble_assets.corpus.assets import corpus
@@ -9,7 +8,7 @@ from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
 from fr_ensemble_assets.doors.metadata import OWNERS, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.doors.resources import HomeResource, RecipeResource
-from fr_ensemble_assets.foundation.files import sha256_of_file
+from fr_ensemble_assets.foundation.files import folder_digests
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.loso.run import results_dir
@@ -41,7 +40,12 @@ def registry_candidate(
         build_candidate(folder, results, members_dir(results), used, judgement)
     return dg.MaterializeResult(
         metadata={
-            "contents": table(_contents(folder)),
+            "contents": table(
+                [
+                    {"file": name, "bytes": (folder / name).stat().st_size, "sha256": sha256}
+                    for name, sha256 in sorted(folder_digests(folder).items())
+                ]
+            ),
             "next_step": dg.MetadataValue.md(
                 "Print the diff for their registry, read it, and apply it in their tree; the flip "
                 f"is yours:\n\n`fr-ensemble propose --candidate {folder} --registry REGISTRY_JSON`"
@@ -50,8 +54,3 @@ def registry_candidate(
             "stored_at": dg.MetadataValue.path(str(folder)),
         }
     )
-
-
-def _contents(folder: UPath) -> list[dict[str, str | int]]:
-    files = sorted(folder.iterdir(), key=lambda path: path.name)
-    return [{"file": f.name, "bytes": f.stat().st_size, "sha256": sha256_of_file(f)} for f in files]

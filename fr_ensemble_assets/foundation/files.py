@@ -117,15 +117,18 @@ def sha256_of_file(path: UPath) -> str:
 def folder_in_the_making(final: UPath) -> Iterator[UPath]:
     """Yield an empty temporary folder that becomes ``final`` when the block ends without error.
 
-    A folder that already stands at ``final`` is replaced: it is set aside under a temporary name,
-    the new one renamed into place, and only then is the old one removed.
+    A folder that stands at ``final`` with the same files is left as it is. Another one is
+    replaced: it is set aside under a temporary name, the new one renamed into place, and only then
+    is the old one removed.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     making = final.parent / temporary_name(final.name)
     making.mkdir()
     try:
         yield making
-        if final.exists():
+        if final.exists() and folder_digests(final) == folder_digests(making):
+            remove_tree(making)
+        elif final.exists():
             aside = final.parent / temporary_name(final.name)
             final.rename(aside)
             making.rename(final)
@@ -135,6 +138,11 @@ def folder_in_the_making(final: UPath) -> Iterator[UPath]:
     except BaseException:
         remove_tree(making)
         raise
+
+
+def folder_digests(folder: UPath) -> dict[str, str]:
+    """The sha256 of each file that lies in ``folder`` itself, by name."""
+    return {entry.name: sha256_of_file(entry) for entry in folder.iterdir() if entry.is_file()}
 
 
 def remove_tree(folder: UPath) -> None:

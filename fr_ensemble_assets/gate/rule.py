@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 from fr_ensemble_assets.corpus.schema import ENCODER_VOCAB_VERSION
@@ -116,10 +117,7 @@ def decide(scores: Sequence[SeedScore], corpus_sha256: str | None = None) -> Dec
     """
     judged = sorted((s for s in scores if s.seed in ENSEMBLE_SEEDS), key=lambda s: s.seed)
     plcc = {score.seed: _seed_plcc(score) for score in judged}
-    defined = [value for value in plcc.values() if value is not None]
-    complete = bool(defined) and len(defined) == len(plcc)
-    mean = sum(defined) / len(defined) if complete else None
-    spread = max(defined) - min(defined) if complete else None
+    mean, spread = _mean_and_spread(list(plcc.values()))
     missing = tuple(seed for seed in ENSEMBLE_SEEDS if seed not in plcc)
     failing = tuple(
         seed for seed, value in plcc.items() if value is None or value < PER_SEED_PLCC_MIN
@@ -142,6 +140,17 @@ def decide(scores: Sequence[SeedScore], corpus_sha256: str | None = None) -> Dec
         objections=tuple(objections),
         shortfalls=tuple(_shortfalls(judged, mean, spread)),
     )
+
+
+def _mean_and_spread(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Mean and max - min, in decimal arithmetic over the figures as they are written.
+
+    In binary 0.955 - 0.95 is a hair over 0.005, and an inclusive threshold would turn exclusive.
+    """
+    exact = [Decimal(repr(value)) for value in values if value is not None]
+    if not exact or len(exact) < len(values):
+        return None, None
+    return float(sum(exact) / len(exact)), float(max(exact) - min(exact))
 
 
 def _seed_plcc(score: SeedScore) -> float | None:

@@ -105,8 +105,15 @@ def recommendation(decision: Decision) -> str:
 
 
 def write_verdict(folder: UPath, document: Mapping[str, Any]) -> UPath:
-    """Write the verdict's file; the other one, of an earlier verdict, goes first."""
+    """Write the verdict's file; the other one, of an earlier verdict, goes first.
+
+    A verdict that says the same as the one that stands, but for the time, leaves it as it is: the
+    same input gives the same bytes.
+    """
     verdict = document["verdict"]
+    standing = read_verdict(folder)
+    if standing == {**document, "generated_at_utc": (standing or {}).get("generated_at_utc")}:
+        return folder / VERDICT_FILES[verdict]
     for other, name in VERDICT_FILES.items():
         if other != verdict:
             (folder / name).unlink(missing_ok=True)

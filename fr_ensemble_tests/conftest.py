@@ -1,0 +1,106 @@
+"""Small real corpora, and homes in which the whole chain has run once."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from upath import UPath
+
+from fr_ensemble_assets.cli.run import Outcome, Plan, run_ensemble
+from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.training.progress import Silent
+from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
+
+Row = dict[str, Any]
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> UPath:
+    """Write rows as JSON Lines."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return UPath(path)
+
+
+@pytest.fixture(scope="session")
+def bundled_rows() -> list[Row]:
+    with gzip.open(str(BUNDLED_CORPUS), "rt") as handle:
+        return [json.loads(line) for line in handle]
+
+
+@pytest.fixture(scope="session")
+def rows(bundled_rows: list[Row]) -> list[Row]:
+    """600 real rows of six sources: the smallest slice that clearly promotes."""
+    sources = {"bbb", "city", "dog", "ocean", "stream", "vtest"}
+    return [r for r in bundled_rows if r["src"] in sources and r["frame_index"] % 9 == 0]
+
+
+@pytest.fixture(scope="session")
+def few_rows(rows: list[Row]) -> list[Row]:
+    """120 real rows of three sources, for what needs no quality."""
+    return [r for r in rows if r["src"] in {"bbb", "city", "dog"} and r["frame_index"] <= 9]
+
+
+@pytest.fixture(scope="session")
+def shuffled_rows(few_rows: list[Row]) -> list[Row]:
+    """Real rows whose scores belong to other rows: nothing can be learnt from them."""
+    scores = np.random.default_rng(0).permutation([row["vmaf"] for row in few_rows])
+    return [{**row, "vmaf": float(vmaf)} for row, vmaf in zip(few_rows, scores, strict=True)]
+
+
+@pytest.fixture
+def few(tmp_path: Path, few_rows: list[Row]) -> Corpus:
+    return read_corpus(write_rows(tmp_path / "few.jsonl", few_rows)).corpus
+
+
+def run_chain(home: Path, corpus: UPath, epochs: int = 200, force: bool = False) -> Outcome:
+    """What ``fr-ensemble run`` does, in this process."""
+    plan = Plan(Home.at(home), str(corpus), ENSEMBLE_SEEDS, epochs, force)
+    return run_ensemble(plan, Silent())
+
+
+Chain = tuple[Path, Outcome]
+
+
+@pytest.fixture(scope="session")
+def promoted_once(tmp_path_factory: pytest.TempPathFactory, rows: list[Row]) -> Chain:
+    folder = tmp_path_factory.mktemp("promoted")
+    corpus = write_rows(folder / "corpus.jsonl", rows)
+    return folder / "home", run_chain(folder / "home", corpus)
+
+
+@pytest.fixture(scope="session")
+def held_once(tmp_path_factory: pytest.TempPathFactory, shuffled_rows: list[Row]) -> Chain:
+    folder = tmp_path_factory.mktemp("held")
+    corpus = write_rows(folder / "corpus.jsonl", shuffled_rows)
+    return folder / "home", run_chain(folder / "home", corpus)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Callable[[Chain], Home]:
+    """A copy of a home, for tests that spoil it."""
+
+    def copy(chain: Chain) -> Home:
+        shutil.copytree(chain[0], tmp_path / "home")
+        return Home.at(tmp_path / "home")
+
+    return copy
+
+
+@pytest.fixture
+def promoted(copied: Callable[[Chain], Home], promoted_once: Chain) -> Home:
+    """A home in which the chain ran to a candidate."""
+    return copied(promoted_once)
+
+
+@pytest.fixture
+def held(copied: Callable[[Chain], Home], held_once: Chain) -> Home:
+    """A home in which the chain ran to a HOLD."""
+    return copied(held_once)

@@ -1,0 +1,58 @@
+"""Scaler and codec block, by contracts section 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.corpus.reader import read_corpus
+from fr_ensemble_assets.corpus.schema import ENCODER_VOCABULARY
+from fr_ensemble_assets.corpus.summary import rule_unknown_encoders, summarise
+from fr_ensemble_assets.features.codec_block import (
+    CODEC_BLOCK_LAYOUT,
+    CodecBlock,
+    fit_codec_block,
+)
+from fr_ensemble_assets.features.scaler import fit_scaler
+from fr_ensemble_tests.conftest import Row, write_rows
+
+
+def test_scaler_is_the_population_deviation_and_spares_constants() -> None:
+    features = np.array([[1.0, 5.0], [3.0, 5.0]])
+    scaler = fit_scaler(features)
+    np.testing.assert_array_equal(scaler.mean, [2.0, 5.0])
+    np.testing.assert_array_equal(scaler.std, [1.0, 1.0])
+    np.testing.assert_array_equal(scaler.standardise(features), [[-1.0, 0.0], [1.0, 0.0]])
+
+
+def test_codec_block_has_one_slot_a_row_then_preset_and_quality(few: Corpus) -> None:
+    block = fit_codec_block(few).encode(few)
+    assert block.shape == (few.n_rows, 14)
+    assert len(CODEC_BLOCK_LAYOUT) == 14
+    slots = [ENCODER_VOCABULARY[slot] for slot in block[:, :12].argmax(axis=1)]
+    assert slots == few.frame["encoder"].tolist()
+    np.testing.assert_array_equal(block[:, :12].sum(axis=1), 1.0)
+    np.testing.assert_array_equal(block[:, 12], 0.5)
+    assert (block[:, 13].min(), block[:, 13].max()) == (0.0, 1.0)
+
+
+def test_single_quality_is_neutral() -> None:
+    np.testing.assert_array_equal(CodecBlock(23.0, 23.0).normalise_cq(np.array([23.0])), [0.5])
+
+
+def test_encoder_outside_the_vocabulary_is_unknown_and_counted(
+    tmp_path: Path, few_rows: list[Row]
+) -> None:
+    renamed = [
+        {**row, "encoder": "h264_videotoolbox"} if row["encoder"] == "libx264" else row
+        for row in few_rows
+    ]
+    corpus = read_corpus(write_rows(tmp_path / "a.jsonl", renamed)).corpus
+    count = int((corpus.frame["encoder"] == "h264_videotoolbox").sum())
+    block = fit_codec_block(corpus).encode(corpus)
+    assert block[:, ENCODER_VOCABULARY.index("unknown")].sum() == count
+    finding = rule_unknown_encoders(summarise(corpus))
+    assert not finding.passed
+    assert f"h264_videotoolbox: {count} rows" in finding.found

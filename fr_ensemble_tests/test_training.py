@@ -1,0 +1,146 @@
+"""Training: PyTorch's own initialisation, streams keyed by the seed alone, one trajectory."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.loso.evaluation import split_folds
+from fr_ensemble_assets.training.model import (
+    FitInput,
+    Parameters,
+    build_module,
+    initial_parameters,
+    predict,
+)
+from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe, deviations
+from fr_ensemble_assets.training.reference import train_reference
+from fr_ensemble_assets.training.stacked import train_stack
+from fr_ensemble_assets.training.streams import DropoutStream, epoch_order
+from fr_ensemble_assets.training.trainer import Trainer, stoppable
+
+
+def difference(a: Parameters, b: Parameters) -> float:
+    pairs = zip((*a.weights, *a.biases), (*b.weights, *b.biases), strict=True)
+    return max(float(np.abs(x - y).max()) for x, y in pairs)
+
+
+def same_bytes(a: Parameters, b: Parameters) -> bool:
+    pairs = zip((*a.weights, *a.biases), (*b.weights, *b.biases), strict=True)
+    return all(x.tobytes() == y.tobytes() for x, y in pairs)
+
+
+@pytest.mark.parametrize("seed", [0, 4])
+def test_initialisation_is_pytorchs_own(seed: int) -> None:
+    torch.manual_seed(seed)
+    linears = [torch.nn.Linear(20, 64), torch.nn.Linear(64, 64), torch.nn.Linear(64, 1)]
+    ours = initial_parameters(seed, CONTRACT_RECIPE)
+    for linear, weight, bias in zip(linears, ours.weights, ours.biases, strict=True):
+        assert linear.weight.detach().numpy().tobytes() == weight.tobytes()
+        assert linear.bias.detach().numpy().tobytes() == bias.tobytes()
+
+
+def test_shuffle_visits_every_row_once_and_differs_by_epoch_and_seed() -> None:
+    order = epoch_order(0, 0, 50)
+    assert sorted(order) == list(range(50))
+    assert order.tolist() != epoch_order(0, 1, 50).tolist()
+    assert order.tolist() != epoch_order(1, 0, 50).tolist()
+
+
+def test_dropout_masks_can_be_had_from_any_step() -> None:
+    stream = DropoutStream(3, CONTRACT_RECIPE)
+    whole = stream.masks(0, 20)
+    np.testing.assert_array_equal(stream.masks(7, 5), whole[7:12])
+
+
+def test_dropout_drops_a_tenth_and_keeps_the_expectation() -> None:
+    masks = DropoutStream(0, CONTRACT_RECIPE).masks(0, 500)
+    assert (masks == 0).mean() == pytest.approx(0.1, abs=0.001)
+    assert masks.mean() == pytest.approx(1.0, abs=0.001)
+    across = np.corrcoef(masks[:, 0].ravel(), masks[:, 1].ravel())[0, 1]
+    assert abs(across) < 0.005
+
+
+def test_stack_follows_the_reference_over_480_steps_with_dropout_and_short_batches(
+    few: Corpus,
+) -> None:
+    # 99 and 80 rows: 4 and 3 steps an epoch, the last batch of 3 and of 16 rows.
+    recipe = Recipe(epochs=160)
+    fold = split_folds(few, seed=0)[0].fit
+    fits = [
+        FitInput(seed, fold.inputs[:rows], fold.target[:rows])
+        for seed, rows in ((0, 80), (1, 80), (0, 65))
+    ]
+    for fit, stacked in zip(fits, train_stack(fits, recipe), strict=True):
+        assert difference(stacked, train_reference(fit, recipe)) < 1e-5
+
+
+def test_dropout_and_shuffles_matter(few: Corpus) -> None:
+    fit = split_folds(few, seed=0)[0].fit
+    recipe = Recipe(epochs=20)
+    (plain,) = train_stack([fit], replace(recipe, dropout=0.0))
+    (dropped,) = train_stack([fit], recipe)
+    (other_seed,) = train_stack([replace(fit, seed=1)], recipe)
+    assert difference(plain, dropped) > 1e-3
+    assert difference(dropped, other_seed) > 1e-3
+
+
+def test_same_fits_give_the_same_bytes(few: Corpus) -> None:
+    fits = [fold.fit for fold in split_folds(few, seed=2)]
+    for first, second in zip(
+        train_stack(fits, Recipe(epochs=5)), train_stack(fits, Recipe(epochs=5)), strict=True
+    ):
+        assert same_bytes(first, second)
+
+
+def test_prediction_is_the_modules(few: Corpus) -> None:
+    fold = split_folds(few, seed=0)[0]
+    parameters = initial_parameters(0, CONTRACT_RECIPE)
+    with torch.inference_mode():
+        score = build_module(parameters)(torch.from_numpy(fold.held_out_inputs))
+    np.testing.assert_array_equal(
+        predict(parameters, fold.held_out_inputs), score[:, 0].double().numpy()
+    )
+
+
+def test_recipe_names_where_it_leaves_the_contract() -> None:
+    assert deviations(CONTRACT_RECIPE) == ()
+    assert deviations(Recipe(epochs=5)) == ("epochs 5 instead of 200",)
+    assert Recipe(epochs=5).folder != CONTRACT_RECIPE.folder
+
+
+def test_reference_is_a_setting(few: Corpus) -> None:
+    fit = split_folds(few, seed=0)[0].fit
+    recipe = Recipe(epochs=2)
+    (through_trainer,) = Trainer("reference").train([fit], recipe)
+    assert same_bytes(through_trainer, train_reference(fit, recipe))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks for CUDA where there is none")
+def test_cuda_that_is_not_there_is_refused() -> None:
+    assert Trainer("auto").backend == "cpu"
+    with pytest.raises(UnusableInput, match="expected a CUDA device"):
+        _ = Trainer("cuda").backend
+
+
+def test_one_failure_stops_the_work_beside_it(few: Corpus) -> None:
+    fit = split_folds(few, seed=0)[0].fit
+    stopped = []
+
+    def work(item: str, stop: threading.Event) -> None:
+        if item == "fails":
+            raise OSError("disk full")
+        try:
+            Trainer("cpu").train([fit], Recipe(epochs=100_000), stoppable(lambda *_: None, stop))
+        finally:
+            stopped.append(item)
+
+    with pytest.raises(OSError, match="disk full"):
+        Trainer("cpu", workers=2).side_by_side(work, ["trains on and on", "fails"])
+    assert stopped == ["trains on and on"]
