@@ -6,19 +6,19 @@ from fr_ensemble_assets.candidate.assets import registry_candidate
 from fr_ensemble_assets.candidate.checks import candidate_checks
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.checks import corpus_checks
-from fr_ensemble_assets.doors.resources import (
-    HomeResource,
-    LogProgress,
-    RecipeResource,
-    TrainerResource,
-    Watch,
-)
+from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.checks import seed_plcc, verdict_checks
 from fr_ensemble_assets.loso.assets import loso_results
 from fr_ensemble_assets.members.assets import ensemble_members
 from fr_ensemble_assets.members.checks import members_checks
+from fr_ensemble_assets.training.resources import (
+    LogProgress,
+    RecipeResource,
+    TrainerResource,
+    Watch,
+)
 
 #: The whole chain; a run takes the seeds of its partition range.
 TRAIN_ENSEMBLE = dg.define_asset_job(

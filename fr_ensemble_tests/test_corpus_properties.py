@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from upath import UPath
 
-from fr_ensemble_assets.corpus.reader import read_corpus
+from fr_ensemble_assets.corpus.reader import Reading, read_corpus
 from fr_ensemble_assets.corpus.schema import CANONICAL_6
 from fr_ensemble_assets.foundation.errors import UnusableInput
 
@@ -49,6 +49,15 @@ def file_of(content: bytes) -> Iterator[UPath]:
         path = Path(folder) / "corpus"
         path.write_bytes(content)
         yield UPath(path)
+
+
+def reading_of(content: bytes) -> Reading | str:
+    """What was read, or the sentence with which it was refused."""
+    with file_of(content) as path:
+        try:
+            return read_corpus(path)
+        except UnusableInput as refusal:
+            return str(refusal).replace(str(path), "FILE")
 
 
 def sha_of(content: bytes) -> str:
@@ -85,13 +94,9 @@ odd_lines = st.dictionaries(known_keys, odd_values).map(lambda row: json.dumps(r
 @settings(max_examples=150, deadline=None)
 @given(st.lists(odd_lines | st.binary(max_size=40), max_size=6).map(b"\n".join))
 def test_odd_bytes_are_refused_in_one_sentence(content: bytes) -> None:
-    with file_of(content) as path:
-        try:
-            read_corpus(path)
-        except UnusableInput as refusal:
-            assert str(path) in str(refusal)
-        else:
-            raise AssertionError("these bytes are no corpus of 100 rows")
+    told = reading_of(content)
+    assert isinstance(told, str)
+    assert told.startswith("FILE")
 
 
 @settings(max_examples=60, deadline=None)
@@ -101,10 +106,8 @@ def test_one_odd_value_is_read_or_refused(
 ) -> None:
     rows[number][key] = value
     content = "\n".join(json.dumps(row) for row in rows).encode()
-    with file_of(content) as path:
-        try:
-            reading = read_corpus(path)
-        except UnusableInput as refusal:
-            assert str(path) in str(refusal)
-        else:
-            assert reading.corpus.frame["vmaf"].between(0, 100).all()
+    told = reading_of(content)
+    if isinstance(told, str):
+        assert told.startswith("FILE")
+    else:
+        assert told.corpus.frame["vmaf"].between(0, 100).all()

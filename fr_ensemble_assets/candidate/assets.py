@@ -4,15 +4,16 @@ import dagster as dg
 
 from fr_ensemble_assets.candidate.build import build_candidate
 from fr_ensemble_assets.corpus.assets import corpus
-from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
+from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.doors.resources import HomeResource, RecipeResource
 from fr_ensemble_assets.foundation.files import folder_digests
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.loso.run import results_dir
 from fr_ensemble_assets.members.assets import ensemble_members, members_dir
+from fr_ensemble_assets.training.resources import RecipeResource
 
 
 @dg.asset(

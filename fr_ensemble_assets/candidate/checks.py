@@ -6,9 +6,9 @@ import dagster as dg
 
 from fr_ensemble_assets.candidate.assets import registry_candidate
 from fr_ensemble_assets.candidate.verify import verify_candidate
-from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
+from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.doors.resources import HomeResource
 
 
 @dg.multi_asset_check(

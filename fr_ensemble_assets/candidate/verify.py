@@ -9,7 +9,7 @@ from upath import UPath
 
 from fr_ensemble_assets.candidate.registry import REGISTRY_FILE, SCHEMA_FILE, schema_problems
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import parse_json, read_bytes, sha256_of_file
+from fr_ensemble_assets.foundation.files import parse_json, read_bytes, sha256_of
 from fr_ensemble_assets.gate.evidence import load_scores
 from fr_ensemble_assets.gate.rule import decide
 from fr_ensemble_assets.gate.verdict import VERDICT_FILES, results_digests
@@ -20,7 +20,7 @@ from fr_ensemble_assets.members.names import (
     onnx_file,
     sidecar_file,
 )
-from fr_ensemble_assets.members.onnx_export import forbidden_operators
+from fr_ensemble_assets.members.onnx_export import forbidden_operators, is_onnx
 from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
 
 CANDIDATE_FILES = tuple(
@@ -102,7 +102,8 @@ def _digest_problems(folder: UPath, documents: dict[str, dict[str, Any]]) -> lis
         problems.append(f"{REGISTRY_FILE} has the rows {', '.join(sorted(rows))}")
     for seed in ENSEMBLE_SEEDS:
         name, identity = onnx_file(seed), member_id(seed)
-        found = sha256_of_file(folder / name)
+        model = read_bytes(folder / name, "a member")
+        found = sha256_of(model)
         for teller, told_digest in (
             (REGISTRY_FILE, rows.get(identity, {}).get("sha256")),
             (MANIFEST_FILE, members.get(identity, {}).get("sha256")),
@@ -110,8 +111,9 @@ def _digest_problems(folder: UPath, documents: dict[str, dict[str, Any]]) -> lis
         ):
             if told_digest != found:
                 problems.append(f"{name} has the sha256 {found}, {teller} says {told_digest}")
-        refused = forbidden_operators((folder / name).read_bytes())
-        if refused:
+        if not is_onnx(model):
+            problems.append(f"{name} is no ONNX model")
+        elif refused := forbidden_operators(model):
             problems.append(f"{name} uses operators that the loader refuses: {', '.join(refused)}")
     return problems
 

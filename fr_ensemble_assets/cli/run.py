@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: By this tag a run of the command line names its process, so that a dead one can be told.
 _PROCESS_TAG = "fr_ensemble/process"
+#: As which Dagster reports a Ctrl-C that came during a step.
+_INTERRUPTS = frozenset({"DagsterExecutionInterruptedError", "KeyboardInterrupt"})
 
 
 class OrchestrationFailure(Exception):
@@ -83,6 +85,8 @@ def run_ensemble(plan: Plan, progress: Progress) -> Outcome:
         If the corpus or the home can't be used.
     GateRefusal
         If something that only a PROMOTE may build was refused after a PROMOTE was written.
+    KeyboardInterrupt
+        On Ctrl-C, after the step at work has stopped.
     OrchestrationFailure
         If anything else failed; Dagster's UI has the whole story.
     """
@@ -119,7 +123,8 @@ def _execute(
     progress: Progress,
 ) -> dg.ExecuteInProcessResult:
     from fr_ensemble_assets.definitions import build_definitions
-    from fr_ensemble_assets.doors.resources import HomeResource, RecipeResource
+    from fr_ensemble_assets.doors.home import HomeResource
+    from fr_ensemble_assets.training.resources import RecipeResource
 
     definitions = build_definitions(
         home=HomeResource(path=str(plan.home.root)),
@@ -176,10 +181,12 @@ def _corpus_sha256(result: dg.ExecuteInProcessResult) -> str:
 
 
 def _raise_refusals(result: dg.ExecuteInProcessResult) -> None:
-    """Raise what our own code refused, and blocking checks on the corpus, as our own errors."""
+    """Raise interrupts, what our code refused, and blocking checks on the corpus as our errors."""
     from fr_ensemble_assets.doors.refusals import REFUSAL, UNUSABLE_INPUT
 
     for failure in _step_failures(result):
+        if failure.error is not None and failure.error.cls_name in _INTERRUPTS:
+            raise KeyboardInterrupt
         told = failure.user_failure_data
         if told is not None and REFUSAL in told.metadata:
             unusable = told.metadata[REFUSAL].value == UNUSABLE_INPUT

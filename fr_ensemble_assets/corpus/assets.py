@@ -9,9 +9,9 @@ from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, Reading, read_corpu
 from fr_ensemble_assets.corpus.schema import DESCRIPTIONS, INTEGER, TEXT
 from fr_ensemble_assets.corpus.store import CORPUS_FILE, save_corpus
 from fr_ensemble_assets.corpus.summary import preset_rows, summarise
+from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.doors.resources import HomeResource
 
 _TYPES = {c: "string" if c in TEXT else "int" if c in INTEGER else "float" for c in DESCRIPTIONS}
 _PREVIEW_ROWS = 8

@@ -6,6 +6,7 @@ import dagster as dg
 
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.corpus.reader import first_invalid_value
 from fr_ensemble_assets.corpus.summary import (
     Finding,
@@ -16,9 +17,8 @@ from fr_ensemble_assets.corpus.summary import (
     rule_unknown_encoders,
     summarise,
 )
-from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
+from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.doors.resources import HomeResource
 
 _BLOCKING = {
     "row_count": "At least 100 rows.",

@@ -1,1 +1,1 @@
-"""What all Dagster doors share: resources, the current corpus, refusals, metadata."""
+"""What all Dagster doors share: the home as a resource, refusals, plots and tables."""

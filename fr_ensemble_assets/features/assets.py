@@ -9,12 +9,12 @@ import pyarrow as pa
 
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import key_columns
+from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.corpus.schema import CANONICAL_6
 from fr_ensemble_assets.corpus.summary import summarise
-from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
+from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.doors.resources import HomeResource
 from fr_ensemble_assets.features.codec_block import CODEC_BLOCK_LAYOUT, fit_codec_block
 from fr_ensemble_assets.features.scaler import fit_scaler
 from fr_ensemble_assets.foundation.files import write_json

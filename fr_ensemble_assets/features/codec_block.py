@@ -43,7 +43,7 @@ class CodecBlock:
     def encode(self, corpus: Corpus) -> npt.NDArray[np.float32]:
         """The codec columns of every row, shape (n_rows, 14), in the order of the layout."""
         block = np.zeros((corpus.n_rows, NUM_CODECS), dtype=np.float32)
-        slots = pd.Index(ENCODER_VOCABULARY).get_indexer(corpus.frame["encoder"])
+        slots = pd.Index(ENCODER_VOCABULARY).get_indexer(pd.Index(corpus.frame["encoder"]))
         slots = np.where(slots < 0, ENCODER_VOCABULARY.index(UNKNOWN_ENCODER), slots)
         block[np.arange(corpus.n_rows), slots] = 1.0
         block[:, CODEC_BLOCK_LAYOUT.index("preset_norm")] = NEUTRAL

@@ -3,10 +3,10 @@
 import dagster as dg
 
 from fr_ensemble_assets.corpus.assets import corpus
-from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
+from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.doors.resources import HomeResource, RecipeResource
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.plots import verdict_figure
 from fr_ensemble_assets.gate.rule import Decision
@@ -19,6 +19,7 @@ from fr_ensemble_assets.gate.verdict import (
 from fr_ensemble_assets.loso.assets import loso_results
 from fr_ensemble_assets.loso.results import SeedScore
 from fr_ensemble_assets.loso.run import results_dir
+from fr_ensemble_assets.training.resources import RecipeResource
 
 _WORST_FOLDS = 8
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
+from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import Cell, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.doors.resources import HomeResource, RecipeResource
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.rule import (
     MEAN_PLCC_MIN,
@@ -23,6 +23,7 @@ from fr_ensemble_assets.gate.verdict import judge
 from fr_ensemble_assets.loso.assets import loso_results
 from fr_ensemble_assets.loso.run import results_dir
 from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
+from fr_ensemble_assets.training.resources import RecipeResource
 
 _NOTHING = "nothing to do"
 _LOOK = "look at worst_folds of ensemble_verdict: add sources like them and train again"

@@ -6,22 +6,22 @@ import dagster as dg
 
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
+from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.doors.resources import (
-    TRAINING_POOL,
-    HomeResource,
-    RecipeResource,
-    TrainerResource,
-    TrainingConfig,
-    Watch,
-)
 from fr_ensemble_assets.features.assets import codec_block
 from fr_ensemble_assets.loso.metrics import mean_or_none
 from fr_ensemble_assets.loso.plots import fold_figure
 from fr_ensemble_assets.loso.run import SeedOutcome, evaluate_seeds, results_dir
 from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
+from fr_ensemble_assets.training.resources import (
+    TRAINING_POOL,
+    RecipeResource,
+    TrainerResource,
+    TrainingConfig,
+    Watch,
+)
 
 SEED_PARTITIONS = dg.StaticPartitionsDefinition([str(seed) for seed in ENSEMBLE_SEEDS])
 

@@ -206,8 +206,6 @@ def load_seed(path: UPath, seed: int) -> SeedScore:
     if not folds:
         raise UnusableInput(f"{path}: expected at least one fold in 'folds', found none.")
     predictions = document.get("predictions")
-    recipe = document.get("recipe")
-    recorded = {name: document[name] for name in _SETTINGS if name in document}
     return SeedScore(
         seed=seed,
         folds=tuple(_load_fold(path, number, fold) for number, fold in enumerate(folds)),
@@ -215,7 +213,7 @@ def load_seed(path: UPath, seed: int) -> SeedScore:
         corpus=str(document.get("corpus", "")),
         corpus_sha256=document.get("corpus_sha256"),
         n_rows=document.get("n_rows"),
-        settings=recorded | (recipe if isinstance(recipe, dict) else {}),
+        settings=_settings(path, document),
         predictions_sha256=predictions.get("sha256") if isinstance(predictions, dict) else None,
         wall_time_s=_figure(path, document, "wall_time_s", required=False) or 0.0,
         sha256=sha256_of(data),
@@ -268,6 +266,19 @@ def _same_figure(told: float | None, recomputed: float | None) -> bool:
     if told is None or recomputed is None:
         return told is recomputed
     return abs(told - recomputed) <= _RECOMPUTED_TOLERANCE
+
+
+def _settings(path: UPath, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file says of its recipe: at its top, as the contract has it, and in ours."""
+    told = {name: document[name] for name in _SETTINGS if name in document}
+    recipe = document.get("recipe")
+    for name, value in (recipe if isinstance(recipe, dict) else {}).items():
+        if told.setdefault(name, value) != value:
+            raise UnusableInput(
+                f"{path}: expected one value for '{name}', found {told[name]} at the top and "
+                f"{value} in 'recipe'; train the seed again with --force."
+            )
+    return told
 
 
 def _load_fold(path: UPath, number: int, fold: Any) -> FoldScore:

@@ -4,23 +4,23 @@ import dagster as dg
 from upath import UPath
 
 from fr_ensemble_assets.corpus.assets import corpus
-from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
+from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.doors.resources import (
-    TRAINING_POOL,
-    HomeResource,
-    RecipeResource,
-    TrainerResource,
-    TrainingConfig,
-    Watch,
-)
 from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.loso.run import results_dir
 from fr_ensemble_assets.members.build import build_members
 from fr_ensemble_assets.members.names import onnx_file
+from fr_ensemble_assets.training.resources import (
+    TRAINING_POOL,
+    RecipeResource,
+    TrainerResource,
+    TrainingConfig,
+    Watch,
+)
 
 
 def members_dir(results: UPath) -> UPath:

@@ -4,14 +4,15 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from fr_ensemble_assets.doors.corpus_in_use import corpus_in_use
+from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.doors.resources import HomeResource, RecipeResource
 from fr_ensemble_assets.loso.run import results_dir
 from fr_ensemble_assets.members.assets import ensemble_members, members_dir
 from fr_ensemble_assets.members.build import MemberCheck, check_members
 from fr_ensemble_assets.members.onnx_export import ONNX_TOLERANCE
+from fr_ensemble_assets.training.resources import RecipeResource
 
 
 @dg.multi_asset_check(

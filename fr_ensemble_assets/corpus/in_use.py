@@ -1,4 +1,4 @@
-"""Which corpus a run works on, resolved once a step and then used by its sha256 alone."""
+"""Door: which corpus a run works on, resolved once a step and then used by its sha256 alone."""
 
 from __future__ import annotations
 

@@ -1,28 +1,13 @@
-"""The settings of the platform as Dagster resources; each one builds a plain object of ours."""
-
-from __future__ import annotations
+"""Door: the settings of training as Dagster resources; each builds a plain object of ours."""
 
 import threading
 from collections.abc import Callable
 
 import dagster as dg
 
-from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.training.progress import Progress, StepReport
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
-
-
-class HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Where everything is kept; empty means ``FR_ENSEMBLE_HOME``, else ``.fr-ensemble`` here."""
-
-    path: str = ""
-
-    def open(self) -> Home:
-        """The home, its folders made."""
-        home = Home.at(self.path or None)
-        home.prepare()
-        return home
 
 
 class RecipeResource(dg.ConfigurableResource):  # type: ignore[type-arg]

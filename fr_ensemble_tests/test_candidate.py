@@ -1,0 +1,115 @@
+"""The candidate folder verifies by itself and finds whatever was changed in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from upath import UPath
+
+from fr_ensemble_assets.candidate.registry import schema_problems
+from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import folder_in_the_making, sweep_temporaries
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_tests.conftest import Chain
+
+SEED1 = "fr_regressor_v2_ensemble_v1_seed1"
+
+
+@pytest.fixture
+def candidate(promoted: Home) -> UPath:
+    (folder,) = promoted.candidates.iterdir()
+    return folder
+
+
+def flip_a_byte(folder: UPath) -> None:
+    path = folder / f"{SEED1}.onnx"
+    data = bytearray(path.read_bytes())
+    data[-200] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def replace_in(name: str, old: str, new: str) -> Callable[[UPath], None]:
+    def change(folder: UPath) -> None:
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new))
+
+    return change
+
+
+SPOILED: dict[str, tuple[Callable[[UPath], Any], str]] = {
+    "a weight": (flip_a_byte, f"{SEED1}.onnx has the sha256"),
+    "a missing file": (lambda f: (f / f"{SEED1}.json").unlink(), f"{SEED1}.json is missing"),
+    "a foreign file": (lambda f: (f / "x.onnx").write_bytes(b""), "x.onnx doesn't belong here"),
+    "a smoke flag": (replace_in("registry.json", '"smoke": false', '"smoke": true'), "smoke"),
+    "an extra key": (replace_in("registry.json", '"kind"', '"sort"'), "registry.json at"),
+    "a figure": (replace_in("loso_seed3.json", '"seed"', ' "seed"'), "altered after the verdict"),
+    "another corpus": (
+        replace_in(
+            f"{SEED1}.json", '"corpus": {\n    "path"', '"corpus": {"sha256":"x"}, "x": {"x"'
+        ),
+        f"{SEED1}.json belongs to another corpus",
+    ),
+    "a HOLD": (replace_in("PROMOTE.json", '"PROMOTE"', '"HOLD"'), "PROMOTE.json says HOLD"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_verification_finds(candidate: UPath, name: str) -> None:
+    assert verify_candidate(candidate).problems == ()
+    spoil, message = SPOILED[name]
+    spoil(candidate)
+    assert any(message in problem for problem in verify_candidate(candidate).problems)
+
+
+def test_folder_that_is_not_there_is_unusable(promoted: Home) -> None:
+    with pytest.raises(UnusableInput, match="found no such folder"):
+        verify_candidate(promoted.candidates / "nowhere")
+
+
+def test_registry_has_five_rows_in_order_and_no_other_keys(promoted_once: Chain) -> None:
+    folder = promoted_once[1].candidate_dir
+    assert folder is not None
+    document = json.loads((folder / "registry.json").read_text())
+    assert list(document) == ["$schema", "schema_version", "models"]
+    assert (document["$schema"], document["schema_version"]) == ("./registry.schema.json", 1)
+    assert [row["id"] for row in document["models"]] == [
+        f"fr_regressor_v2_ensemble_v1_seed{seed}" for seed in range(5)
+    ]
+    for row in document["models"]:
+        assert set(row) == {*("id", "kind", "onnx", "sha256", "opset", "smoke", "license", "notes")}
+        assert row["smoke"] is False
+        assert len(row["notes"]) <= 512
+    document["models"].reverse()
+    assert "sorted order" in schema_problems(document)[0]
+
+
+def test_folder_is_published_whole_or_not_at_all(promoted: Home) -> None:
+    target = promoted.candidates / "new"
+
+    def publish_half() -> None:
+        with folder_in_the_making(target) as making:
+            (making / "half").write_bytes(b"x")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        publish_half()
+    assert not target.exists()
+    assert not any(entry.name.startswith(".tmp") for entry in promoted.candidates.iterdir())
+
+
+def test_leftovers_of_dead_processes_are_swept_and_those_of_living_ones_are_not(
+    promoted: Home,
+) -> None:
+    dead = promoted.candidates / ".tmp-4194305-0123abcd-x"  # beyond the largest process id
+    dead.mkdir()
+    (dead / "half").write_bytes(b"x")
+    alive = promoted.candidates / ".tmp-1-0123abcd-y"
+    alive.mkdir()
+    assert sweep_temporaries(promoted.root) == 1
+    assert not dead.exists()
+    assert alive.exists()

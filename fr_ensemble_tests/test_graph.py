@@ -1,0 +1,189 @@
+"""The whole graph on a small real corpus, through a real Dagster instance."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from fr_ensemble_assets.candidate.verify import CANDIDATE_FILES, verify_candidate
+from fr_ensemble_assets.cli.run import open_instance
+from fr_ensemble_assets.definitions import defs
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_tests.conftest import Chain, Row, run_chain, write_rows
+
+
+def check_results(home: Home) -> dict[str, bool]:
+    """The newest evaluation of every check that ever ran, by ``asset:check``."""
+    keys = list(defs.resolve_asset_graph().asset_check_keys)
+    with open_instance(home) as instance:
+        newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    evaluated = {
+        key: record.event.asset_check_evaluation
+        for key, record in newest.items()
+        if record.event is not None
+    }
+    return {
+        f"{key.asset_key.to_user_string()}:{key.name}": evaluation.passed
+        for key, evaluation in evaluated.items()
+        if evaluation is not None
+    }
+
+
+def test_definitions_load_and_name_what_the_ui_shows() -> None:
+    dg.Definitions.validate_loadable(defs)
+    graph = defs.resolve_asset_graph()
+    shown = {
+        key.to_user_string(): (
+            graph.get(key).group_name,
+            sorted(parent.to_user_string() for parent in graph.get(key).parent_keys),
+            sorted(check.name for check in graph.get_check_keys_for_assets({key})),
+        )
+        for key in graph.get_all_asset_keys()
+    }
+    corpus_checks = ["reference_sources", "row_count", "saturation", "schema", "sources"]
+    assert shown == {
+        "corpus": ("corpus", [], [*corpus_checks, "unknown_encoders"]),
+        "fitted_scaler": ("features", ["corpus"], []),
+        "codec_block": ("features", ["corpus"], []),
+        "loso_results": ("loso", ["codec_block", "corpus"], ["seed_plcc"]),
+        "ensemble_verdict": (
+            "gate",
+            ["corpus", "loso_results"],
+            ["all_seeds", "mean_plcc", "per_seed_plcc", "plcc_spread"],
+        ),
+        "ensemble_members": (
+            "members",
+            ["codec_block", "corpus", "ensemble_verdict", "fitted_scaler"],
+            ["onnx_matches_torch", "operators"],
+        ),
+        "registry_candidate": (
+            "candidate",
+            ["corpus", "ensemble_members", "ensemble_verdict"],
+            ["digests", "registry_schema"],
+        ),
+    }
+
+
+def test_every_asset_is_described_owned_and_of_a_kind() -> None:
+    for spec in defs.resolve_all_asset_specs():
+        assert spec.description, spec.key
+        assert spec.owners, spec.key
+        assert spec.kinds, spec.key
+        assert spec.tags, spec.key
+
+
+def test_blocking_checks_are_the_ones_that_the_gate_needs() -> None:
+    graph = defs.resolve_asset_graph()
+    blocking = {key.name for key in graph.asset_check_keys if graph.get_check_spec(key).blocking}
+    assert blocking == {
+        *("row_count", "schema", "sources"),
+        *("all_seeds", "mean_plcc", "plcc_spread", "per_seed_plcc"),
+        *("operators", "onnx_matches_torch"),
+    }
+
+
+def test_good_corpus_ends_in_a_candidate_that_verifies(promoted_once: Chain) -> None:
+    home, outcome = Home.at(promoted_once[0]), promoted_once[1]
+    assert outcome.judgement.decision.promote
+    assert outcome.candidate_dir == home.candidates / outcome.corpus_sha256[:12]
+    assert {entry.name for entry in home.candidates.iterdir()} == {outcome.corpus_sha256[:12]}
+    assert {entry.name for entry in outcome.candidate_dir.iterdir()} == set(CANDIDATE_FILES)
+    assert verify_candidate(outcome.candidate_dir).problems == ()
+    assert (outcome.results_dir / "PROMOTE.json").exists()
+    assert not (outcome.results_dir / "HOLD.json").exists()
+
+
+def test_every_check_is_green_on_a_good_corpus_but_the_warning(promoted_once: Chain) -> None:
+    results = check_results(Home.at(promoted_once[0]))
+    assert len(results) == 15
+    red = [name for name, passed in results.items() if not passed]
+    assert red == ["corpus:reference_sources"]  # the slice has six sources, not nine
+
+
+def test_shuffled_scores_hold_and_leave_no_candidate(held_once: Chain) -> None:
+    home, outcome = Home.at(held_once[0]), held_once[1]
+    decision = outcome.judgement.decision
+    assert decision.verdict == "HOLD"
+    assert not decision.dry_run
+    assert outcome.candidate_dir is None
+    assert list(home.candidates.iterdir()) == []
+    hold = json.loads((outcome.results_dir / "HOLD.json").read_text())
+    assert hold["gate"]["passed"] is False
+    assert all(reason in hold["recommendation"] for reason in decision.reasons)
+    results = check_results(home)
+    assert results["ensemble_verdict:all_seeds"]
+    assert not results["ensemble_verdict:mean_plcc"]
+    assert not results["loso_results:seed_plcc"]
+
+
+def test_verdict_has_the_contracts_fields(promoted_once: Chain) -> None:
+    outcome = promoted_once[1]
+    verdict = json.loads((outcome.results_dir / "PROMOTE.json").read_text())
+    assert verdict["schema_version"] == 1
+    assert verdict["verdict"] == "PROMOTE"
+    assert verdict["seeds"] == [0, 1, 2, 3, 4]
+    assert list(verdict["gate"]["per_seed_plccs"]) == ["0", "1", "2", "3", "4"]
+    assert verdict["corpus"]["present"] is True
+    assert verdict["corpus"]["sha256"] == outcome.corpus_sha256
+    assert verdict["corpus"]["n_rows"] == 600
+    assert (verdict["adr"], verdict["parent_adr"]) == ("ADR-0309", "ADR-0303")
+    assert {"generated_at_utc", "loso_dir", "recommendation"} < verdict.keys()
+
+
+def test_data_version_of_the_corpus_is_its_sha(promoted_once: Chain) -> None:
+    home, outcome = Home.at(promoted_once[0]), promoted_once[1]
+    with open_instance(home) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey("corpus"))
+        partitions = instance.get_materialized_partitions(dg.AssetKey("loso_results"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    assert event.asset_materialization.tags is not None
+    assert event.asset_materialization.tags["dagster/data_version"] == outcome.corpus_sha256
+    assert partitions == {"0", "1", "2", "3", "4"}
+
+
+def test_second_run_does_nothing_again_and_leaves_the_same_bytes(
+    promoted: Home, rows: list[Row], tmp_path: Path
+) -> None:
+    def everything() -> dict[str, bytes]:
+        kept = [*promoted.store.rglob("*"), *promoted.candidates.rglob("*")]
+        return {str(p): p.read_bytes() for p in kept if p.is_file() and p.name != "corpus.json"}
+
+    before = everything()
+    run_chain(Path(str(promoted.root)), write_rows(tmp_path / "c.jsonl", rows))
+    assert everything() == before
+
+
+def test_another_number_of_epochs_is_a_dry_run_beside_the_real_results(
+    promoted: Home, rows: list[Row], tmp_path: Path
+) -> None:
+    outcome = run_chain(Path(str(promoted.root)), write_rows(tmp_path / "c.jsonl", rows), epochs=2)
+    decision = outcome.judgement.decision
+    assert (decision.verdict, decision.dry_run) == ("HOLD", True)
+    assert decision.reasons[0].startswith("dry run: epochs 2 instead of 200")
+    assert outcome.candidate_dir is None
+    real = outcome.results_dir.parent / "loso-200epochs-4a439d50"
+    assert (real / "PROMOTE.json").exists()
+
+
+def test_source_with_a_constant_target_is_refused_by_its_check(
+    tmp_path: Path, few_rows: list[Row]
+) -> None:
+    constant = [{**r, "vmaf": 100.0} if r["src"] == "dog" else r for r in few_rows]
+    corpus = write_rows(tmp_path / "c.jsonl", constant)
+    with pytest.raises(UnusableInput, match="check 'sources': 3 sources, .* never varies in dog"):
+        run_chain(tmp_path / "home", corpus)
+    assert not check_results(Home.at(tmp_path / "home"))["corpus:sources"]
+
+
+def test_bad_corpus_fails_the_asset_with_the_readers_sentence(
+    tmp_path: Path, few_rows: list[Row]
+) -> None:
+    corpus = write_rows(tmp_path / "c.jsonl", [{**few_rows[0], "vmaf": 101.0}, *few_rows[1:]])
+    with pytest.raises(UnusableInput, match="c.jsonl line 1: expected column 'vmaf'"):
+        run_chain(tmp_path / "home", corpus)
+    assert list(Home.at(tmp_path / "home").store.iterdir()) == []

@@ -1,0 +1,178 @@
+"""Members: the ONNX file is the trained network, and its sidecar says how to feed it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from upath import UPath
+
+from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.corpus.store import load_corpus
+from fr_ensemble_assets.foundation.errors import GateRefusal
+from fr_ensemble_assets.foundation.files import sha256_of
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.gate.verdict import authorise
+from fr_ensemble_assets.members.build import build_members, check_members
+from fr_ensemble_assets.members.fit import (
+    fit_members,
+    full_corpus_inputs,
+    load_parameters,
+    save_parameters,
+)
+from fr_ensemble_assets.members.onnx_export import (
+    ALLOWED_OPERATORS,
+    export_onnx,
+    forbidden_operators,
+    run_onnx,
+)
+from fr_ensemble_assets.training.model import Parameters, predict
+from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
+from fr_ensemble_assets.training.trainer import Trainer
+from fr_ensemble_tests.conftest import Chain
+
+
+@pytest.fixture
+def fitted(few: Corpus) -> Parameters:
+    return fit_members(few, [0], Recipe(epochs=5), Trainer("cpu"))[0]
+
+
+def test_export_is_the_network_with_the_contracts_names_and_shapes(
+    few: Corpus, fitted: Parameters
+) -> None:
+    data = export_onnx(fitted, "member")
+    model = onnx.load_from_string(data)
+    onnx.checker.check_model(model, full_check=True)
+    assert model.opset_import[0].version == 17
+    session = onnxruntime.InferenceSession(data)
+    inputs = {i.name: (i.type, i.shape) for i in session.get_inputs()}
+    assert inputs == {
+        "features": ("tensor(float)", ["batch", 6]),
+        "codec_onehot": ("tensor(float)", ["batch", 14]),
+    }
+    (output,) = session.get_outputs()
+    assert (output.name, output.type, output.shape) == ("score", "tensor(float)", ["batch"])
+    rows = full_corpus_inputs(few)
+    np.testing.assert_allclose(run_onnx(data, rows), predict(fitted, rows), atol=1e-4, rtol=0)
+    assert run_onnx(data, rows[:1]).shape == (1,)
+
+
+def test_export_gives_the_same_bytes_and_only_allowed_operators(fitted: Parameters) -> None:
+    data = export_onnx(fitted, "member")
+    assert data == export_onnx(fitted, "member")
+    assert forbidden_operators(data) == ()
+    assert "Sin" not in ALLOWED_OPERATORS
+
+
+def test_operator_outside_the_allow_list_is_found() -> None:
+    node = onnx.helper.make_node("Sin", ["x"], ["y"])
+    info = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph([node], "g", [info("x", 1, [1])], [info("y", 1, [1])])
+    assert forbidden_operators(onnx.helper.make_model(graph).SerializeToString()) == ("Sin",)
+
+
+def test_check_finds_a_member_that_is_not_its_network(promoted: Home) -> None:
+    (members,) = promoted.store.glob("*/*/members")
+    corpus = load_corpus(promoted, members.parent.parent.name)
+    assert max(found.max_difference for found in check_members(members, corpus)) <= 1e-4
+    path = members / "fr_regressor_v2_ensemble_v1_seed1_parameters.parquet"
+    parameters = load_parameters(path)
+    parameters.biases[2][0] += 0.5
+    save_parameters(path, parameters)
+    assert check_members(members, corpus)[1].max_difference == pytest.approx(0.5, abs=1e-3)
+
+
+def test_final_fit_that_does_not_agree_with_its_own_rows_is_refused(promoted: Home) -> None:
+    (members,) = promoted.store.glob("*/*/members")
+    corpus = load_corpus(promoted, members.parent.parent.name)
+    judgement = authorise(members.parent, corpus, CONTRACT_RECIPE)
+    path = members / "fr_regressor_v2_ensemble_v1_seed1_parameters.parquet"
+    broken = load_parameters(path)
+    broken.weights[2][:] = 0.0
+    save_parameters(path, broken)
+    with pytest.raises(GateRefusal, match="member 1: expected the final fit to reach PLCC"):
+        build_members(members, corpus, CONTRACT_RECIPE, judgement, Trainer("cpu"))
+
+
+def test_parameters_survive_storage(tmp_path: Path, fitted: Parameters) -> None:
+    path = UPath(tmp_path / "p.parquet")
+    save_parameters(path, fitted)
+    loaded = load_parameters(path)
+    for before, after in zip(
+        (*fitted.weights, *fitted.biases), (*loaded.weights, *loaded.biases), strict=True
+    ):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_sidecar_has_the_contracts_fields(promoted_once: Chain) -> None:
+    folder = promoted_once[1].candidate_dir
+    assert folder is not None
+    sidecar = json.loads((folder / "fr_regressor_v2_ensemble_v1_seed2.json").read_text())
+    assert set(sidecar) == {
+        *("id", "ensemble_id", "seed", "kind", "codec_aware", "codec_block_layout"),
+        *("encoder_vocab", "encoder_vocab_version", "feature_order", "feature_mean"),
+        *("feature_std", "input_names", "output_names", "onnx", "opset", "sha256", "corpus"),
+        *("training_recipe", "gate", "loso_mean_plcc", "notes", "parent_adrs"),
+    }
+    model = (folder / sidecar["onnx"]).read_bytes()
+    assert sidecar["sha256"] == sha256_of(model)
+    assert sidecar["codec_block_layout"][0] == "encoder_onehot[libx264]"
+    assert sidecar["codec_block_layout"][-2:] == ["preset_norm", "crf_norm"]
+    assert set(sidecar["corpus"]) == {"path", "sha256", "n_rows", "cq_min", "cq_max"}
+    assert sidecar["training_recipe"] == {
+        "in_features": 6,
+        "hidden": 64,
+        "depth": 2,
+        "dropout": 0.1,
+        "num_codecs": 14,
+        "epochs": 200,
+        "batch_size": 32,
+        "lr": 5e-4,
+        "weight_decay": 1e-5,
+        "optimizer": "Adam",
+        "loss": "MSE",
+        "fit_set": "full_corpus",
+        "scaler": "fit_on_full_corpus",
+    }
+    assert set(sidecar["gate"]) == {
+        *("verdict", "mean_plcc", "mean_plcc_threshold", "plcc_spread", "plcc_spread_max"),
+        *("per_seed_min_threshold", "this_seed_loso_plcc", "passed"),
+    }
+
+
+def test_manifest_is_enough_to_score_a_corpus(promoted_once: Chain) -> None:
+    """A consumer's view: only the candidate folder, numpy and onnxruntime."""
+    home, outcome = Home.at(promoted_once[0]), promoted_once[1]
+    folder = outcome.candidate_dir
+    assert folder is not None
+    manifest = json.loads((folder / "fr_regressor_v2_ensemble_v1.json").read_text())
+    sidecar = json.loads((folder / "fr_regressor_v2_ensemble_v1_seed0.json").read_text())
+    frame = load_corpus(home, outcome.corpus_sha256).frame
+    features = frame[manifest["feature_order"]].to_numpy()
+    features = (features - manifest["feature_mean"]) / manifest["feature_std"]
+    codec = np.zeros((len(frame), 14), dtype=np.float32)
+    slots = [manifest["codec_vocab"].index(encoder) for encoder in frame["encoder"]]
+    codec[np.arange(len(frame)), slots] = 1
+    codec[:, 12] = 0.5
+    low, high = sidecar["corpus"]["cq_min"], sidecar["corpus"]["cq_max"]
+    codec[:, 13] = (frame["cq"] - low) / (high - low)
+    scores = [
+        onnxruntime.InferenceSession((folder / member["onnx"]).read_bytes()).run(
+            ["score"], {"features": features.astype(np.float32), "codec_onehot": codec}
+        )[0]
+        for member in manifest["members"]
+    ]
+    mu, sigma = np.mean(scores, axis=0), np.std(scores, axis=0, ddof=1)
+    assert np.corrcoef(mu, frame["vmaf"])[0, 1] > 0.99
+    assert (sigma > 0).all()
+    assert manifest["confidence"] == {
+        "method": "ensemble",
+        "nominal_coverage": 0.95,
+        "gaussian_z": 1.959963984540054,
+        "conformal_q_residual": None,
+    }
+    assert (manifest["kind"], manifest["ensemble_size"]) == ("fr_ensemble", 5)

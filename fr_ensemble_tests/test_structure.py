@@ -1,0 +1,62 @@
+"""The shape of the code: which way imports run, what starts fast, what ships."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_imports_run_one_way_and_only_doors_know_dagster() -> None:
+    linted = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert linted.returncode == 0, linted.stdout
+    assert "3 kept, 0 broken" in linted.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "spared"),
+    [
+        ("fr_ensemble_assets.cli.main", ("dagster", "torch", "pandas", "scipy", "matplotlib")),
+        ("fr_ensemble_assets.definitions", ("torch", "scipy", "matplotlib", "onnx", "pandera")),
+        ("fr_ensemble_assets.members.build", ("dagster",)),
+    ],
+)
+def test_import_spares_what_it_does_not_need(module: str, spared: tuple[str, ...]) -> None:
+    code = f"import sys, {module}; print([m for m in {spared!r} if m in sys.modules])"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout == "[]\n"
+
+
+def test_definitions_load_without_a_warning() -> None:
+    code = "import fr_ensemble_assets.definitions"
+    loaded = subprocess.run(
+        [sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, check=True
+    )
+    ours = [line for line in loaded.stderr.splitlines() if "fr_ensemble_assets" in line]
+    assert ours == []
+    assert "BetaWarning" not in loaded.stderr
+
+
+def test_package_is_linted_formatted_and_typed() -> None:
+    tools = Path(sys.executable).parent
+    for command in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]):
+        ran = subprocess.run(
+            [tools / command[0], *command[1:]],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
