@@ -203,7 +203,9 @@ def ui(
     err.print(f"home {kept.root}\nhttp://127.0.0.1:{port}", markup=False)
     module = "fr_ensemble_assets.definitions"
     command = ["dagster", "dev", "-m", module, "-h", "127.0.0.1", "-p", str(port)]
-    os.execv(sys.executable, [sys.executable, "-m", *command])
+    # Dagster 1.13 advises `dg dev`, which needs a project of its own layout around it.
+    quiet = "ignore:Function `dev_command` is superseded"
+    os.execv(sys.executable, [sys.executable, "-W", quiet, "-m", *command])
 
 
 @app.callback(invoke_without_command=True)

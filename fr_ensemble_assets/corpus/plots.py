@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.schema import TARGET
-from fr_ensemble_assets.foundation.figures import PALETTE, new_figure
+from fr_ensemble_assets.foundation.figures import PALETTE, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@styled
 def quality_curves(corpus: Corpus) -> Figure:
     """Mean VMAF a quality for each encoder, with the 10th to 90th percentile of its frames."""
     figure, (axis,) = new_figure()

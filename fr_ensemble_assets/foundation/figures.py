@@ -1,15 +1,17 @@
-"""One look for every plot: readable on the light and on the dark theme, and small."""
+"""One look for every plot: readable on the light and on the dark theme."""
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Colour-blind safe, after Okabe and Ito (2008), darkest first.
+#: Colour-blind safe, after Okabe and Ito (2008).
 PALETTE = (
     "#0072B2",
     "#D55E00",
@@ -21,47 +23,53 @@ PALETTE = (
     "#7F7F7F",
 )
 PASS_COLOUR, FAIL_COLOUR = "#009E73", "#D55E00"
+LINE_COLOUR = "#5b5f66"
 
 _STYLE: dict[Any, Any] = {
-    "figure.facecolor": "#fbfbfd",
+    "axes.axisbelow": True,
+    "axes.edgecolor": LINE_COLOUR,
     "axes.facecolor": "#ffffff",
-    "axes.edgecolor": "#5b5f66",
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.titlesize": 11,
+    "axes.titlesize": 10,
     "axes.titleweight": "bold",
+    "figure.facecolor": "#fbfbfd",
     "font.size": 9,
     "grid.color": "#e3e5e9",
-    "legend.frameon": False,
     "legend.fontsize": 8,
+    "legend.frameon": False,
 }
 _DOTS_PER_INCH = 100
+
+_Arguments = ParamSpec("_Arguments")
+
+
+def styled(draw: Callable[_Arguments, Figure]) -> Callable[_Arguments, Figure]:
+    """Let ``draw`` work in our style, and leave matplotlib's global settings as they were."""
+
+    @wraps(draw)
+    def draw_in_style(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> Figure:
+        import matplotlib
+
+        with matplotlib.rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return draw_in_style
 
 
 def new_figure(
     width: float = 8.0, height: float = 4.0, columns: int = 1
 ) -> tuple[Figure, list[Axes]]:
-    """A styled figure (inches) with ``columns`` axes side by side; no global state is touched."""
-    import matplotlib
+    """A figure (inches) with ``columns`` axes side by side, bound to no window."""
+    from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots(1, columns, squeeze=False)[0]
-    for axis in axes:
-        axis.set_axisbelow(True)
-    return figure, list(axes)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """The figure as PNG, reduced to a palette so that plots in metadata stay small."""
-    from PIL import Image
-
+    """The figure as PNG."""
     rendered = io.BytesIO()
-    figure.savefig(rendered, format="png", dpi=_DOTS_PER_INCH)
-    image = Image.open(rendered).convert("RGB").quantize(64, dither=Image.Dither.NONE)
-    reduced = io.BytesIO()
-    image.save(reduced, format="png", optimize=True)
-    return reduced.getvalue()
+    figure.savefig(rendered, format="png", dpi=_DOTS_PER_INCH, pil_kwargs={"optimize": True})
+    return rendered.getvalue()

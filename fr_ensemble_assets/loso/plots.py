@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.schema import VMAF_MAX
-from fr_ensemble_assets.foundation.figures import PALETTE, new_figure
+from fr_ensemble_assets.foundation.figures import LINE_COLOUR, PALETTE, new_figure, styled
 from fr_ensemble_assets.loso.evaluation import SeedResult
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@styled
 def fold_figure(corpus: Corpus, result: SeedResult) -> Figure:
     """Left: PLCC a held-out source, best first. Right: out-of-fold predictions."""
     figure, (bars, scatter) = new_figure(width=10.0, height=4.6, columns=2)
@@ -30,7 +31,7 @@ def fold_figure(corpus: Corpus, result: SeedResult) -> Figure:
             label=source,
         )
     low = float(min(corpus.target.min(), result.prediction.min()))
-    scatter.plot([low, VMAF_MAX], [low, VMAF_MAX], color="#5b5f66", linewidth=0.8)
+    scatter.plot([low, VMAF_MAX], [low, VMAF_MAX], color=LINE_COLOUR, linewidth=0.8)
     scatter.set_title(f"Seed {result.seed}: frames of sources never seen")
     scatter.set_xlabel("VMAF")
     scatter.set_ylabel("predicted VMAF")
