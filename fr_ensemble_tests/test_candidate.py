@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from upath import UPath
 from fr_ensemble_assets.candidate.registry import schema_problems
 from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import folder_in_the_making, sweep_temporaries
+from fr_ensemble_assets.foundation.files import folder_in_the_making, temporary_name
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_tests.conftest import Chain
 
@@ -105,11 +106,15 @@ def test_folder_is_published_whole_or_not_at_all(promoted: Home) -> None:
 def test_leftovers_of_dead_processes_are_swept_and_those_of_living_ones_are_not(
     promoted: Home,
 ) -> None:
-    dead = promoted.candidates / ".tmp-4194305-0123abcd-x"  # beyond the largest process id
+    alive = promoted.candidates / temporary_name("x")
+    alive.mkdir()
+    beyond = "4194305"  # the largest process id is one less
+    dead = promoted.candidates / alive.name.replace(f"-{os.getpid()}-", f"-{beyond}-")
     dead.mkdir()
     (dead / "half").write_bytes(b"x")
-    alive = promoted.candidates / ".tmp-1-0123abcd-y"
-    alive.mkdir()
-    assert sweep_temporaries(promoted.root) == 1
+    elsewhere = promoted.candidates / f".tmp-another-{beyond}-0123abcd-x"
+    elsewhere.mkdir()
+    assert promoted.sweep() == 1
     assert not dead.exists()
     assert alive.exists()
+    assert elsewhere.exists()

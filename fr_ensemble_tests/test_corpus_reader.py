@@ -214,3 +214,7 @@ def test_missing_path_and_folder_without_shards(tmp_path: Path) -> None:
         read_corpus(UPath(tmp_path / "nowhere.jsonl"))
     with pytest.raises(UnusableInput, match="expected shards named"):
         read_corpus(UPath(tmp_path))
+    with pytest.raises(UnusableInput, match="File name too long"):
+        read_corpus(UPath(tmp_path / ("x" * 300)))
+    with pytest.raises(UnusableInput, match="found a pipe or a device"):
+        read_corpus(UPath("/dev/null"))

@@ -92,10 +92,13 @@ def run(
     """
     from fr_ensemble_assets.cli.console import err, fail, print_verdict, watched
     from fr_ensemble_assets.cli.run import OrchestrationFailure, Plan, run_ensemble
+    from fr_ensemble_assets.foundation.files import parse_path
     from fr_ensemble_assets.foundation.home import Home
 
     with _told_in_one_sentence():
-        plan = Plan(Home.at(home), corpus, _parse_seeds(seeds), epochs, force)
+        # Absolute, since Dagster keeps it: a run started again from the UI has another folder.
+        source = str(parse_path(corpus).absolute()) if corpus else ""
+        plan = Plan(Home.at(home), source, _parse_seeds(seeds), epochs, force)
         err.print(f"home {plan.home.root}", markup=False)
         try:
             with watched() as progress:
@@ -124,14 +127,13 @@ def gate(
     as_json: JsonOption = False,
 ) -> None:
     """Judge a folder of leave-one-source-out results; nothing is written."""
-    from upath import UPath
-
     from fr_ensemble_assets.cli.console import print_verdict
+    from fr_ensemble_assets.foundation.files import parse_path
     from fr_ensemble_assets.gate.evidence import load_scores
     from fr_ensemble_assets.gate.rule import decide
 
     with _told_in_one_sentence():
-        scores = load_scores(UPath(results_dir))
+        scores = load_scores(parse_path(results_dir))
     decision = decide(scores)
     judged = [score for score in scores if score.seed in decision.seeds]
     print_verdict(decision, judged, [("results", results_dir)], to_stderr=as_json)
@@ -163,15 +165,14 @@ def propose(
     The candidate is verified first. In rows that are there, digest, smoke flag and notes are
     replaced; rows that aren't are added; every other byte stays. The flip is a person's change.
     """
-    from upath import UPath
-
     from fr_ensemble_assets.candidate.propose import propose_candidate
     from fr_ensemble_assets.cli.console import err
+    from fr_ensemble_assets.foundation.files import parse_path
     from fr_ensemble_assets.foundation.home import Home
 
     with _told_in_one_sentence():
-        folder = UPath(candidate) if candidate else _only_candidate(Home.at(home))
-        diff, proposal = propose_candidate(folder, UPath(registry))
+        folder = parse_path(candidate) if candidate else _only_candidate(Home.at(home))
+        diff, proposal = propose_candidate(folder, parse_path(registry))
     sys.stdout.buffer.write(diff.encode())
     sys.stdout.buffer.flush()
     err.print(
@@ -198,6 +199,7 @@ def ui(
     with _told_in_one_sentence():
         kept = Home.at(home)
         kept.prepare()
+        kept.sweep()
         open_instance(kept).dispose()
     os.environ |= {"DAGSTER_HOME": str(kept.dagster), HOME_VARIABLE: str(kept.root)}
     err.print(f"home {kept.root}\nhttp://127.0.0.1:{port}", markup=False)

@@ -91,6 +91,7 @@ def run_ensemble(plan: Plan, progress: Progress) -> Outcome:
         If anything else failed; Dagster's UI has the whole story.
     """
     plan.home.prepare()
+    plan.home.sweep()
     with open_instance(plan.home) as instance:
         _close_runs_of_dead_processes(instance)
         *others, last = _consecutive(plan.seeds)
@@ -142,6 +143,8 @@ def _execute(
             "dagster/asset_partition_range_start": str(seeds[0]),
             "dagster/asset_partition_range_end": str(seeds[-1]),
             _PROCESS_TAG: str(os.getpid()),
+            # The daemon must not take up a killed run: its command is simply typed again.
+            "dagster/max_retries": "0",
         },
         raise_on_error=False,
     )

@@ -1,7 +1,6 @@
 """Door: the ``corpus`` asset."""
 
 import dagster as dg
-from upath import UPath
 
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.plots import quality_curves
@@ -12,6 +11,7 @@ from fr_ensemble_assets.corpus.summary import preset_rows, summarise
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.foundation.files import parse_path
 
 _TYPES = {c: "string" if c in TEXT else "int" if c in INTEGER else "float" for c in DESCRIPTIONS}
 _PREVIEW_ROWS = 8
@@ -39,7 +39,7 @@ def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[Non
     everything downstream is kept under it.
     """
     with refusals_as_failures():
-        path = UPath(config.path) if config.path else BUNDLED_CORPUS
+        path = parse_path(config.path) if config.path else BUNDLED_CORPUS
         reading = read_corpus(path)
         kept = home.open()
         save_corpus(kept, reading, config.path or "the bundled corpus")

@@ -88,19 +88,24 @@ def read_corpus(path: UPath) -> Reading:
 
 
 def _shard_paths(path: UPath) -> tuple[list[UPath], tuple[str, ...]]:
-    if not path.exists():
-        raise UnusableInput(
-            f"{path}: expected a corpus (JSON Lines, gzipped JSON Lines, Parquet, or a folder of "
-            "them), found no such file."
-        )
-    if not path.is_dir():
-        return [path], ()
     try:
+        if path.is_file():
+            return [path], ()
+        if not path.exists():
+            raise UnusableInput(
+                f"{path}: expected a corpus (JSON Lines, gzipped JSON Lines, Parquet, or a folder "
+                "of them), found no such file."
+            )
+        if not path.is_dir():
+            raise UnusableInput(
+                f"{path}: expected a file or a folder, found a pipe or a device; "
+                "write the corpus to a file first."
+            )
         names = sorted(path.iterdir(), key=lambda entry: entry.name)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UnusableInput(
-            f"{path}: expected a folder that can be read, found '{error.strerror or error}'; "
-            "mend its permissions."
+            f"{path}: expected a corpus that can be read, found "
+            f"'{getattr(error, 'strerror', None) or error}'; mend its path or its permissions."
         ) from error
     shards = [entry for entry in names if entry.name.endswith(SUFFIXES) and entry.is_file()]
     if not shards:

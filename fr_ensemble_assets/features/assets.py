@@ -28,6 +28,13 @@ from fr_ensemble_assets.foundation.tables import write_parquet
     tags={"domain": "video-quality"},
     code_version="1",
     deps=[corpus],
+    metadata=column_schema(
+        {
+            "feature_order": ("string", "canonical-6"),
+            "feature_mean": ("float", "Mean over the corpus"),
+            "feature_std": ("float", "Deviation with ddof = 0; 1 where it is under 1e-8"),
+        }
+    ),
 )
 def fitted_scaler(
     context: dg.AssetExecutionContext, home: HomeResource

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -20,14 +21,33 @@ from upath import UPath
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
 
-# The writer's process id is part of the name, so that leftovers of a killed process can be told
-# from the work of a living one.
-_TEMPORARY = re.compile(r"^\.tmp-(?P<pid>\d+)-[0-9a-f]{8}-")
+# The writer's machine and process id are part of the name, so that leftovers of a killed process
+# can be told from the work of a living one, here or on another machine that shares the store.
+_MACHINE = re.sub(r"[^a-z0-9]", "", platform.node().lower()) or "localhost"
+_TEMPORARY = re.compile(rf"^\.tmp-{_MACHINE}-(?P<pid>\d+)-[0-9a-f]{{8}}-")
+
+
+def parse_path(text: str) -> UPath:
+    """A path or the address of an object store, as typed by a person.
+
+    Raises
+    ------
+    UnusableInput
+        If it names a kind of store for which nothing is installed.
+    """
+    try:
+        path = UPath(text)
+        path.fs  # noqa: B018 (finds out whether the store's driver is installed)
+    except (ImportError, ValueError, TypeError) as error:
+        raise UnusableInput(
+            f"{text}: expected a path, found '{error}'; use a local path or install the driver."
+        ) from error
+    return path
 
 
 def temporary_name(name: str) -> str:
     """A name for the unfinished form of ``name``; :func:`sweep_temporaries` recognises it."""
-    return f".tmp-{os.getpid()}-{secrets.token_hex(4)}-{name}"
+    return f".tmp-{_MACHINE}-{os.getpid()}-{secrets.token_hex(4)}-{name}"
 
 
 def write_bytes(path: UPath, data: bytes) -> None:
@@ -162,7 +182,10 @@ def is_alive(pid: int) -> bool:
 
 
 def sweep_temporaries(root: UPath) -> int:
-    """Remove unfinished files and folders that dead processes left under ``root``; count them."""
+    """Remove unfinished files and folders that dead processes of this machine left under ``root``.
+
+    Returns how many there were.
+    """
     swept = 0
     for entry in list(root.iterdir()):
         match = _TEMPORARY.match(entry.name)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from upath import UPath
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import sweep_temporaries
+from fr_ensemble_assets.foundation.files import parse_path, sweep_temporaries
 
 HOME_VARIABLE = "FR_ENSEMBLE_HOME"
 DEFAULT_HOME = ".fr-ensemble"
@@ -63,8 +63,8 @@ class Home:
     @classmethod
     def at(cls, path: str | os.PathLike[str] | None = None) -> Home:
         """The home at ``path``, else at ``FR_ENSEMBLE_HOME``, else ``.fr-ensemble`` here."""
-        chosen = path or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME
-        return cls(UPath(UPath(chosen).absolute()))
+        chosen = os.fspath(path or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
+        return cls(parse_path(chosen).absolute())
 
     @property
     def inbox(self) -> UPath:
@@ -90,8 +90,12 @@ class Home:
         """Where the registry candidate of one corpus is published."""
         return self.candidates / corpus_sha256[:SHORT_SHA_LENGTH]
 
+    def sweep(self) -> int:
+        """Remove what killed processes of this machine left half-made; count it."""
+        return sweep_temporaries(self.store) + sweep_temporaries(self.candidates)
+
     def prepare(self) -> None:
-        """Create the folders and Dagster's settings; remove what killed processes left behind.
+        """Create the folders and Dagster's settings.
 
         Raises
         ------
@@ -103,8 +107,6 @@ class Home:
                 folder.mkdir(parents=True, exist_ok=True)
                 if not os.access(str(folder), os.W_OK | os.X_OK):
                     raise PermissionError(13, "Permission denied", str(folder))
-            sweep_temporaries(self.store)
-            sweep_temporaries(self.candidates)
             settings = self.dagster / "dagster.yaml"
             if not settings.exists():
                 settings.write_text(_DAGSTER_YAML)

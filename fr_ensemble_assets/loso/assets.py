@@ -8,7 +8,7 @@ from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, plot, table
+from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.features.assets import codec_block
 from fr_ensemble_assets.loso.metrics import mean_or_none
@@ -39,6 +39,17 @@ with warnings.catch_warnings():
         tags={"domain": "video-quality"},
         code_version="1",
         pool=TRAINING_POOL,
+        metadata=column_schema(
+            {
+                "src, encoder, cq, frame_index": (
+                    "key",
+                    "The row's key, and preset where recorded",
+                ),
+                "fold": ("int", "Position of the held-out source in sorted order"),
+                "target": ("float", "VMAF, 0..100"),
+                "prediction": ("float", "By the model that never saw the row's source"),
+            }
+        ),
         deps=[corpus, codec_block],
     )
 
