@@ -25,7 +25,7 @@ from fr_ensemble_assets.gate.rule import (
     Decision,
 )
 from fr_ensemble_assets.loso.results import SeedScore
-from fr_ensemble_assets.training.progress import StepReport
+from fr_ensemble_assets.training.progress import StepReport, in_parts
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -58,17 +58,11 @@ class _Lines:
         self._lock = threading.Lock()
 
     def report(self, name: str) -> StepReport:
-        shown = 0
+        def tell(done: int, total: int) -> None:
+            with self._lock:
+                err.print(f"{name}: {done / total:.0%} of {total} steps")
 
-        def advance(done: int, total: int) -> None:
-            nonlocal shown
-            quarter = 4 * done // total
-            if quarter > shown:
-                shown = quarter
-                with self._lock:
-                    err.print(f"{name}: {done / total:.0%} of {total} steps")
-
-        return advance
+        return in_parts(4, tell)
 
 
 @contextmanager

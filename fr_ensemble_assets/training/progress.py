@@ -17,6 +17,20 @@ def report_nothing(done: int, total: int) -> None:
     """A report that nobody reads."""
 
 
+def in_parts(parts: int, tell: Callable[[int, int], None]) -> StepReport:
+    """A report that calls ``tell`` with the same figures, at most ``parts`` times."""
+    told = 0
+
+    def report(done: int, total: int) -> None:
+        nonlocal told
+        part = parts * done // total
+        if part > told:
+            told = part
+            tell(done, total)
+
+    return report
+
+
 class Progress(Protocol):
     """Somebody who shows how far named pieces of work are; called from several threads."""
 

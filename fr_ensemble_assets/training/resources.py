@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from fr_ensemble_assets.training.progress import Progress, StepReport
+from fr_ensemble_assets.training.progress import Progress, StepReport, in_parts
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
 
@@ -44,21 +44,15 @@ Watch = Callable[[dg.DagsterLogManager], Progress]
 
 
 class LogProgress:
-    """Progress as log lines in the UI: one a piece of work and tenth."""
+    """Progress as log lines in the UI: one for each tenth of a piece of work."""
 
     def __init__(self, log: dg.DagsterLogManager) -> None:
         self._log = log
         self._lock = threading.Lock()
 
     def report(self, name: str) -> StepReport:
-        shown = 0
+        def tell(done: int, total: int) -> None:
+            with self._lock:
+                self._log.info(f"{name}: {done} of {total} steps ({done / total:.0%})")
 
-        def log_tenth(done: int, total: int) -> None:
-            nonlocal shown
-            tenth = 10 * done // total
-            if tenth > shown:
-                shown = tenth
-                with self._lock:
-                    self._log.info(f"{name}: {done} of {total} steps ({done / total:.0%})")
-
-        return log_tenth
+        return in_parts(10, tell)
