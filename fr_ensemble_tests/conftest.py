@@ -17,10 +17,18 @@ from fr_ensemble_assets.cli.run import Outcome, Plan, run_ensemble
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.loso.evaluation import (
+    SeedResult,
+    measure_folds,
+    parts_of,
+    predict_held_out,
+)
 from fr_ensemble_assets.training.progress import Silent
-from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
+from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, Recipe
+from fr_ensemble_assets.training.trainer import Trainer
 
 Row = dict[str, Any]
+CPU = Trainer("cpu")
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> UPath:
@@ -64,6 +72,14 @@ def run_chain(home: Path, corpus: UPath, epochs: int = 200, force: bool = False)
     """What ``fr-ensemble run`` does, in this process."""
     plan = Plan(Home.at(home), str(corpus), ENSEMBLE_SEEDS, epochs, force)
     return run_ensemble(plan, Silent())
+
+
+def evaluate_seed(corpus: Corpus, seed: int, recipe: Recipe) -> SeedResult:
+    """Leave-one-source-out for one seed, a fold after the other, as in a notebook."""
+    prediction = np.empty(corpus.n_rows)
+    for part in parts_of(corpus, seed, CPU):
+        predict_held_out(corpus, part, recipe, CPU, prediction)
+    return SeedResult(seed, measure_folds(corpus, prediction), prediction, wall_time_s=0.0)
 
 
 Chain = tuple[Path, Outcome]

@@ -30,7 +30,8 @@ from fr_ensemble_assets.members.onnx_export import (
     forbidden_operators,
     run_onnx,
 )
-from fr_ensemble_assets.training.model import Parameters, predict
+from fr_ensemble_assets.training.compiled import predict
+from fr_ensemble_assets.training.model import Parameters
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
 from fr_ensemble_tests.conftest import Chain

@@ -8,16 +8,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import ndtr
 
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.loso.evaluation import split_folds
+from fr_ensemble_assets.loso.evaluation import prepare_fold
+from fr_ensemble_assets.training.compiled import predict, train_compiled
+from fr_ensemble_assets.training.kernel import normal
 from fr_ensemble_assets.training.model import (
     FitInput,
     Parameters,
     build_module,
     initial_parameters,
-    predict,
 )
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe, deviations
 from fr_ensemble_assets.training.reference import train_reference
@@ -67,46 +71,65 @@ def test_dropout_drops_a_tenth_and_keeps_the_expectation() -> None:
     assert abs(across) < 0.005
 
 
-def test_stack_follows_the_reference_over_480_steps_with_dropout_and_short_batches(
-    few: Corpus,
+@pytest.mark.parametrize("n", [80, 65], ids=["last batch of 16", "last batch of 1"])
+def test_every_trainer_follows_the_reference_over_480_steps_with_dropout(
+    few: Corpus, n: int
 ) -> None:
-    # 99 and 80 rows: 4 and 3 steps an epoch, the last batch of 3 and of 16 rows.
-    recipe = Recipe(epochs=160)
-    fold = split_folds(few, seed=0)[0].fit
-    fits = [
-        FitInput(seed, fold.inputs[:rows], fold.target[:rows])
-        for seed, rows in ((0, 80), (1, 80), (0, 65))
-    ]
+    recipe = Recipe(epochs=160)  # of three steps each
+    fold = prepare_fold(few, 0, seed=0).fit
+    fits = [FitInput(seed, fold.inputs[:n], fold.target[:n]) for seed in (0, 1)]
+    stacked = train_stack(fits, recipe)
+    for number, fit in enumerate(fits):
+        reference = train_reference(fit, recipe)
+        assert difference(train_compiled(fit, recipe), reference) < 1e-5
+        assert difference(stacked[number], reference) < 1e-5
+
+
+def test_stack_holds_models_that_differ_in_rows(few: Corpus) -> None:
+    fold = prepare_fold(few, 0, seed=0).fit
+    fits = [FitInput(s, fold.inputs[:n], fold.target[:n]) for s, n in ((0, 80), (0, 40), (1, 70))]
+    recipe = Recipe(epochs=30)
     for fit, stacked in zip(fits, train_stack(fits, recipe), strict=True):
         assert difference(stacked, train_reference(fit, recipe)) < 1e-5
 
 
 def test_dropout_and_shuffles_matter(few: Corpus) -> None:
-    fit = split_folds(few, seed=0)[0].fit
+    fit = prepare_fold(few, 0, seed=0).fit
     recipe = Recipe(epochs=20)
-    (plain,) = train_stack([fit], replace(recipe, dropout=0.0))
-    (dropped,) = train_stack([fit], recipe)
-    (other_seed,) = train_stack([replace(fit, seed=1)], recipe)
+    plain = train_compiled(fit, replace(recipe, dropout=0.0))
+    dropped = train_compiled(fit, recipe)
+    other_seed = train_compiled(replace(fit, seed=1), recipe)
     assert difference(plain, dropped) > 1e-3
     assert difference(dropped, other_seed) > 1e-3
 
 
-def test_same_fits_give_the_same_bytes(few: Corpus) -> None:
-    fits = [fold.fit for fold in split_folds(few, seed=2)]
-    for first, second in zip(
-        train_stack(fits, Recipe(epochs=5)), train_stack(fits, Recipe(epochs=5)), strict=True
-    ):
-        assert same_bytes(first, second)
+def test_same_fit_gives_the_same_bytes(few: Corpus) -> None:
+    fit = prepare_fold(few, 1, seed=2).fit
+    recipe = Recipe(epochs=5)
+    assert same_bytes(train_compiled(fit, recipe), train_compiled(fit, recipe))
 
 
-def test_prediction_is_the_modules(few: Corpus) -> None:
-    fold = split_folds(few, seed=0)[0]
-    parameters = initial_parameters(0, CONTRACT_RECIPE)
+def test_diverged_model_is_seen_to_diverge(few: Corpus) -> None:
+    fit = prepare_fold(few, 0, seed=0).fit
+    wild = train_compiled(fit, Recipe(epochs=20, lr=1e30))
+    assert not np.isfinite(predict(wild, fit.inputs)).all()
+
+
+def test_prediction_is_the_modules_and_does_not_depend_on_the_rows_beside(few: Corpus) -> None:
+    fold = prepare_fold(few, 0, seed=0)
+    parameters = train_compiled(fold.fit, Recipe(epochs=20))
     with torch.inference_mode():
-        score = build_module(parameters)(torch.from_numpy(fold.held_out_inputs))
-    np.testing.assert_array_equal(
-        predict(parameters, fold.held_out_inputs), score[:, 0].double().numpy()
-    )
+        score = build_module(parameters)(torch.from_numpy(fold.held_out_inputs))[:, 0]
+    ours = predict(parameters, fold.held_out_inputs)
+    np.testing.assert_allclose(ours, score.double().numpy(), atol=1e-4, rtol=0)
+    np.testing.assert_array_equal(predict(parameters, fold.held_out_inputs[:7]), ours[:7])
+
+
+@given(st.floats(-40, 40, width=32))
+def test_normal_distribution_of_the_kernel_is_right_to_a_few_roundings_of_float32(x: float) -> None:
+    phi, cumulated = normal(np.float32(x))
+    assert cumulated == pytest.approx(ndtr(x), abs=2.5e-7)
+    assert phi == pytest.approx(np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi), abs=2.5e-7)
 
 
 def test_recipe_names_where_it_leaves_the_contract() -> None:
@@ -116,7 +139,7 @@ def test_recipe_names_where_it_leaves_the_contract() -> None:
 
 
 def test_reference_is_a_setting(few: Corpus) -> None:
-    fit = split_folds(few, seed=0)[0].fit
+    fit = prepare_fold(few, 0, seed=0).fit
     recipe = Recipe(epochs=2)
     (through_trainer,) = Trainer("reference").train([fit], recipe)
     assert same_bytes(through_trainer, train_reference(fit, recipe))
@@ -130,14 +153,14 @@ def test_cuda_that_is_not_there_is_refused() -> None:
 
 
 def test_one_failure_stops_the_work_beside_it(few: Corpus) -> None:
-    fit = split_folds(few, seed=0)[0].fit
+    fit = prepare_fold(few, 0, seed=0).fit
     stopped = []
 
     def work(item: str, stop: threading.Event) -> None:
         if item == "fails":
             raise OSError("disk full")
         try:
-            Trainer("cpu").train([fit], Recipe(epochs=100_000), stoppable(lambda *_: None, stop))
+            Trainer("cpu").train([fit], Recipe(epochs=10**9), stoppable(lambda *_: None, stop))
         finally:
             stopped.append(item)
 

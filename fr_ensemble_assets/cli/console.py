@@ -60,7 +60,7 @@ class _Lines:
     def report(self, name: str) -> StepReport:
         def tell(done: int, total: int) -> None:
             with self._lock:
-                err.print(f"{name}: {done / total:.0%} of {total} steps")
+                err.print(f"{name}: {done / total:.0%}")
 
         return in_parts(4, tell)
 

@@ -1,8 +1,7 @@
-"""Leave-one-source-out for one seed: split, scale, train, predict, measure."""
+"""Leave-one-source-out, a piece at a time: split, scale, train, predict, measure."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,8 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.features.codec_block import fit_codec_block
 from fr_ensemble_assets.features.scaler import fit_scaler
 from fr_ensemble_assets.loso.metrics import Agreement, agreement
-from fr_ensemble_assets.training.model import FitInput, predict
+from fr_ensemble_assets.training.compiled import predict
+from fr_ensemble_assets.training.model import FitInput
 from fr_ensemble_assets.training.progress import StepReport, report_nothing
 from fr_ensemble_assets.training.recipe import Recipe
 from fr_ensemble_assets.training.trainer import Trainer
@@ -62,7 +62,7 @@ class SeedResult:
         Out-of-fold VMAF of every corpus row, float64, shape (n_rows,): each row is predicted by
         the fold that held its source out.
     wall_time_s
-        What the seed took, in seconds.
+        Seconds that were spent on the seed's folds, added up.
     """
 
     seed: int
@@ -71,50 +71,54 @@ class SeedResult:
     wall_time_s: float
 
 
-def split_folds(corpus: Corpus, seed: int) -> list[Fold]:
-    """One fold a distinct source, in sorted order.
+def prepare_fold(corpus: Corpus, number: int, seed: int) -> Fold:
+    """The fold that holds out the ``number``-th source in sorted order.
 
     The scaler of a fold is fitted on its training rows alone. The codec block's quality range is
     taken over the corpus, as contracts section 1 says.
     """
     codec = fit_codec_block(corpus).encode(corpus)
     target = corpus.target.astype(np.float32)
-    folds = []
-    for number, source in enumerate(corpus.sources):
-        held_out = corpus.source_index == number
-        scaler = fit_scaler(corpus.features[~held_out])
-        inputs = np.concatenate([scaler.standardise(corpus.features), codec], axis=1)
-        folds.append(
-            Fold(
-                held_out=source,
-                fit=FitInput(seed, inputs[~held_out], target[~held_out]),
-                held_out_rows=np.flatnonzero(held_out),
-                held_out_inputs=inputs[held_out],
-            )
-        )
-    return folds
+    held_out = corpus.source_index == number
+    scaler = fit_scaler(corpus.features[~held_out])
+    inputs = np.concatenate([scaler.standardise(corpus.features), codec], axis=1)
+    return Fold(
+        held_out=corpus.sources[number],
+        fit=FitInput(seed, inputs[~held_out], target[~held_out]),
+        held_out_rows=np.flatnonzero(held_out),
+        held_out_inputs=inputs[held_out],
+    )
 
 
-def evaluate_seed(
+@dataclass(frozen=True)
+class Part:
+    """A piece of work: some folds of one seed."""
+
+    seed: int
+    folds: tuple[int, ...]
+
+
+def parts_of(corpus: Corpus, seed: int, trainer: Trainer) -> list[Part]:
+    """Cut a seed's folds as the trainer wants them: all in one stack, or one by one."""
+    folds = range(len(corpus.sources))
+    if trainer.stacks:
+        return [Part(seed, tuple(folds))]
+    return [Part(seed, (fold,)) for fold in folds]
+
+
+def predict_held_out(
     corpus: Corpus,
-    seed: int,
+    part: Part,
     recipe: Recipe,
     trainer: Trainer,
+    prediction: npt.NDArray[np.float64],
     report: StepReport = report_nothing,
-) -> SeedResult:
-    """Train all folds of ``seed`` and measure each on the source that it never saw."""
-    started = time.perf_counter()
-    folds = split_folds(corpus, seed)
+) -> None:
+    """Train the part's folds and fill in ``prediction``, shape (n_rows,), where they hold out."""
+    folds = [prepare_fold(corpus, number, part.seed) for number in part.folds]
     trained = trainer.train([fold.fit for fold in folds], recipe, report)
-    prediction = np.empty(corpus.n_rows)
     for fold, parameters in zip(folds, trained, strict=True):
         prediction[fold.held_out_rows] = predict(parameters, fold.held_out_inputs)
-    return SeedResult(
-        seed=seed,
-        folds=measure_folds(corpus, prediction),
-        prediction=prediction,
-        wall_time_s=time.perf_counter() - started,
-    )
 
 
 def measure_folds(corpus: Corpus, prediction: npt.NDArray[np.float64]) -> tuple[FoldResult, ...]:

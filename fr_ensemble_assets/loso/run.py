@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
 from upath import UPath
 
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
-from fr_ensemble_assets.loso.evaluation import SeedResult, evaluate_seed
+from fr_ensemble_assets.loso.evaluation import (
+    Part,
+    SeedResult,
+    measure_folds,
+    parts_of,
+    predict_held_out,
+)
 from fr_ensemble_assets.loso.results import load_seed, load_seed_result, results_file, save_seed
-from fr_ensemble_assets.training.progress import Progress
+from fr_ensemble_assets.training.progress import Progress, Shares
 from fr_ensemble_assets.training.recipe import Recipe
 from fr_ensemble_assets.training.streams import STREAMS_VERSION
 from fr_ensemble_assets.training.trainer import Trainer, stoppable
@@ -41,25 +49,65 @@ def evaluate_seeds(
     progress: Progress,
     force: bool = False,
 ) -> list[SeedOutcome]:
-    """Leave-one-source-out for each of ``seeds``, side by side; outcomes in the order of seeds.
+    """Leave-one-source-out for each of ``seeds``; outcomes in the order of seeds.
 
-    A seed's files are written as soon as it is done, so that an interruption loses only what was
-    in the making.
+    All folds of all seeds share one pool of workers. A seed's files are written as soon as its
+    last fold is done, so that an interruption loses only the seeds in the making.
     """
-    outcomes: dict[int, SeedOutcome] = {}
-    for seed in seeds:
-        result = None if force else finished_seed(folder, corpus, recipe, seed)
-        if result is not None:
-            outcomes[seed] = SeedOutcome(result, reused=True)
+    finished = {
+        seed: result
+        for seed in ([] if force else seeds)
+        if (result := finished_seed(folder, corpus, recipe, seed)) is not None
+    }
+    open_seeds = {
+        seed: _OpenSeed(corpus, seed, trainer, progress) for seed in seeds if seed not in finished
+    }
 
-    def work(seed: int, stop: threading.Event) -> None:
-        report = stoppable(progress.report(f"seed {seed}"), stop)
-        result = evaluate_seed(corpus, seed, recipe, trainer, report)
-        save_seed(folder, corpus, recipe, result, trainer.backend)
-        outcomes[seed] = SeedOutcome(result, reused=False)
+    def work(part: Part, stop: threading.Event) -> None:
+        open_seed = open_seeds[part.seed]
+        open_seed.work(part, recipe, trainer, stop)
+        if open_seed.is_done(part):
+            result = open_seed.result()
+            save_seed(folder, corpus, recipe, result, trainer.backend)
 
-    trainer.side_by_side(work, [seed for seed in seeds if seed not in outcomes])
-    return [outcomes[seed] for seed in seeds]
+    parts = [part for open_seed in open_seeds.values() for part in open_seed.parts]
+    trainer.side_by_side(work, parts)
+    return [
+        SeedOutcome(finished[seed], reused=True)
+        if seed in finished
+        else SeedOutcome(open_seeds[seed].result(), reused=False)
+        for seed in seeds
+    ]
+
+
+class _OpenSeed:
+    """A seed at work: its parts, its predictions so far, the time that they took."""
+
+    def __init__(self, corpus: Corpus, seed: int, trainer: Trainer, progress: Progress) -> None:
+        self._corpus, self._seed = corpus, seed
+        self.parts = parts_of(corpus, seed, trainer)
+        self._pending = set(self.parts)
+        self._prediction = np.empty(corpus.n_rows)
+        self._seconds = 0.0
+        self._shares = Shares(len(self.parts), progress.report(f"seed {seed}"))
+        self._lock = threading.Lock()
+
+    def work(self, part: Part, recipe: Recipe, trainer: Trainer, stop: threading.Event) -> None:
+        started = time.perf_counter()
+        report = stoppable(self._shares.report(self.parts.index(part)), stop)
+        predict_held_out(self._corpus, part, recipe, trainer, self._prediction, report)
+        with self._lock:
+            self._seconds += time.perf_counter() - started
+
+    def is_done(self, part: Part) -> bool:
+        """Note that ``part`` is done; true for the last one, and for it alone."""
+        with self._lock:
+            self._pending.discard(part)
+            return not self._pending
+
+    def result(self) -> SeedResult:
+        folds = measure_folds(self._corpus, self._prediction)
+        return SeedResult(self._seed, folds, self._prediction, self._seconds)
 
 
 def finished_seed(folder: UPath, corpus: Corpus, recipe: Recipe, seed: int) -> SeedResult | None:

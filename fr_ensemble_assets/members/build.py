@@ -9,7 +9,7 @@ from upath import UPath
 
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.files import sha256_of, write_bytes, write_json
+from fr_ensemble_assets.foundation.files import read_bytes, sha256_of, write_bytes, write_json
 from fr_ensemble_assets.gate.rule import PER_SEED_PLCC_MIN
 from fr_ensemble_assets.gate.verdict import Judgement
 from fr_ensemble_assets.loso.metrics import agreement
@@ -28,7 +28,8 @@ from fr_ensemble_assets.members.names import (
 )
 from fr_ensemble_assets.members.onnx_export import export_onnx, forbidden_operators, run_onnx
 from fr_ensemble_assets.members.sidecars import Member, manifest, sidecar
-from fr_ensemble_assets.training.model import Parameters, layer_sizes, predict
+from fr_ensemble_assets.training.compiled import predict
+from fr_ensemble_assets.training.model import Parameters, build_module, layer_sizes
 from fr_ensemble_assets.training.progress import StepReport, report_nothing
 from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
@@ -112,10 +113,14 @@ def check_members(folder: UPath, corpus: Corpus) -> list[MemberCheck]:
         If a member's parameters are missing.
     """
     inputs = full_corpus_inputs(corpus)
+    import torch
+
     checks = []
     for seed in ENSEMBLE_SEEDS:
-        model = (folder / onnx_file(seed)).read_bytes()
-        trained = predict(load_parameters(folder / parameters_file(seed)), inputs)
-        difference = float(np.abs(run_onnx(model, inputs) - trained).max())
+        model = read_bytes(folder / onnx_file(seed), "an exported member")
+        trained = build_module(load_parameters(folder / parameters_file(seed)))
+        with torch.inference_mode():
+            score = trained(torch.from_numpy(inputs)).squeeze(1).double().numpy()
+        difference = float(np.abs(run_onnx(model, inputs) - score).max())
         checks.append(MemberCheck(seed, forbidden_operators(model), difference))
     return checks

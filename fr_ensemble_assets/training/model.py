@@ -63,19 +63,21 @@ def layer_sizes(recipe: Recipe) -> tuple[tuple[int, int], ...]:
 def initial_parameters(seed: int, recipe: Recipe) -> Parameters:
     """PyTorch's default initialisation after ``torch.manual_seed(seed)``, bit for bit.
 
-    Drawn from a generator of its own, so that nobody's global state is touched: uniform within
-    ±1/√inputs, weight then bias, layer by layer.
+    Uniform within ±1/√inputs, weight then bias, layer by layer, from the Mersenne twister that
+    PyTorch and numpy seed alike: the low 24 bits of each word are the fraction. Computed here,
+    because importing PyTorch takes longer than training a model.
     """
-    import torch
-
-    generator = torch.Generator().manual_seed(seed)
+    twister = np.random.MT19937()
+    twister._legacy_seeding(seed)
     weights: list[npt.NDArray[np.float32]] = []
     biases: list[npt.NDArray[np.float32]] = []
     for inputs, outputs in layer_sizes(recipe):
-        bound = 1.0 / inputs**0.5
+        bound = float(np.float32(1.0 / inputs**0.5))
         for drawn, shape in ((weights, (outputs, inputs)), (biases, (outputs,))):
-            tensor = torch.empty(shape).uniform_(-bound, bound, generator=generator)
-            drawn.append(tensor.numpy())
+            words = twister.random_raw(int(np.prod(shape)))
+            fraction = (words & 0xFFFFFF) / float(1 << 24)
+            # In float64 and rounded once, as PyTorch's fused multiply-add does it.
+            drawn.append((fraction * (2 * bound) - bound).astype(np.float32).reshape(shape))
     return Parameters(tuple(weights), tuple(biases))
 
 
@@ -96,13 +98,3 @@ def build_module(parameters: Parameters) -> torch.nn.Module:
         if number < last:
             layers.append(torch.nn.GELU())  # exact, by erf
     return torch.nn.Sequential(*layers).eval()
-
-
-def predict(parameters: Parameters, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """VMAF predictions for ``inputs``, shape (n, 20); float64, shape (n,)."""
-    import torch
-
-    module = build_module(parameters)
-    with torch.inference_mode():
-        score = module(torch.from_numpy(np.ascontiguousarray(inputs, dtype=np.float32)))
-    return np.asarray(score.squeeze(1).numpy(), dtype=np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Protocol
 
@@ -29,6 +30,28 @@ def in_parts(parts: int, tell: Callable[[int, int], None]) -> StepReport:
             tell(done, total)
 
     return report
+
+
+class Shares:
+    """One report over several pieces of work of the same size, done in any order by any thread."""
+
+    _GRAIN = 1000
+
+    def __init__(self, pieces: int, whole: StepReport) -> None:
+        self._fractions = [0.0] * pieces
+        self._whole = whole
+        self._lock = threading.Lock()
+
+    def report(self, piece: int) -> StepReport:
+        """The report of one piece; the whole is told in thousandths."""
+
+        def tell(done: int, total: int) -> None:
+            with self._lock:
+                self._fractions[piece] = done / total
+                fraction = sum(self._fractions) / len(self._fractions)
+                self._whole(round(fraction * self._GRAIN), self._GRAIN)
+
+        return tell
 
 
 class Progress(Protocol):

@@ -53,6 +53,6 @@ class LogProgress:
     def report(self, name: str) -> StepReport:
         def tell(done: int, total: int) -> None:
             with self._lock:
-                self._log.info(f"{name}: {done} of {total} steps ({done / total:.0%})")
+                self._log.info(f"{name}: {done / total:.0%}")
 
         return in_parts(10, tell)

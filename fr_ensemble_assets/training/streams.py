@@ -28,10 +28,10 @@ from fr_ensemble_assets.training.recipe import Recipe
 STREAMS_VERSION = 1
 
 _SHUFFLE = 1
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
-_LANES_PER_WORD = 4
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+MIX_2 = np.uint64(0x94D049BB133111EB)
+LANES_PER_WORD = 4
 _LANE_VALUES = 1 << 16
 
 
@@ -46,8 +46,8 @@ def steps_per_epoch(n: int, batch_size: int) -> int:
 
 
 def _splitmix64(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    z = (state ^ (state >> np.uint64(30))) * _MIX_1
-    z = (z ^ (z >> np.uint64(27))) * _MIX_2
+    z = (state ^ (state >> np.uint64(30))) * MIX_1
+    z = (z ^ (z >> np.uint64(27))) * MIX_2
     return z ^ (z >> np.uint64(31))
 
 
@@ -67,6 +67,12 @@ class DropoutStream:
     recipe: Recipe
 
     @property
+    def key(self) -> np.uint64:
+        """What sets the streams of different seeds apart."""
+        with np.errstate(over="ignore"):
+            return np.uint64(_splitmix64(np.array([self.seed + 1], dtype=np.uint64) * GOLDEN)[0])
+
+    @property
     def threshold(self) -> int:
         """Lanes under this are dropped."""
         return round(self.recipe.dropout * _LANE_VALUES)
@@ -84,12 +90,11 @@ class DropoutStream:
         shape = (steps, self.recipe.depth, self.recipe.batch_size, self.recipe.hidden)
         lanes_a_step = self.recipe.depth * self.recipe.batch_size * self.recipe.hidden
         first, count = first_step * lanes_a_step, steps * lanes_a_step
-        first_word, skip = divmod(first, _LANES_PER_WORD)
-        words = -(-(skip + count) // _LANES_PER_WORD)
+        first_word, skip = divmod(first, LANES_PER_WORD)
+        words = -(-(skip + count) // LANES_PER_WORD)
         with np.errstate(over="ignore"):  # 64-bit wrap-around is the generator's arithmetic
-            key = _splitmix64(np.array([self.seed + 1], dtype=np.uint64) * _GOLDEN)
             counters = np.arange(first_word + 1, first_word + words + 1, dtype=np.uint64)
-            stream = _splitmix64(counters * _GOLDEN + key)
+            stream = _splitmix64(counters * GOLDEN + self.key)
         lanes = stream.astype("<u8", copy=False).view("<u2")[skip : skip + count]
         kept = (lanes >= self.threshold).astype(np.float32)
         kept *= np.float32(self.scale)

@@ -1,4 +1,4 @@
-"""Which arithmetic trains a set of models, and how many stacks run at once."""
+"""Which arithmetic trains a set of models, and how many of them train at once."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.training.compiled import compile_kernel, train_compiled
 from fr_ensemble_assets.training.model import FitInput, Parameters
-from fr_ensemble_assets.training.progress import Cancelled, StepReport, report_nothing
+from fr_ensemble_assets.training.progress import Cancelled, Shares, StepReport, report_nothing
 from fr_ensemble_assets.training.recipe import Recipe
 
 Device = Literal["auto", "cpu", "cuda", "reference"]
+
+#: What a machine with a CUDA driver has; without any of them PyTorch need not be asked, and
+#: importing it takes seconds.
+_CUDA_SIGNS = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")
 
 _Item = TypeVar("_Item")
 
@@ -26,10 +32,10 @@ class Trainer:
     Attributes
     ----------
     device
-        ``auto`` (CUDA where there is one, else the processor), ``cpu``, ``cuda``, or
-        ``reference`` (the plain loop: slow, for comparison).
+        ``auto`` (CUDA where there is one, else the processor), ``cpu`` (the compiled kernel),
+        ``cuda`` (the stacked trainer), or ``reference`` (the plain loop: slow, for comparison).
     workers
-        Stacks that train at the same time, one thread each; 0 means one a core.
+        Models that train at the same time on the processor, one thread each; 0 for one a core.
     """
 
     device: Device = "auto"
@@ -42,14 +48,19 @@ class Trainer:
         Raises
         ------
         UnusableInput
-            If CUDA is asked for and PyTorch finds none.
+            If ``device`` is none of the four, or CUDA is asked for and PyTorch finds none.
         """
+        if self.device not in ("auto", "cpu", "cuda", "reference"):
+            raise UnusableInput(
+                f"trainer device: expected auto, cpu, cuda or reference, found '{self.device}'."
+            )
         if self.device in ("cpu", "reference"):
             return self.device
-        import torch
+        if any(Path(sign).exists() for sign in _CUDA_SIGNS):
+            import torch
 
-        if torch.cuda.is_available():
-            return "cuda"
+            if torch.cuda.is_available():
+                return "cuda"
         if self.device == "cuda":
             raise UnusableInput(
                 "trainer device: expected a CUDA device, found none that PyTorch can use; "
@@ -58,35 +69,56 @@ class Trainer:
         return "cpu"
 
     @property
+    def stacks(self) -> bool:
+        """Whether models are best trained many at once, as one stack."""
+        return self.backend == "cuda"
+
+    @property
     def parallel(self) -> int:
-        """How many stacks train at once."""
-        return self.workers or len(os.sched_getaffinity(0))
+        """How many pieces of work are done at the same time."""
+        return 1 if self.stacks else self.workers or _cores()
 
     def train(
         self, fits: Sequence[FitInput], recipe: Recipe, report: StepReport = report_nothing
     ) -> list[Parameters]:
         """Train ``fits`` and return their parameters in the same order."""
-        backend = self.backend
-        if backend != "reference":
+        if self.stacks:
             from fr_ensemble_assets.training.stacked import train_stack
 
-            return train_stack(fits, recipe, backend, report)
+            return train_stack(fits, recipe, self.backend, report)
+        if len(fits) == 1:
+            return [self._train_one(fits[0], recipe, report)]
+        shares = Shares(len(fits), report)
+        trained: dict[int, Parameters] = {}
+
+        def work(number: int, stop: threading.Event) -> None:
+            share = stoppable(shares.report(number), stop)
+            trained[number] = self._train_one(fits[number], recipe, share)
+
+        self.side_by_side(work, range(len(fits)))
+        return [trained[number] for number in range(len(fits))]
+
+    def _train_one(self, fit: FitInput, recipe: Recipe, report: StepReport) -> Parameters:
+        if self.backend == "cpu":
+            return train_compiled(fit, recipe, report)
         from fr_ensemble_assets.training.reference import train_reference
 
-        def report_part(number: int) -> StepReport:
-            return lambda done, total: report(number * total + done, len(fits) * total)
-
-        return [train_reference(fit, recipe, report_part(n)) for n, fit in enumerate(fits)]
+        return train_reference(fit, recipe, report)
 
     def side_by_side(
         self, work: Callable[[_Item, threading.Event], None], items: Sequence[_Item]
     ) -> None:
-        """Call ``work(item, stop)`` for every item, a thread each; the first failure stops all.
+        """Call ``work(item, stop)`` for every item, some at a time; the first failure stops all.
 
         ``work`` is to raise :class:`Cancelled` soon after ``stop`` is set.
         """
+        from threadpoolctl import threadpool_limits
+
+        if self.backend == "cpu" and items:
+            compile_kernel()
         stop = threading.Event()
-        with ThreadPoolExecutor(max_workers=self.parallel) as pool:
+        # More than one BLAS thread inside a model only costs, and could change its last bits.
+        with threadpool_limits(1), ThreadPoolExecutor(max_workers=self.parallel) as pool:
             pending = [pool.submit(work, item, stop) for item in items]
             try:
                 for future in as_completed(pending):
@@ -96,6 +128,13 @@ class Trainer:
                 for future in pending:
                     future.cancel()
                 raise
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def stoppable(report: StepReport, stop: threading.Event) -> StepReport:
