@@ -5,7 +5,7 @@ PORT ?= 3000
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup run test ui lint clean
+.PHONY: setup run test ui bench lint clean
 
 setup: $(STAMP)
 
@@ -23,6 +23,9 @@ test: setup
 
 ui: setup
 	@exec $(BIN)/fr-ensemble ui --port $(PORT)
+
+bench: setup
+	@$(BIN)/python -m benchmarks.training
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

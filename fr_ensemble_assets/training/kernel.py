@@ -67,7 +67,8 @@ _MANTISSA_BITS = np.int32(23)
 _SMALLEST_EXPONENT = np.float32(-100)
 
 # Below this a parameter or a moment is as good as zero. L2 drives the weights of one-hot columns
-# that never occur, and their moments, down to denormal numbers, which would cost up to 1.7 times.
+# that never occur, and their moments, down to denormal numbers, which would cost up to 1.7 times;
+# they are set to zero at the end of each epoch.
 _TINY = np.float32(1e-30)
 
 
@@ -106,6 +107,14 @@ def _draw_lanes(words: Any, step: int, key: Any) -> None:
         z = (z ^ (z >> np.uint64(30))) * MIX_1
         z = (z ^ (z >> np.uint64(27))) * MIX_2
         words[w] = z ^ (z >> np.uint64(31))
+
+
+@nb.njit(inline="always")
+def _flush(values: Any) -> None:
+    """Set what is as good as zero to zero; asked this way round, a NaN stays one."""
+    for i in range(values.size):
+        if abs(values[i]) < _TINY:
+            values[i] = 0
 
 
 @nb.njit(nogil=True, cache=True, fastmath=_FAST, error_model="numpy")
@@ -168,6 +177,7 @@ def train_epochs(
     all_d1 = np.empty((batch_size, hidden), np.float32)  # dh1/dz1, then the delta of layer 1
     all_h2 = np.empty((batch_size, hidden), np.float32)
     all_d2 = np.empty((batch_size, hidden), np.float32)
+    w2_transposed = np.empty((hidden, hidden), np.float32)
     words = np.empty(2 * batch_size * hidden // LANES_PER_WORD, np.uint64)
     lanes = words.view(np.uint16)
 
@@ -229,7 +239,11 @@ def train_epochs(
 
             # Backward through the products: (H, B) @ (B, H), (B, H) @ (H, H), (D, B) @ (B, H).
             np.dot(h1.T, d2, gradient_w2)
-            np.dot(d2, w2.T, h2)
+            # BLAS takes 40 % longer where it has to transpose the second factor itself.
+            for i in range(hidden):
+                for j in range(hidden):
+                    w2_transposed[j, i] = w2[i, j]
+            np.dot(d2, w2_transposed, h2)
             for r in range(rows):
                 for j in range(hidden):
                     delta = h2[r, j] * d1[r, j]
@@ -245,11 +259,12 @@ def train_epochs(
                 g = gradient[i] + l2 * parameters[i]
                 m = decay1 * moment1[i] + rest1 * g
                 v = decay2 * moment2[i] + rest2 * g * g
-                # Asked this way round, a NaN stays one.
-                moment1[i] = np.float32(0) if abs(m) < _TINY else m
-                moment2[i] = np.float32(0) if v < _TINY else v
-                p = parameters[i] - step_size * m / (np.sqrt(v) * root_correction + epsilon)
-                parameters[i] = np.float32(0) if abs(p) < _TINY else p
+                moment1[i] = m
+                moment2[i] = v
+                parameters[i] -= step_size * m / (np.sqrt(v) * root_correction + epsilon)
+        _flush(parameters)
+        _flush(moment1)
+        _flush(moment2)
     return step
 
 

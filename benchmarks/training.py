@@ -1,0 +1,291 @@
+"""``make bench``: the plain loop against the kernel, interleaved, and how cost grows.
+
+Absolute times drift by half from hour to hour on a shared machine, so the two take turns, A B A B,
+and what counts is the ratio within a round. The floor is what the matrix products of a step would
+take at the sgemm peak, measured on one core in the same rounds.
+
+Writes ``docs/benchmark.md`` and ``docs/images/benchmark.png``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from threadpoolctl import threadpool_limits
+from upath import UPath
+
+from fr_ensemble_assets.corpus.identity import Corpus, canonical_order, content_sha256
+from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
+from fr_ensemble_assets.foundation.figures import PALETTE, new_figure, png_bytes, styled
+from fr_ensemble_assets.loso.evaluation import prepare_fold
+from fr_ensemble_assets.loso.run import evaluate_seeds
+from fr_ensemble_assets.training.compiled import compile_kernel
+from fr_ensemble_assets.training.model import FitInput, layer_sizes
+from fr_ensemble_assets.training.progress import Silent
+from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
+from fr_ensemble_assets.training.streams import steps_per_epoch
+from fr_ensemble_assets.training.trainer import Trainer
+
+DOCS = Path(__file__).parents[1] / "docs"
+PLAIN_EPOCHS = 10
+ROUNDS = 7
+GROWTH_EPOCHS = 4
+ROWS = (5_880, 33_840, 113_000, 340_000)
+SEEDS = (1, 5, 20)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU and wall microseconds a step of one model."""
+
+    cpu: float
+    wall: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """One turn of each: the plain loop, the kernel on all cores, and the floor."""
+
+    plain: Cost
+    kernel: Cost
+    floor: float
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What a job of some size took, in a process of its own."""
+
+    rows: int
+    seeds: int
+    cpu: float
+    peak_mb: float
+
+
+def flops_a_step(recipe: Recipe) -> float:
+    """Multiplications and additions of the matrix products of one full batch.
+
+    Three forward; backward one for each weight, and one for each delta that is handed down.
+    """
+    sizes = layer_sizes(recipe)
+    products = [inputs * outputs for inputs, outputs in sizes]
+    return 2.0 * recipe.batch_size * (2 * sum(products) + sum(products[1:]))
+
+
+def measured(work: Callable[[], object], steps: int) -> Cost:
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return Cost(
+        (time.process_time() - cpu) / steps * 1e6, (time.perf_counter() - wall) / steps * 1e6
+    )
+
+
+def sgemm_flops_a_second() -> float:
+    """The best of some large products on one core: CPU time, not wall."""
+    a = np.random.default_rng(0).standard_normal((1024, 1024)).astype(np.float32)
+    out = np.empty_like(a)
+    with threadpool_limits(1):
+        taken = []
+        for _ in range(8):
+            started = time.process_time()
+            np.matmul(a, a, out=out)
+            taken.append(time.process_time() - started)
+    return 2 * 1024**3 / min(taken)
+
+
+def rounds(corpus: Corpus) -> Iterator[Round]:
+    import torch
+
+    from benchmarks.plain_loop import train_plain
+
+    torch.set_num_threads(1)
+    trainer = Trainer("cpu")
+    fold = prepare_fold(corpus, 0, seed=0).fit
+    per_epoch = steps_per_epoch(len(fold.target), CONTRACT_RECIPE.batch_size)
+    few_epochs = Recipe(epochs=PLAIN_EPOCHS)
+    compile_kernel()
+    train_plain(fold, Recipe(epochs=1))  # what PyTorch does only once
+    for number in track(range(ROUNDS), "plain, kernel, plain, kernel …"):
+        one = FitInput(number, fold.inputs, fold.target)
+        fits = [FitInput(number + n, fold.inputs, fold.target) for n in range(trainer.parallel * 2)]
+
+        def train_all(fits: Sequence[FitInput] = fits) -> None:
+            trainer.train(fits, CONTRACT_RECIPE)
+
+        def train_one(one: FitInput = one) -> None:
+            train_plain(one, few_epochs)
+
+        plain = measured(train_one, PLAIN_EPOCHS * per_epoch)
+        kernel = measured(train_all, CONTRACT_RECIPE.epochs * per_epoch * len(fits))
+        floor = flops_a_step(CONTRACT_RECIPE) / sgemm_flops_a_second() * 1e6
+        yield Round(plain, kernel, floor)
+
+
+def grown(corpus: Corpus, rows: int) -> Corpus:
+    """A corpus of ``rows`` rows: the bundled one, its frames repeated under new numbers."""
+    import pandas as pd
+
+    copies = -(-rows // corpus.n_rows)
+    frames = [
+        corpus.frame.assign(frame_index=corpus.frame["frame_index"] + 40 * copy)
+        for copy in range(copies)
+    ]
+    frame = canonical_order(pd.concat(frames).iloc[:rows])
+    return Corpus(content_sha256(frame), frame)
+
+
+def one_growth(rows: int, seeds: int, epochs: int) -> Growth:
+    """Train in this process; its peak memory is the job's."""
+    bundled = read_corpus(BUNDLED_CORPUS).corpus
+    corpus = grown(bundled, rows)
+    trainer = Trainer("cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        # Imports and compilation are paid once a process, whatever its size.
+        evaluate_seeds(UPath(folder) / "warm", bundled, [0], Recipe(epochs=1), trainer, Silent())
+        started = time.process_time()
+        evaluate_seeds(
+            UPath(folder), corpus, range(seeds), Recipe(epochs=epochs), trainer, Silent()
+        )
+        cpu = time.process_time() - started
+    return Growth(rows, seeds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def growth_in_a_process(rows: int, seeds: int, epochs: int) -> Growth:
+    command = [sys.executable, "-m", "benchmarks.training", "--one", f"{rows},{seeds},{epochs}"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return Growth(rows, seeds, float(told[0]), float(told[1]))
+
+
+def spread(values: Sequence[float], digits: int = 0) -> str:
+    """Median, and the range in brackets."""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+@styled
+def figure_of(turns: Sequence[Round], by_rows: Sequence[Growth], by_seeds: Sequence[Growth]):  # type: ignore[no-untyped-def]
+    figure, (bars, rows, seeds) = new_figure(width=11.0, height=3.6, columns=3)
+    named = {
+        "plain loop": statistics.median(turn.plain.cpu for turn in turns),
+        "kernel": statistics.median(turn.kernel.cpu for turn in turns),
+        "sgemm floor": statistics.median(turn.floor for turn in turns),
+    }
+    drawn = bars.barh(list(named)[::-1], list(named.values())[::-1], color=PALETTE[0])
+    bars.bar_label(drawn, fmt=" %.0f µs")
+    bars.set_xscale("log")
+    bars.set_xlim(right=max(named.values()) * 4)
+    bars.set_title("CPU time a step of one model")
+    for axis, growth, label, sizes in (
+        (rows, by_rows, "rows", [point.rows for point in by_rows]),
+        (seeds, by_seeds, "seeds", [point.seeds for point in by_seeds]),
+    ):
+        axis.loglog(sizes, [point.cpu for point in growth], "o-", color=PALETTE[0])
+        linear = [growth[0].cpu * size / sizes[0] for size in sizes]
+        axis.loglog(sizes, linear, "--", color=PALETTE[7], label="linear")
+        axis.set_title(f"CPU seconds, by {label} ({GROWTH_EPOCHS} epochs)")
+        axis.set_xlabel(label)
+        axis.legend()
+    return figure
+
+
+def report(turns: Sequence[Round], by_rows: Sequence[Growth], by_seeds: Sequence[Growth]) -> str:
+    """The page in docs/, Markdown."""
+    cpu = [turn.plain.cpu / turn.kernel.cpu for turn in turns]
+    wall = [turn.plain.wall / turn.kernel.wall for turn in turns]
+    over = [turn.kernel.cpu / turn.floor for turn in turns]
+    cores = Trainer("cpu").parallel
+    lines = [
+        "# What training costs",
+        "",
+        f"`make bench`, {datetime.date.today().isoformat()}, {cores} cores of {cpu_name()}, "
+        f"{len(turns)} rounds of the plain loop and the kernel in turn; medians, and the range "
+        "over the rounds in brackets. One model of the bundled corpus: 5,600 rows, batches of 32.",
+        "",
+        "![CPU time a step, growth with rows and seeds](images/benchmark.png)",
+        "",
+        "| | |",
+        "| --- | --- |",
+        f"| plain loop, CPU µs a step | {spread([t.plain.cpu for t in turns])} |",
+        f"| kernel, CPU µs a step | {spread([t.kernel.cpu for t in turns], 1)} |",
+        f"| **less CPU, per core** | **{spread(cpu)} times** |",
+        f"| **less wall time, {cores} workers against one** | **{spread(wall)} times** |",
+        f"| matrix products alone at the sgemm peak, CPU µs a step "
+        f"| {spread([t.floor for t in turns], 1)} |",
+        f"| kernel above that floor | {spread(over, 2)} times |",
+        f"| kernel's share of the sgemm peak | {spread([100 / o for o in over])} % |",
+        "",
+        f"Growth, {GROWTH_EPOCHS} epochs of all 21 folds, each in a process of its own:",
+        "",
+        "| rows, one seed | CPU s | µs a training row and epoch | peak MB |",
+        "| ---: | ---: | ---: | ---: |",
+        *(
+            f"| {g.rows:,} | {g.cpu:.1f} | {g.cpu / g.rows / GROWTH_EPOCHS / 20 * 1e6:.2f} "
+            f"| {g.peak_mb:.0f} |"
+            for g in by_rows
+        ),
+        "",
+        f"| seeds, {ROWS[0]:,} rows | CPU s | CPU s a seed | peak MB |",
+        "| ---: | ---: | ---: | ---: |",
+        *(
+            f"| {g.seeds} | {g.cpu:.1f} | {g.cpu / g.seeds:.2f} | {g.peak_mb:.0f} |"
+            for g in by_seeds
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        growth = one_growth(*(int(part) for part in arguments.one.split(",")))
+        print(growth.cpu, growth.peak_mb)
+        return
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    turns = list(rounds(read_corpus(BUNDLED_CORPUS).corpus))
+    by_rows = [
+        growth_in_a_process(rows, 1, GROWTH_EPOCHS) for rows in track(ROWS, "growth with rows")
+    ]
+    by_seeds = [
+        growth_in_a_process(ROWS[0], seeds, GROWTH_EPOCHS)
+        for seeds in track(SEEDS, "growth with seeds")
+    ]
+    page = report(turns, by_rows, by_seeds)
+    (DOCS / "benchmark.md").write_text(page)
+    (DOCS / "images" / "benchmark.png").write_bytes(png_bytes(figure_of(turns, by_rows, by_seeds)))
+    table = Table("", "", show_header=False)
+    for line in page.splitlines():
+        cells = [cell.strip(" *") for cell in line.strip("|").split("|")]
+        if line.startswith("|") and len(cells) == 2 and cells[0] and "---" not in cells[0]:
+            table.add_row(*cells)
+    Console().print(table)
+    print(f"written: {DOCS / 'benchmark.md'}")
+
+
+if __name__ == "__main__":
+    main()
