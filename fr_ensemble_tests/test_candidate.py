@@ -33,6 +33,12 @@ def flip_a_byte(folder: UPath) -> None:
     path.write_bytes(bytes(data))
 
 
+def copy_a_member(folder: UPath) -> None:
+    rows = json.loads((folder / "registry.json").read_text())
+    rows["models"][1]["sha256"] = rows["models"][0]["sha256"]
+    (folder / "registry.json").write_text(json.dumps(rows))
+
+
 def replace_in(name: str, old: str, new: str) -> Callable[[UPath], None]:
     def change(folder: UPath) -> None:
         text = (folder / name).read_text()
@@ -55,6 +61,7 @@ SPOILED: dict[str, tuple[Callable[[UPath], Any], str]] = {
         ),
         f"{SEED1}.json belongs to another corpus",
     ),
+    "copies": (copy_a_member, "two members are the same file"),
     "a HOLD": (replace_in("PROMOTE.json", '"PROMOTE"', '"HOLD"'), "PROMOTE.json says HOLD"),
 }
 

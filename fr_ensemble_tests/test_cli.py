@@ -157,6 +157,7 @@ def test_bad_input_is_refused_in_one_sentence(tmp_path: Path, few_rows: list[Row
     )
     assert list((tmp_path / ".fr-ensemble" / "store").iterdir()) == []
     assert "found no such file" in refused(command(tmp_path, "run", "--corpus", "nowhere.jsonl"))
+    assert "--corpus: expected a path" in refused(command(tmp_path, "run", "--corpus", ""))
 
 
 def test_home_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
@@ -165,7 +166,36 @@ def test_home_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert "expected a home folder that can be written" in told
 
 
-@pytest.mark.parametrize("seeds", ["7", "x", "", "0-", "3-1"])
+def test_names_with_signs_of_markup_and_formulas_are_names(
+    tmp_path: Path, shuffled_rows: list[Row]
+) -> None:
+    odd = {"bbb": "a [red] [/b]", "city": "$x\\foo$ %", "dog": "\u72ac\t"}
+    write_rows(tmp_path / "c.jsonl", [{**row, "src": odd[row["src"]]} for row in shuffled_rows])
+    ran = command(tmp_path, "run", "--corpus", "c.jsonl", "--epochs", "2", "--home", "h")
+    assert ran.returncode == 1, ran.stderr
+    assert "Warning" not in ran.stderr
+    assert "verdict: HOLD (dry run)" in ran.stdout
+
+
+@pytest.mark.parametrize("home", ["x?y", "p%41", "memory://x"])
+def test_homes_that_dagster_cannot_keep_are_refused(tmp_path: Path, home: str) -> None:
+    assert "expected a local folder" in refused(command(tmp_path, "run", "--home", home))
+
+
+def test_crash_never_looks_like_a_verdict(tmp_path: Path, held_once: Chain) -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [COMMAND, "gate", str(held_once[1].results_dir)], stdout=full, check=False
+        )
+    assert ran.returncode == 3
+    (tmp_path / "dagster").mkdir()
+    (tmp_path / "dagster" / "dagster.yaml").write_text("nonsense: [")
+    ran = command(tmp_path, "run", "--home", ".")
+    assert ran.returncode == 3
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("seeds", ["7", "x", "", "0-", "3-1", "0-200000000"])
 def test_seeds_that_are_none_are_refused(tmp_path: Path, seeds: str) -> None:
     assert "--seeds: expected" in refused(command(tmp_path, "run", "--seeds", seeds))
     assert list(tmp_path.iterdir()) == []

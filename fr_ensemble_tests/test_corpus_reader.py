@@ -43,6 +43,21 @@ def test_same_rows_in_any_format_and_order_are_the_same_corpus(
     assert len(shas) == 1
 
 
+def test_rows_in_canonical_order_read_alike_in_one_piece_or_several(
+    tmp_path: Path, few_rows: list[Row]
+) -> None:
+    ordered = sorted(few_rows, key=lambda r: (r["src"], r["encoder"], r["cq"], r["frame_index"]))
+    whole = read_corpus(write_rows(tmp_path / "whole.jsonl", ordered))
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    write_rows(folder / "1.jsonl", ordered[:40])
+    pd.DataFrame(ordered[40:]).to_parquet(folder / "2.parquet", row_group_size=7)
+    cut = UPath(tmp_path / "cut.jsonl")
+    cut.write_bytes((tmp_path / "whole.jsonl").read_bytes().removesuffix(b"\n"))
+    for path in (UPath(folder), cut):
+        assert read_corpus(path).corpus.sha256 == whole.corpus.sha256
+
+
 def test_another_value_is_another_corpus(tmp_path: Path, few_rows: list[Row]) -> None:
     changed = [{**few_rows[0], "vmaf": few_rows[0]["vmaf"] - 1e-9}, *few_rows[1:]]
     first = read_corpus(write_rows(tmp_path / "a.jsonl", few_rows))
@@ -92,6 +107,11 @@ def test_stored_corpus_proves_its_content(tmp_path: Path, few_rows: list[Row]) -
     pd.read_parquet(str(stored)).assign(vmaf=50.0).to_parquet(str(stored))
     with pytest.raises(UnusableInput, match="expected content with the sha256"):
         load_corpus(home, sha256)
+    pd.DataFrame({"a": [1]}).to_parquet(str(stored))
+    with pytest.raises(UnusableInput, match="expected the columns of a corpus, found a"):
+        load_corpus(home, sha256)
+    save_corpus(home, reading, "a test")
+    assert load_corpus(home, sha256).n_rows == reading.corpus.n_rows
 
 
 def spoiled(rows: list[Row], number: int, **changes: object) -> bytes:

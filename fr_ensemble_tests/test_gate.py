@@ -138,7 +138,40 @@ def test_results_of_two_corpora_hold(tmp_path: Path) -> None:
     assert "seed 1 belong to another corpus" in decide(load_scores(folder), "a" * 64).reasons[0]
 
 
+def test_seeds_judged_over_other_sources_hold(tmp_path: Path) -> None:
+    folder = results(tmp_path, GOOD)
+    path = folder / "loso_seed3.json"
+    path.write_text(path.read_text().replace('"held_out": "b"', '"held_out": "c"'))
+    (reason,) = decide(load_scores(folder)).reasons
+    assert reason == "seed 3 held out other sources than the first"
+
+
+def test_a_hair_too_little_is_told_with_the_digits_that_show_it(tmp_path: Path) -> None:
+    hair = math.nextafter(0.95, 0)
+    (reason,) = decide(load_scores(results(tmp_path, [0.9501] * 4 + [hair]))).reasons
+    assert reason == "seed 4: PLCC 0.950000 is 1.1e-16 below 0.95"
+
+
+FOLD = '{"held_out": "a", "plcc": 1}'
 UNUSABLE = {
+    "out of range": ('{"seed": 0, "folds": [{"plcc": 1.5}], "mean_plcc": 1.5}', "between -1 and 1"),
+    "too many digits": (
+        f'{{"seed": 0, "folds": [{FOLD}], "mean_plcc": {"9" * 400}}}',
+        "found too many digits",
+    ),
+    "a fold twice": (
+        f'{{"seed": 0, "folds": [{FOLD}, {FOLD}], "mean_plcc": 1}}',
+        "found 'a' more than once",
+    ),
+    "folds lost": (
+        f'{{"seed": 0, "n_folds": 9, "folds": [{FOLD}], "mean_plcc": 1}}',
+        "expected 9 fold in 'folds', found 1",
+    ),
+    "a key twice": ('{"seed": 0, "seed": 0}', "the key 'seed' twice"),
+    "odd corpus": (
+        f'{{"seed": 0, "folds": [{FOLD}], "mean_plcc": 1, "corpus_sha256": []}}',
+        "'corpus_sha256' of type str",
+    ),
     "cut off": ('{"seed": 0', "line 1 column"),
     "a list": ("[]", "expected a JSON object"),
     "another seed": ('{"seed": 1, "folds": [{"plcc": 1}], "mean_plcc": 1}', "'seed' to be 0"),

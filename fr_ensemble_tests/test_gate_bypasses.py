@@ -170,6 +170,53 @@ def test_forged_results_with_a_fitting_verdict_open_nothing(held: Home) -> None:
     assert no_candidate(held)
 
 
+def test_folds_that_are_not_there_raise_no_mean(held: Home) -> None:
+    folder = results_of(held)
+    for seed in range(5):
+
+        def pad(document: dict[str, object]) -> None:
+            folds = document["folds"]
+            assert isinstance(folds, list)
+            document["folds"] = [{**folds[0], "held_out": f"x{n}", "plcc": 1.0} for n in range(400)]
+            document["folds"] += folds
+            document["n_folds"] = 403
+            document["mean_plcc"] = sum(f["plcc"] for f in document["folds"]) / 403
+
+        edit(folder / f"loso_seed{seed}.json", pad)
+    assert "holds out" in attempt(held, ensemble_verdict, *GATED)
+    assert no_candidate(held)
+
+
+def test_mean_nudged_by_a_millionth_is_refused(promoted: Home) -> None:
+    drop_candidate(promoted)
+
+    def nudge(document: dict[str, object]) -> None:
+        assert isinstance(document["mean_plcc"], float)
+        document["mean_plcc"] += 5e-7
+
+    edit(results_of(promoted) / "loso_seed1.json", nudge)
+    assert "PLCC" in attempt(promoted, ensemble_verdict, registry_candidate)
+    assert no_candidate(promoted)
+
+
+def test_results_of_ours_that_hide_their_recipe_are_refused(promoted: Home) -> None:
+    drop_candidate(promoted)
+
+    def hide(document: dict[str, object]) -> None:
+        del document["epochs"], document["recipe"]
+
+    edit(results_of(promoted) / "loso_seed1.json", hide)
+    told = attempt(promoted, ensemble_verdict, registry_candidate)
+    assert "seed 1: its file does not record this run's recipe" in told
+    assert no_candidate(promoted)
+
+
+def test_damaged_verdict_is_replaced(held: Home) -> None:
+    (results_of(held) / "HOLD.json").write_text("{")
+    assert attempt(held, ensemble_verdict) == ""
+    assert json.loads((results_of(held) / "HOLD.json").read_text())["verdict"] == "HOLD"
+
+
 def drop_candidate(home: Home) -> None:
     for entry in home.candidates.iterdir():
         for file in entry.iterdir():

@@ -19,6 +19,7 @@ from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.members.build import build_members, check_members
 from fr_ensemble_assets.members.fit import (
+    fit_identity,
     fit_members,
     full_corpus_inputs,
     load_parameters,
@@ -79,12 +80,15 @@ def test_operator_outside_the_allow_list_is_found() -> None:
 def test_check_finds_a_member_that_is_not_its_network(promoted: Home) -> None:
     (members,) = promoted.store.glob("*/*/members")
     corpus = load_corpus(promoted, members.parent.parent.name)
-    assert max(found.max_difference for found in check_members(members, corpus)) <= 1e-4
+    checked = check_members(members, corpus, CONTRACT_RECIPE)
+    assert max(found.max_difference for found in checked) <= 1e-4
     path = members / "fr_regressor_v2_ensemble_v1_seed1_parameters.parquet"
-    parameters = load_parameters(path)
+    identity = fit_identity(corpus, CONTRACT_RECIPE, 1)
+    parameters = load_parameters(path, identity)
     parameters.biases[2][0] += 0.5
-    save_parameters(path, parameters)
-    assert check_members(members, corpus)[1].max_difference == pytest.approx(0.5, abs=1e-3)
+    save_parameters(path, parameters, identity)
+    checked = check_members(members, corpus, CONTRACT_RECIPE)
+    assert checked[1].max_difference == pytest.approx(0.5, abs=1e-3)
 
 
 def test_final_fit_that_does_not_agree_with_its_own_rows_is_refused(promoted: Home) -> None:
@@ -92,21 +96,34 @@ def test_final_fit_that_does_not_agree_with_its_own_rows_is_refused(promoted: Ho
     corpus = load_corpus(promoted, members.parent.parent.name)
     judgement = authorise(members.parent, corpus, CONTRACT_RECIPE)
     path = members / "fr_regressor_v2_ensemble_v1_seed1_parameters.parquet"
-    broken = load_parameters(path)
+    identity = fit_identity(corpus, CONTRACT_RECIPE, 1)
+    broken = load_parameters(path, identity)
     broken.weights[2][:] = 0.0
-    save_parameters(path, broken)
+    save_parameters(path, broken, identity)
     with pytest.raises(GateRefusal, match="member 1: expected the final fit to reach PLCC"):
         build_members(members, corpus, CONTRACT_RECIPE, judgement, Trainer("cpu"))
 
 
 def test_parameters_survive_storage(tmp_path: Path, fitted: Parameters) -> None:
     path = UPath(tmp_path / "p.parquet")
-    save_parameters(path, fitted)
-    loaded = load_parameters(path)
+    save_parameters(path, fitted, "this fit")
+    loaded = load_parameters(path, "this fit")
     for before, after in zip(
         (*fitted.weights, *fitted.biases), (*loaded.weights, *loaded.biases), strict=True
     ):
         np.testing.assert_array_equal(before, after)
+
+
+def test_fit_of_another_seed_is_not_taken_for_this_one(promoted: Home) -> None:
+    (members,) = promoted.store.glob("*/*/members")
+    corpus = load_corpus(promoted, members.parent.parent.name)
+    judgement = authorise(members.parent, corpus, CONTRACT_RECIPE)
+    name = "fr_regressor_v2_ensemble_v1_seed{}_parameters.parquet"
+    for seed in range(1, 5):
+        (members / name.format(seed)).write_bytes((members / name.format(0)).read_bytes())
+    built, reused = build_members(members, corpus, CONTRACT_RECIPE, judgement, Trainer("cpu"))
+    assert not reused
+    assert len({member.sha256 for member in built}) == 5
 
 
 def test_sidecar_has_the_contracts_fields(promoted_once: Chain) -> None:

@@ -96,8 +96,11 @@ def _object(folder: UPath, name: str) -> dict[str, Any]:
 def _digest_problems(folder: UPath, documents: dict[str, dict[str, Any]]) -> list[str]:
     rows = {row["id"]: row for row in documents[REGISTRY_FILE]["models"]}
     told = documents[MANIFEST_FILE].get("members")
-    members = {m.get("id"): m for m in told} if isinstance(told, list) else {}
+    listed = told if isinstance(told, list) else []
+    members = {member.get("id"): member for member in listed if isinstance(member, dict)}
     problems = []
+    if len({row["sha256"] for row in rows.values()}) < len(rows):
+        problems.append("two members are the same file: an ensemble of copies never disagrees")
     if set(rows) != {member_id(seed) for seed in ENSEMBLE_SEEDS}:
         problems.append(f"{REGISTRY_FILE} has the rows {', '.join(sorted(rows))}")
     for seed in ENSEMBLE_SEEDS:

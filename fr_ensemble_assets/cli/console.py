@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -120,7 +121,7 @@ def _seed_row(score: SeedScore, decision: Decision) -> tuple[str, ...]:
         str(score.seed),
         f"[{style}]{_figure(plcc)}[/]",
         _figure(worst.plcc),
-        worst.held_out,
+        escape(worst.held_out.encode("utf-8", "replace").decode()),
         f"{sum(rmses) / len(rmses):.3f}" if rmses else "undefined",
         f"{score.wall_time_s:.0f}" if score.wall_time_s else "",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -61,18 +62,21 @@ def _told_in_one_sentence() -> Iterator[None]:
     except GateRefusal as error:
         fail(str(error))
         raise typer.Exit(EXIT_HOLD) from None
+    except KeyboardInterrupt:
+        fail("interrupted; what was done is kept, type the same command to go on.")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 @app.command()
 def run(
     corpus: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="JSON Lines, gzipped JSON Lines, Parquet, or a folder of such shards "
             "[default: the bundled corpus]",
             show_default=False,
         ),
-    ] = "",
+    ] = None,
     home: HomeOption = None,
     seeds: Annotated[
         str, typer.Option(help="Seeds to train: 0,3 or 0-4. The verdict needs all five.")
@@ -92,12 +96,11 @@ def run(
     """
     from fr_ensemble_assets.cli.console import err, fail, print_verdict, watched
     from fr_ensemble_assets.cli.run import OrchestrationFailure, Plan, run_ensemble
-    from fr_ensemble_assets.foundation.files import parse_path
     from fr_ensemble_assets.foundation.home import Home
 
     with _told_in_one_sentence():
         # Absolute, since Dagster keeps it: a run started again from the UI has another folder.
-        source = str(parse_path(corpus).absolute()) if corpus else ""
+        source = "" if corpus is None else str(_named_path("--corpus", corpus).absolute())
         plan = Plan(Home.at(home), source, _parse_seeds(seeds), epochs, force)
         err.print(f"home {plan.home.root}", markup=False)
         try:
@@ -106,9 +109,6 @@ def run(
         except OrchestrationFailure as failure:
             fail(f"the run failed, and not for its input. Dagster's account of it:\n{failure}")
             raise typer.Exit(EXIT_FAILED) from None
-        except KeyboardInterrupt:
-            fail("interrupted; seeds that were done are kept, run the same command to go on.")
-            raise typer.Exit(EXIT_INTERRUPTED) from None
     places = [("corpus", outcome.corpus_sha256), ("results", str(outcome.results_dir))]
     if outcome.candidate_dir is not None:
         places.append(("candidate", str(outcome.candidate_dir)))
@@ -219,17 +219,27 @@ def _version(
         raise typer.Exit
 
 
+def _named_path(option: str, text: str) -> UPath:
+    from fr_ensemble_assets.foundation.files import parse_path
+
+    if not text:
+        raise UnusableInput(f"{option}: expected a path, found nothing; leave the option out.")
+    return parse_path(text)
+
+
 def _parse_seeds(text: str) -> tuple[int, ...]:
     from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
 
     seeds: set[int] = set()
+    foreign = False
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise UnusableInput(f"--seeds: expected seeds such as 0,3 or 0-4, found {part!r}.")
-        seeds.update(range(int(first), int(last or first) + 1))
-    foreign = sorted(seeds - set(ENSEMBLE_SEEDS))
-    if foreign or not seeds:
+        wanted = range(int(first[:9]), int((last or first)[:9]) + 1)
+        foreign |= not wanted or wanted[0] < min(ENSEMBLE_SEEDS) or wanted[-1] > max(ENSEMBLE_SEEDS)
+        seeds.update(seed for seed in ENSEMBLE_SEEDS if seed in wanted)
+    if foreign:
         allowed = ", ".join(map(str, ENSEMBLE_SEEDS))
         raise UnusableInput(f"--seeds: expected some of {allowed}, found {text!r}.")
     return tuple(sorted(seeds))
@@ -250,5 +260,17 @@ def _only_candidate(home: Home) -> UPath:
 
 
 def main() -> None:
-    """Entry point of the installed command."""
-    app()
+    """Entry point of the installed command: a crash must never look like a verdict."""
+    try:
+        app()
+    except Exception as error:
+        if os.environ.get("FR_ENSEMBLE_TRACEBACK"):
+            raise
+        found = (str(error).splitlines() or [""])[0]
+        with contextlib.suppress(Exception):
+            sys.stderr.write(
+                f"error: something failed that should not: {type(error).__name__}: {found} "
+                "(set FR_ENSEMBLE_TRACEBACK=1 to see where).\n"
+            )
+        # Whatever is left to flush (a closed pipe, a full disk) must not change the exit code.
+        os._exit(EXIT_FAILED)

@@ -108,10 +108,13 @@ def content_sha256(frame: pd.DataFrame) -> str:
 def _column_bytes(values: pd.Series, column: str) -> list[bytes]:
     if column in TEXT:
         text = pa.array(values.fillna(""), type=pa.large_string())
-        encoded = text.cast(pa.large_binary())
-        offsets = np.frombuffer(encoded.buffers()[1], dtype="<i8")
-        lengths = np.diff(offsets[encoded.offset : encoded.offset + len(encoded) + 1])
-        return [lengths.astype("<i8").tobytes(), "".join(text.to_pylist()).encode()]
+        # What pandas hands over may be in several chunks, or a part of something larger; joined
+        # chunks start at offset zero of buffers of their own.
+        chunks = text.chunks if isinstance(text, pa.ChunkedArray) else [text]
+        whole = pa.concat_arrays([pa.array([""], pa.large_string()), *chunks])
+        _, offsets, content = whole.buffers()
+        ends = np.frombuffer(offsets, dtype="<i8", count=len(whole) + 1)
+        return [np.diff(ends[1:]).astype("<i8").tobytes(), content.to_pybytes()[: ends[-1]]]
     if column in INTEGER:
         return [values.fillna(0).to_numpy(dtype="<i8").tobytes()]
     return [values.fillna(0.0).to_numpy(dtype="<f8").tobytes()]

@@ -15,7 +15,7 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -27,6 +27,7 @@ from upath import UPath
 
 from fr_ensemble_assets.corpus.schema import COLUMNS, OPTIONAL, REQUIRED, TEXT, expected
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import unique_pairs
 
 SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".parquet")
 
@@ -265,7 +266,7 @@ def _parse_line_by_line(path: UPath, block: bytes, line: int) -> tuple[pa.Table,
 
 def _parse_line(where: str, text: bytes) -> dict[str, Any]:
     try:
-        row = json.loads(text, object_pairs_hook=_unique_pairs)
+        row = json.loads(text, object_pairs_hook=unique_pairs)
     except (ValueError, RecursionError) as error:
         found = getattr(error, "msg", None) or _first_line(error)
         raise UnusableInput(
@@ -275,15 +276,6 @@ def _parse_line(where: str, text: bytes) -> dict[str, Any]:
         raise UnusableInput(
             f"{where}: expected one JSON object, found {_describe(row)}; mend or drop the line."
         )
-    return row
-
-
-def _unique_pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in row:
-            raise ValueError(f"the key '{key}' twice")
-        row[key] = value
     return row
 
 

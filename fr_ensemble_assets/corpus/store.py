@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from fr_ensemble_assets.corpus.identity import Corpus, canonical_order, content_sha256
 from fr_ensemble_assets.corpus.reader import Reading
+from fr_ensemble_assets.corpus.schema import COLUMNS, REQUIRED
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import write_json
 from fr_ensemble_assets.foundation.home import Home
@@ -43,7 +44,13 @@ def load_corpus(home: Home, sha256: str) -> Corpus:
         If it isn't there, is damaged, or hashes to another sha256.
     """
     path = home.corpus_dir(sha256) / CORPUS_FILE
-    frame = canonical_order(read_parquet(path, "a stored corpus").to_pandas())
+    table = read_parquet(path, "a stored corpus")
+    if not set(REQUIRED) <= set(table.column_names) <= set(COLUMNS):
+        raise UnusableInput(
+            f"{path}: expected the columns of a corpus, found {', '.join(table.column_names)}; "
+            "the file was altered, materialise 'corpus' again from its source."
+        )
+    frame = canonical_order(table.to_pandas())
     found = content_sha256(frame)
     if found != sha256:
         raise UnusableInput(

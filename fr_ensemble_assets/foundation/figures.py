@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -39,6 +40,8 @@ _STYLE: dict[Any, Any] = {
     "grid.color": "#e3e5e9",
     "legend.fontsize": 8,
     "legend.frameon": False,
+    # A name with dollar signs is a name, not a formula.
+    "text.parse_math": False,
 }
 _DOTS_PER_INCH = 100
 
@@ -70,6 +73,12 @@ def new_figure(
 
 def png_bytes(figure: Figure) -> bytes:
     """The figure as PNG."""
+    import matplotlib
+
     rendered = io.BytesIO()
-    figure.savefig(rendered, format="png", dpi=_DOTS_PER_INCH, pil_kwargs={"optimize": True})
+    # Some texts are made only now, the labels of ticks among them: they too are to have our style.
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # Names that the font can't show, or that leave no room, make a poorer plot and no noise.
+        warnings.simplefilter("ignore", UserWarning)
+        figure.savefig(rendered, format="png", dpi=_DOTS_PER_INCH, pil_kwargs={"optimize": True})
     return rendered.getvalue()

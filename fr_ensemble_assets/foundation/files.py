@@ -13,7 +13,7 @@ import platform
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -108,7 +108,7 @@ def parse_json(data: bytes, where: str) -> Any:
         Names the line and column at which the text stops being JSON.
     """
     try:
-        return json.loads(data.decode("utf-8"))
+        return json.loads(data.decode("utf-8"), object_pairs_hook=unique_pairs)
     except UnicodeDecodeError as error:
         raise UnusableInput(
             f"{where}: expected UTF-8 text, found byte 0x{data[error.start]:02x} at offset "
@@ -121,6 +121,16 @@ def parse_json(data: bytes, where: str) -> Any:
         ) from error
     except (RecursionError, ValueError) as error:
         raise UnusableInput(f"{where}: expected JSON, found '{error}'.") from error
+
+
+def unique_pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are distinct, for ``json.loads``; else :class:`ValueError`."""
+    made: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in made:
+            raise ValueError(f"the key '{key}' twice")
+        made[key] = value
+    return made
 
 
 def sha256_of(data: bytes) -> str:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from upath import UPath
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import parse_path, sweep_temporaries
+from fr_ensemble_assets.foundation.files import sweep_temporaries
 
 HOME_VARIABLE = "FR_ENSEMBLE_HOME"
 DEFAULT_HOME = ".fr-ensemble"
@@ -64,7 +64,12 @@ class Home:
     def at(cls, path: str | os.PathLike[str] | None = None) -> Home:
         """The home at ``path``, else at ``FR_ENSEMBLE_HOME``, else ``.fr-ensemble`` here."""
         chosen = os.fspath(path or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
-        return cls(parse_path(chosen).absolute())
+        if "://" in chosen or set(chosen) & set("?%"):
+            raise UnusableInput(
+                f"{chosen}: expected a local folder without '?' and '%' in its path (Dagster keeps "
+                f"its databases there); choose another with --home or {HOME_VARIABLE}."
+            )
+        return cls(UPath(chosen).absolute())
 
     @property
     def inbox(self) -> UPath:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 
 from upath import UPath
 
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.loso.results import SeedScore, load_seed, load_seed_result, results_file
+from fr_ensemble_assets.loso.results import (
+    SeedScore,
+    load_seed,
+    load_seed_result,
+    recipe_of,
+    results_file,
+)
+from fr_ensemble_assets.training.recipe import Recipe
+from fr_ensemble_assets.training.streams import STREAMS_VERSION
 
 _RESULTS_FILE = re.compile(r"^loso_seed(?P<seed>0|[1-9][0-9]*)\.json$")
 
@@ -34,13 +43,19 @@ def load_scores(folder: UPath) -> list[SeedScore]:
     return [load_seed(folder / results_file(seed), seed) for seed in found]
 
 
-def audit_predictions(folder: UPath, corpus: Corpus, scores: list[SeedScore]) -> list[str]:
-    """Recompute every fold's PLCC of our own results from the out-of-fold predictions.
+def audit_predictions(
+    folder: UPath, corpus: Corpus, recipe: Recipe, scores: list[SeedScore]
+) -> list[str]:
+    """Recompute all that the gate judges of our own results from the out-of-fold predictions.
 
-    Returns one sentence a seed whose figures don't follow from its predictions on this corpus.
+    Returns one sentence a seed whose figures don't follow from its predictions on this corpus, or
+    that doesn't record how it was trained: a file of the fork may leave that out, ours never does.
     """
+    wanted = asdict(recipe) | {"streams_version": STREAMS_VERSION}
     problems = []
     for score in scores:
+        if recipe_of(score) != wanted:
+            problems.append(f"seed {score.seed}: its file does not record this run's recipe")
         try:
             load_seed_result(folder, corpus, score)
         except UnusableInput as error:

@@ -127,6 +127,7 @@ def decide(scores: Sequence[SeedScore], corpus_sha256: str | None = None) -> Dec
         *_missing(missing),
         *off_recipe,
         *_foreign_corpus(judged, corpus_sha256),
+        *_other_sources(judged),
         *(objection for score in judged for objection in _contradictions(score)),
     ]
     return Decision(
@@ -166,10 +167,10 @@ def _missing(missing: tuple[int, ...]) -> list[str]:
 def _shortfalls(judged: Sequence[SeedScore], mean: float | None, spread: float | None) -> list[str]:
     found = [shortfall for score in judged for shortfall in _seed_shortfalls(score)]
     if mean is not None and mean < MEAN_PLCC_MIN:
-        found.append(f"mean PLCC {mean:.6f} is {MEAN_PLCC_MIN - mean:.6f} below {MEAN_PLCC_MIN:g}")
+        found.append(f"mean PLCC {mean:.6f} is {_by(MEAN_PLCC_MIN - mean)} below {MEAN_PLCC_MIN:g}")
     if spread is not None and spread > PLCC_SPREAD_MAX:
         found.append(
-            f"PLCC spread {spread:.6f} is {spread - PLCC_SPREAD_MAX:.6f} above {PLCC_SPREAD_MAX:g}"
+            f"PLCC spread {spread:.6f} is {_by(spread - PLCC_SPREAD_MAX)} above {PLCC_SPREAD_MAX:g}"
         )
     return found
 
@@ -181,8 +182,8 @@ def _seed_shortfalls(score: SeedScore) -> list[str]:
         return [f"seed {score.seed}: PLCC is undefined" + (f" in {folds}" if folds else "")]
     if plcc >= PER_SEED_PLCC_MIN:
         return []
-    short = PER_SEED_PLCC_MIN - plcc
-    return [f"seed {score.seed}: PLCC {plcc:.6f} is {short:.6f} below {PER_SEED_PLCC_MIN:g}"]
+    short = _by(PER_SEED_PLCC_MIN - plcc)
+    return [f"seed {score.seed}: PLCC {plcc:.6f} is {short} below {PER_SEED_PLCC_MIN:g}"]
 
 
 def _contradictions(score: SeedScore) -> list[str]:
@@ -190,6 +191,19 @@ def _contradictions(score: SeedScore) -> list[str]:
     if told is None or of_folds is None or abs(of_folds - told) <= MEAN_TOLERANCE:
         return []
     return [f"seed {score.seed}: mean_plcc {told:.6f} is not the mean of its folds, {of_folds:.6f}"]
+
+
+def _other_sources(judged: Sequence[SeedScore]) -> list[str]:
+    """Seeds that were judged over different sources can't be compared."""
+    held_out = {score.seed: sorted(fold.held_out for fold in score.folds) for score in judged}
+    first = next(iter(held_out.values()), [])
+    other = tuple(seed for seed, names in held_out.items() if names != first)
+    return [f"{_name_seeds(other)} held out other sources than the first"] if other else []
+
+
+def _by(difference: float) -> str:
+    """By how much, with the digits that it takes to see it."""
+    return f"{difference:.6f}" if difference >= 1e-6 else f"{difference:.1e}"
 
 
 def _off_recipe(judged: Sequence[SeedScore]) -> list[str]:

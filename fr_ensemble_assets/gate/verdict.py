@@ -49,7 +49,7 @@ def judge(folder: UPath, corpus: Corpus, recipe: Recipe) -> Judgement:
     objections = (
         *told,
         *(what for what in off_recipe if not any(t.startswith(what) for t in told)),
-        *audit_predictions(folder, corpus, judged),
+        *audit_predictions(folder, corpus, recipe, judged),
     )
     dry_run = decision.dry_run or bool(off_recipe)
     return Judgement(replace(decision, objections=objections, dry_run=dry_run), tuple(judged))
@@ -111,7 +111,10 @@ def write_verdict(folder: UPath, document: Mapping[str, Any]) -> UPath:
     same input gives the same bytes.
     """
     verdict = document["verdict"]
-    standing = read_verdict(folder)
+    try:
+        standing = read_verdict(folder)
+    except UnusableInput:
+        standing = None  # damaged: this one takes its place
     if standing == {**document, "generated_at_utc": (standing or {}).get("generated_at_utc")}:
         return folder / VERDICT_FILES[verdict]
     for other, name in VERDICT_FILES.items():

@@ -30,12 +30,12 @@ from fr_ensemble_assets.foundation.files import (
 from fr_ensemble_assets.foundation.tables import parquet_bytes, parse_parquet
 from fr_ensemble_assets.loso.evaluation import SeedResult, measure_folds
 from fr_ensemble_assets.loso.metrics import mean_or_none
-from fr_ensemble_assets.training.recipe import Recipe
+from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
 from fr_ensemble_assets.training.streams import STREAMS_VERSION
 
 #: Figures may be rounded by whoever wrote the file; a mean further than this from the mean of its
 #: own folds is another number.
-MEAN_TOLERANCE = 1e-4
+MEAN_TOLERANCE = 1e-6
 #: Figures recomputed from our own predictions differ by rounding in the last digits at most.
 _RECOMPUTED_TOLERANCE = 1e-9
 
@@ -202,17 +202,15 @@ def load_seed(path: UPath, seed: int) -> SeedScore:
             f"{path}: expected 'seed' to be {seed} as in its name, found {found_seed}; "
             "the file was renamed or mixed up."
         )
-    folds = _field(path, document, "folds", list)
-    if not folds:
-        raise UnusableInput(f"{path}: expected at least one fold in 'folds', found none.")
+    folds = _load_folds(path, document)
     predictions = document.get("predictions")
     return SeedScore(
         seed=seed,
-        folds=tuple(_load_fold(path, number, fold) for number, fold in enumerate(folds)),
-        mean_plcc=_figure(path, document, "mean_plcc"),
+        folds=folds,
+        mean_plcc=_correlation(path, document, "mean_plcc"),
         corpus=str(document.get("corpus", "")),
-        corpus_sha256=document.get("corpus_sha256"),
-        n_rows=document.get("n_rows"),
+        corpus_sha256=_field(path, document, "corpus_sha256", str, required=False),
+        n_rows=_field(path, document, "n_rows", int, required=False),
         settings=_settings(path, document),
         predictions_sha256=predictions.get("sha256") if isinstance(predictions, dict) else None,
         wall_time_s=_figure(path, document, "wall_time_s", required=False) or 0.0,
@@ -227,7 +225,7 @@ def load_seed_result(folder: UPath, corpus: Corpus, score: SeedScore) -> SeedRes
     ------
     UnusableInput
         If the predictions are missing, are not the ones that ``score`` names, hold other rows or
-        targets than the corpus, or give other figures than ``score`` tells.
+        targets than the corpus, or give other folds or figures than ``score`` tells.
     """
     path = folder / predictions_file(score.seed)
     data = read_bytes(path, "out-of-fold predictions")
@@ -238,16 +236,28 @@ def load_seed_result(folder: UPath, corpus: Corpus, score: SeedScore) -> SeedRes
         raise UnusableInput(f"{path}: holds other rows or targets than the corpus.")
     prediction = table.column("prediction").to_numpy()
     folds = measure_folds(corpus, prediction)
-    told = {fold.held_out: fold.plcc for fold in score.folds}
-    if len(told) != len(folds):
-        raise UnusableInput(f"{path}: gives {len(folds)} folds, the results tell {len(told)}.")
-    for fold in folds:
-        if not _same_figure(told.get(fold.held_out), fold.agreement.plcc):
-            raise UnusableInput(
-                f"{path}: gives PLCC {fold.agreement.plcc} in fold {fold.held_out}, the results "
-                f"tell {told.get(fold.held_out)}."
-            )
+    given = [fold.held_out for fold in folds]
+    told = [fold.held_out for fold in score.folds]
+    if given != told:
+        raise UnusableInput(f"{path}: holds out {', '.join(given)}, the results {', '.join(told)}.")
+    figures = [
+        *(
+            (f"fold {f.held_out}", t.plcc, f.agreement.plcc)
+            for f, t in zip(folds, score.folds, strict=True)
+        ),
+        ("the mean", score.mean_plcc, mean_or_none([fold.agreement.plcc for fold in folds])),
+    ]
+    for name, tells, gives in figures:
+        if not _same_figure(tells, gives):
+            raise UnusableInput(f"{path}: gives PLCC {gives} in {name}, the results tell {tells}.")
     return SeedResult(score.seed, folds, prediction, score.wall_time_s)
+
+
+def recipe_of(score: SeedScore) -> dict[str, Any]:
+    """What our own files must record of the way in which a seed was trained."""
+    return {name: score.settings.get(name) for name in asdict(CONTRACT_RECIPE)} | {
+        "streams_version": score.settings.get("streams_version")
+    }
 
 
 def _same_rows(table: pa.Table, corpus: Corpus) -> bool:
@@ -281,20 +291,41 @@ def _settings(path: UPath, document: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
+def _load_folds(path: UPath, document: Mapping[str, Any]) -> tuple[FoldScore, ...]:
+    listed = _field(path, document, "folds", list)
+    folds = tuple(_load_fold(path, number, fold) for number, fold in enumerate(listed))
+    n_folds = _field(path, document, "n_folds", int, required=False)
+    if not folds or n_folds not in (None, len(folds)):
+        raise UnusableInput(
+            f"{path}: expected {n_folds or 'at least one'} fold in 'folds', found {len(folds)}."
+        )
+    names = [fold.held_out for fold in folds]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UnusableInput(
+            f"{path}: expected each source held out once, found {twice[0]!r} more than once."
+        )
+    return folds
+
+
 def _load_fold(path: UPath, number: int, fold: Any) -> FoldScore:
     where = f"folds[{number}]"
     if not isinstance(fold, dict):
         raise UnusableInput(f"{path} {where}: expected an object, found {type(fold).__name__}.")
     return FoldScore(
-        held_out=str(fold.get("held_out", where)),
-        plcc=_figure(path, fold, "plcc", where),
-        srocc=_figure(path, fold, "srocc", where, required=False),
+        held_out=_field(path, fold, "held_out", str, required=False) or where,
+        plcc=_correlation(path, fold, "plcc", where),
+        srocc=_correlation(path, fold, "srocc", where, required=False),
         rmse=_figure(path, fold, "rmse", where, required=False),
     )
 
 
-def _field(path: UPath, document: Mapping[str, Any], name: str, kind: type) -> Any:
+def _field(
+    path: UPath, document: Mapping[str, Any], name: str, kind: type, required: bool = True
+) -> Any:
     value = document.get(name)
+    if value is None and not required:
+        return None
     if not isinstance(value, kind) or isinstance(value, bool):
         found = "no such field" if name not in document else repr(value)[:40]
         raise UnusableInput(f"{path}: expected '{name}' of type {kind.__name__}, found {found}.")
@@ -312,4 +343,19 @@ def _figure(
     if isinstance(value, bool) or not isinstance(value, int | float):
         found = "no such field" if name not in document else repr(value)[:40]
         raise UnusableInput(f"{at}: expected '{name}' to be a number or null, found {found}.")
-    return float(value) if math.isfinite(value) else None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError as error:
+        raise UnusableInput(
+            f"{at}: expected '{name}' to be a number, found too many digits."
+        ) from error
+
+
+def _correlation(
+    path: UPath, document: Mapping[str, Any], name: str, where: str = "", required: bool = True
+) -> float | None:
+    value = _figure(path, document, name, where, required)
+    if value is not None and abs(value) > 1 + _RECOMPUTED_TOLERANCE:
+        at = f"{path} {where}".rstrip()
+        raise UnusableInput(f"{at}: expected '{name}' between -1 and 1, found {value:g}.")
+    return value

@@ -20,7 +20,13 @@ from fr_ensemble_assets.loso.evaluation import (
     parts_of,
     predict_held_out,
 )
-from fr_ensemble_assets.loso.results import load_seed, load_seed_result, results_file, save_seed
+from fr_ensemble_assets.loso.results import (
+    load_seed,
+    load_seed_result,
+    recipe_of,
+    results_file,
+    save_seed,
+)
 from fr_ensemble_assets.training.progress import Progress, Shares
 from fr_ensemble_assets.training.recipe import Recipe
 from fr_ensemble_assets.training.streams import STREAMS_VERSION
@@ -118,5 +124,5 @@ def finished_seed(folder: UPath, corpus: Corpus, recipe: Recipe, seed: int) -> S
     except UnusableInput:
         return None
     wanted = asdict(recipe) | {"streams_version": STREAMS_VERSION}
-    same = all(score.settings.get(name) == value for name, value in wanted.items())
+    same = recipe_of(score) == wanted
     return result if same and score.corpus_sha256 == corpus.sha256 else None

@@ -14,6 +14,7 @@ from fr_ensemble_assets.gate.rule import PER_SEED_PLCC_MIN
 from fr_ensemble_assets.gate.verdict import Judgement
 from fr_ensemble_assets.loso.metrics import agreement
 from fr_ensemble_assets.members.fit import (
+    fit_identity,
     fit_members,
     full_corpus_inputs,
     load_parameters,
@@ -63,12 +64,13 @@ def build_members(
     GateRefusal
         If a final fit doesn't even agree with the rows that it was trained on.
     """
-    fitted = None if force else _fits_at_hand(folder, recipe)
+    fitted = None if force else _fits_at_hand(folder, corpus, recipe)
     reused = fitted is not None
     if fitted is None:
         fitted = fit_members(corpus, ENSEMBLE_SEEDS, recipe, trainer, report)
         for seed, parameters in zip(ENSEMBLE_SEEDS, fitted, strict=True):
-            save_parameters(folder / parameters_file(seed), parameters)
+            identity = fit_identity(corpus, recipe, seed)
+            save_parameters(folder / parameters_file(seed), parameters, identity)
     _require_sound(corpus, fitted)
     members = []
     for seed, parameters in zip(ENSEMBLE_SEEDS, fitted, strict=True):
@@ -81,15 +83,19 @@ def build_members(
     return members, reused
 
 
-def _fits_at_hand(folder: UPath, recipe: Recipe) -> list[Parameters] | None:
+def _fits_at_hand(folder: UPath, corpus: Corpus, recipe: Recipe) -> list[Parameters] | None:
     try:
-        fitted = [load_parameters(folder / parameters_file(seed)) for seed in ENSEMBLE_SEEDS]
+        fitted = [_load_fit(folder, corpus, recipe, seed) for seed in ENSEMBLE_SEEDS]
     except UnusableInput:
         return None
     wanted = [(outputs, inputs) for inputs, outputs in layer_sizes(recipe)]
     if any([w.shape for w in p.weights] != wanted for p in fitted):
         return None
     return fitted
+
+
+def _load_fit(folder: UPath, corpus: Corpus, recipe: Recipe, seed: int) -> Parameters:
+    return load_parameters(folder / parameters_file(seed), fit_identity(corpus, recipe, seed))
 
 
 def _require_sound(corpus: Corpus, fitted: list[Parameters]) -> None:
@@ -104,7 +110,7 @@ def _require_sound(corpus: Corpus, fitted: list[Parameters]) -> None:
             )
 
 
-def check_members(folder: UPath, corpus: Corpus) -> list[MemberCheck]:
+def check_members(folder: UPath, corpus: Corpus, recipe: Recipe) -> list[MemberCheck]:
     """Hold every ONNX file against the trained module, over the whole corpus.
 
     Raises
@@ -118,7 +124,7 @@ def check_members(folder: UPath, corpus: Corpus) -> list[MemberCheck]:
     checks = []
     for seed in ENSEMBLE_SEEDS:
         model = read_bytes(folder / onnx_file(seed), "an exported member")
-        trained = build_module(load_parameters(folder / parameters_file(seed)))
+        trained = build_module(_load_fit(folder, corpus, recipe, seed))
         with torch.inference_mode():
             score = trained(torch.from_numpy(inputs)).squeeze(1).double().numpy()
         difference = float(np.abs(run_onnx(model, inputs) - score).max())

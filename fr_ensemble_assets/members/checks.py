@@ -38,8 +38,8 @@ def members_checks(
     """Hold every exported member against the network that was trained."""
     with refusals_as_failures():
         kept = home.open()
-        used = corpus_in_use(context, kept)
-        found = check_members(members_dir(results_dir(kept, used.sha256, recipe.build())), used)
+        used, plan = corpus_in_use(context, kept), recipe.build()
+        found = check_members(members_dir(results_dir(kept, used.sha256, plan)), used, plan)
     yield _operators(found)
     yield _distance(found)
 

@@ -17,6 +17,7 @@ from fr_ensemble_assets.foundation.tables import read_parquet, write_parquet
 from fr_ensemble_assets.training.model import FitInput, Parameters
 from fr_ensemble_assets.training.progress import StepReport, report_nothing
 from fr_ensemble_assets.training.recipe import Recipe
+from fr_ensemble_assets.training.streams import STREAMS_VERSION
 from fr_ensemble_assets.training.trainer import Trainer
 
 
@@ -40,14 +41,23 @@ def fit_members(
     return trainer.train([FitInput(seed, inputs, target) for seed in seeds], recipe, report)
 
 
-def save_parameters(path: UPath, parameters: Parameters) -> None:
-    """One row a tensor: name, shape, values. (Parquet, because loading a pickle runs code.)"""
+def fit_identity(corpus: Corpus, recipe: Recipe, seed: int) -> str:
+    """What a final fit depends on; stored with it, so that it is never taken for another."""
+    return f"{corpus.sha256}/{recipe.digest}/streams{STREAMS_VERSION}/seed{seed}"
+
+
+def save_parameters(path: UPath, parameters: Parameters, identity: str) -> None:
+    """One row a tensor: whose it is, name, shape, values.
+
+    Parquet, because loading a pickle runs code.
+    """
     tensors = [
         *((f"weight{n}", tensor) for n, tensor in enumerate(parameters.weights)),
         *((f"bias{n}", tensor) for n, tensor in enumerate(parameters.biases)),
     ]
     table = pa.table(
         {
+            "fit": [identity] * len(tensors),
             "name": [name for name, _ in tensors],
             "shape": pa.array([list(t.shape) for _, t in tensors], pa.list_(pa.int32())),
             "values": pa.array([t.ravel() for _, t in tensors], pa.list_(pa.float32())),
@@ -56,8 +66,8 @@ def save_parameters(path: UPath, parameters: Parameters) -> None:
     write_parquet(path, table)
 
 
-def load_parameters(path: UPath) -> Parameters:
-    """Read what :func:`save_parameters` wrote.
+def load_parameters(path: UPath, identity: str) -> Parameters:
+    """Read what :func:`save_parameters` wrote for this very fit.
 
     Raises
     ------
@@ -66,6 +76,8 @@ def load_parameters(path: UPath) -> Parameters:
     """
     rows = read_parquet(path, "a member's parameters").to_pylist()
     try:
+        if {row["fit"] for row in rows} != {identity}:
+            raise ValueError("the parameters of another fit")
         tensors = {
             row["name"]: np.array(row["values"], dtype=np.float32).reshape(row["shape"])
             for row in rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fr_ensemble_assets.training.denormals import denormals_flushed
 from fr_ensemble_assets.training.model import (
     FitInput,
     Parameters,
@@ -17,9 +18,13 @@ def train_reference(
     fit: FitInput, recipe: Recipe, report: StepReport = report_nothing
 ) -> Parameters:
     """Train one model as one would write it down, on the streams that every trainer shares."""
+    with denormals_flushed():
+        return _train(fit, recipe, report)
+
+
+def _train(fit: FitInput, recipe: Recipe, report: StepReport) -> Parameters:
     import torch
 
-    torch.set_flush_denormal(True)
     module = build_module(initial_parameters(fit.seed, recipe))
     linears = [layer for layer in module if isinstance(layer, torch.nn.Linear)]  # type: ignore[attr-defined]
     optimiser = torch.optim.Adam(

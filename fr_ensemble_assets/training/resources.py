@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.training.progress import Progress, StepReport, in_parts
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
@@ -16,6 +17,8 @@ class RecipeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     epochs: int = CONTRACT_RECIPE.epochs
 
     def build(self) -> Recipe:
+        if self.epochs < 1:
+            raise UnusableInput(f"recipe epochs: expected 1 or more, found {self.epochs}.")
         return Recipe(epochs=self.epochs)
 
 
@@ -26,6 +29,8 @@ class TrainerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     workers: int = 0
 
     def build(self) -> Trainer:
+        if self.workers < 0:
+            raise UnusableInput(f"trainer workers: expected 0 or more, found {self.workers}.")
         return Trainer(device=self.device, workers=self.workers)  # type: ignore[arg-type]
 
 

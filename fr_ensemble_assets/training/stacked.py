@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fr_ensemble_assets.training.denormals import denormals_flushed
 from fr_ensemble_assets.training.model import (
     FitInput,
     Parameters,
@@ -74,13 +75,11 @@ def train_stack(
 
     # One thread a stack: the products are so small that a second thread only costs.
     torch.set_num_threads(1)
-    # L2 inside Adam drives weights of one-hot columns that never occur down to denormal numbers.
-    torch.set_flush_denormal(True)
     sizes = layer_sizes(recipe)
     stack = _Stack(fits, sizes, recipe, device)
     batches = _Batches(fits, recipe)
     finished: dict[int, Parameters] = {}
-    with torch.no_grad():
+    with torch.no_grad(), denormals_flushed():
         for first in range(0, batches.total, _CHUNK):
             chunk = batches.draw(first, min(_CHUNK, batches.total - first))
             rows = torch.from_numpy(chunk.rows).to(device)
