@@ -194,6 +194,8 @@ def cpu_name() -> str:
 
 @styled
 def figure_of(turns: Sequence[Round], by_rows: Sequence[Growth], by_seeds: Sequence[Growth]):  # type: ignore[no-untyped-def]
+    from matplotlib.ticker import NullFormatter
+
     figure, (bars, rows, seeds) = new_figure(width=12.0, height=3.6, columns=3)
     named = {
         "plain loop": statistics.median(turn.plain.cpu for turn in turns),
@@ -218,6 +220,7 @@ def figure_of(turns: Sequence[Round], by_rows: Sequence[Growth], by_seeds: Seque
         axis.legend()
         for scale in (axis.xaxis, axis.yaxis):
             scale.set_major_formatter("{x:,g}")
+            scale.set_minor_formatter(NullFormatter())
     return figure
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -127,10 +130,16 @@ def _execute(
     from fr_ensemble_assets.doors.home import HomeResource
     from fr_ensemble_assets.training.resources import RecipeResource
 
+    def watch(_log: dg.DagsterLogManager) -> Progress:
+        # Training begins, and leaves Python's lock alone: time to import what is slow to import
+        # and needed only after it.
+        threading.Thread(target=_import_ahead, daemon=True).start()
+        return progress
+
     definitions = build_definitions(
         home=HomeResource(path=str(plan.home.root)),
         recipe=RecipeResource(epochs=plan.epochs),
-        watch=lambda _log: progress,
+        watch=watch,
     )
     force = {"config": {"force": plan.force}}
     ops = {"corpus": {"config": {"path": plan.corpus}}, "loso_results": force}
@@ -148,6 +157,12 @@ def _execute(
         },
         raise_on_error=False,
     )
+
+
+def _import_ahead() -> None:
+    for module in ("matplotlib.figure", "onnxruntime", "onnx", "torch"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
 
 
 def _outcome(plan: Plan, result: dg.ExecuteInProcessResult) -> Outcome:

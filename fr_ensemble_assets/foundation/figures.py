@@ -80,5 +80,5 @@ def png_bytes(figure: Figure) -> bytes:
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         # Names that the font can't show, or that leave no room, make a poorer plot and no noise.
         warnings.simplefilter("ignore", UserWarning)
-        figure.savefig(rendered, format="png", dpi=_DOTS_PER_INCH, pil_kwargs={"optimize": True})
+        figure.savefig(rendered, format="png", dpi=_DOTS_PER_INCH)
     return rendered.getvalue()

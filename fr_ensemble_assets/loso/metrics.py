@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -25,24 +26,26 @@ def agreement(prediction: npt.NDArray[np.float64], target: npt.NDArray[np.float6
     a real corpus sit at exactly VMAF 100. A correlation is undefined where either side is
     constant, where there are fewer than two rows, or where a prediction is not finite.
     """
-    from scipy.stats import rankdata
-
     if not np.isfinite(prediction).all():
         return Agreement(None, None, None)
     return Agreement(
         plcc=_pearson(prediction, target),
-        srocc=_pearson(rankdata(prediction), rankdata(target)),
+        srocc=_pearson(_ranks(prediction), _ranks(target)),
         rmse=float(np.sqrt(np.mean((prediction - target) ** 2))),
     )
 
 
-def _pearson(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float | None:
-    from scipy.stats import pearsonr
+def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.asarray(pd.Series(values).rank(method="average"), dtype=np.float64)
 
+
+def _pearson(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float | None:
+    """As ``scipy.stats.pearsonr`` computes it (a test compares), without importing all of that."""
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
-    value = float(pearsonr(a, b).statistic)
-    return value if math.isfinite(value) else None
+    from_a, from_b = a - a.mean(), b - b.mean()
+    value = float((from_a / np.linalg.norm(from_a)) @ (from_b / np.linalg.norm(from_b)))
+    return min(1.0, max(-1.0, value)) if math.isfinite(value) else None
 
 
 def mean_or_none(values: list[float | None]) -> float | None:
