@@ -35,7 +35,7 @@ with warnings.catch_warnings():
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name="loso",
         owners=OWNERS,
-        kinds={"pytorch", "json"},
+        kinds={"numba", "json"},
         tags={"domain": "video-quality"},
         code_version="1",
         pool=TRAINING_POOL,

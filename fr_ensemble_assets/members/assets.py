@@ -31,7 +31,7 @@ def members_dir(results: UPath) -> UPath:
 @dg.asset(
     group_name="members",
     owners=OWNERS,
-    kinds={"pytorch", "onnx"},
+    kinds={"numba", "onnx"},
     tags={"domain": "video-quality"},
     code_version="1",
     pool=TRAINING_POOL,
