@@ -111,6 +111,11 @@ def test_key_that_their_row_lacks_is_added_to_it() -> None:
         assert by_id(after)[OURS[0]["id"]] == OURS[0]
 
 
+def test_value_that_only_python_takes_for_ours_is_replaced() -> None:
+    loose = json.dumps(registry({**OURS[0], "smoke": 0, "opset": 17.0}))
+    assert propose(loose, OURS[:1], "registry.json").text == json.dumps(registry(OURS[0]))
+
+
 def test_nothing_to_change_is_no_diff() -> None:
     text = json.dumps(registry(*OURS), indent=2)
     proposal = propose(text, OURS, "registry.json")

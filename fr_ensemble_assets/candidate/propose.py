@@ -141,8 +141,7 @@ def _rows(text: str, where: str) -> list[_Span]:
             f"{where}: expected an object with a list 'models' of rows that have an 'id', found "
             "something else; is this the registry?"
         )
-    start = _SPACE.match(text).end()  # type: ignore[union-attr]
-    return _elements(text, _members(text, start)["models"].start)
+    return _elements(text, _members(text, _skip(text, 0))["models"].start)
 
 
 def _skip(text: str, at: int) -> int:
@@ -204,7 +203,8 @@ def _replace(text: str, theirs: _Span, row: Mapping[str, Any]) -> str:
         )
         text = text[: last.end] + addition + text[last.end :]
     for key, span in sorted(places.items(), key=lambda place: place[1].start, reverse=True):
-        if key in row and span.value != row[key]:
+        # As text: to Python 0 is False, and 17.0 is 17.
+        if key in row and _dump(span.value, True) != _dump(row[key], True):
             text = text[: span.start] + _dump(row[key], ascii_only) + text[span.end :]
     return text
 
@@ -218,11 +218,11 @@ def _gap_start(text: str, at: int) -> int:
 def _add(text: str, listed: Sequence[_Span], row: Mapping[str, Any]) -> str:
     newline = "\r\n" if "\r\n" in text else "\n"
     if not listed:
-        start = _members(text, _skip(text, 0))["models"].start
-        end = _members(text, _skip(text, 0))["models"].end
-        indent = _indent_of(text, start)
-        body = _render(row, newline, indent + "    ", "  ", text.isascii())
-        return f"{text[:start]}[{newline}{indent}    {body}{newline}{indent}  ]{text[end:]}"
+        models = _members(text, _skip(text, 0))["models"]
+        indent = _indent_of(text, models.start)
+        body = _render(row, newline, f"{indent}  ", "  ", text.isascii())
+        made = f"[{newline}{indent}  {body}{newline}{indent}]"
+        return text[: models.start] + made + text[models.end :]
     following = next((span for span in listed if span.value["id"] > row["id"]), None)
     neighbour = following or listed[-1]
     gap = text[_gap_start(text, neighbour.start) : neighbour.start]
@@ -244,7 +244,7 @@ def _gap_after_brace(text: str, span: _Span) -> str:
 
 def _indent_of(text: str, at: int) -> str:
     line = text[text.rfind("\n", 0, at) + 1 : at]
-    return line[: len(line) - len(line.lstrip())].removesuffix("  ")
+    return line[: len(line) - len(line.lstrip())]
 
 
 def _render(row: Mapping[str, Any], newline: str, outer: str, step: str, ascii_only: bool) -> str:

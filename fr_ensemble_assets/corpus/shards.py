@@ -224,7 +224,7 @@ def _parse_block(path: UPath, block: bytes, line: int) -> tuple[pa.Table, set[st
     )
     if plain:
         try:
-            parsed = _parse_with_arrow(block, "infer")
+            parsed = _parse_with_arrow(block)
         except (pa.ArrowException, UnicodeDecodeError):
             parsed = None  # the line by line parse says what is wrong, or that nothing is
         if parsed is not None and parsed.num_rows == lines:
@@ -232,12 +232,12 @@ def _parse_block(path: UPath, block: bytes, line: int) -> tuple[pa.Table, set[st
     return _parse_line_by_line(path, block, line)
 
 
-def _parse_with_arrow(block: bytes, unexpected: str) -> pa.Table:
+def _parse_with_arrow(block: bytes) -> pa.Table:
     return pyarrow.json.read_json(
         io.BytesIO(block),
         read_options=pyarrow.json.ReadOptions(block_size=1 << 20),
         parse_options=pyarrow.json.ParseOptions(
-            explicit_schema=SHARD_SCHEMA, unexpected_field_behavior=unexpected
+            explicit_schema=SHARD_SCHEMA, unexpected_field_behavior="infer"
         ),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 
 from upath import UPath
 
@@ -14,10 +13,10 @@ from fr_ensemble_assets.loso.results import (
     load_seed,
     load_seed_result,
     recipe_of,
+    recipe_record,
     results_file,
 )
 from fr_ensemble_assets.training.recipe import Recipe
-from fr_ensemble_assets.training.streams import STREAMS_VERSION
 
 _RESULTS_FILE = re.compile(r"^loso_seed(?P<seed>0|[1-9][0-9]*)\.json$")
 
@@ -51,10 +50,9 @@ def audit_predictions(
     Returns one sentence a seed whose figures don't follow from its predictions on this corpus, or
     that doesn't record how it was trained: a file of the fork may leave that out, ours never does.
     """
-    wanted = asdict(recipe) | {"streams_version": STREAMS_VERSION}
     problems = []
     for score in scores:
-        if recipe_of(score) != wanted:
+        if recipe_of(score) != recipe_record(recipe):
             problems.append(f"seed {score.seed}: its file does not record this run's recipe")
         try:
             load_seed_result(folder, corpus, score)

@@ -253,11 +253,14 @@ def load_seed_result(folder: UPath, corpus: Corpus, score: SeedScore) -> SeedRes
     return SeedResult(score.seed, folds, prediction, score.wall_time_s)
 
 
+def recipe_record(recipe: Recipe) -> dict[str, Any]:
+    """What our files record of the way in which a seed was trained."""
+    return asdict(recipe) | {"streams_version": STREAMS_VERSION}
+
+
 def recipe_of(score: SeedScore) -> dict[str, Any]:
-    """What our own files must record of the way in which a seed was trained."""
-    return {name: score.settings.get(name) for name in asdict(CONTRACT_RECIPE)} | {
-        "streams_version": score.settings.get("streams_version")
-    }
+    """The same as a file tells it; ``None`` for what it leaves out."""
+    return {name: score.settings.get(name) for name in recipe_record(CONTRACT_RECIPE)}
 
 
 def _same_rows(table: pa.Table, corpus: Corpus) -> bool:

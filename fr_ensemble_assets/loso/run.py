@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from upath import UPath
@@ -24,12 +24,12 @@ from fr_ensemble_assets.loso.results import (
     load_seed,
     load_seed_result,
     recipe_of,
+    recipe_record,
     results_file,
     save_seed,
 )
 from fr_ensemble_assets.training.progress import Progress, Shares
 from fr_ensemble_assets.training.recipe import Recipe
-from fr_ensemble_assets.training.streams import STREAMS_VERSION
 from fr_ensemble_assets.training.trainer import Trainer, stoppable
 
 
@@ -60,13 +60,13 @@ def evaluate_seeds(
     All folds of all seeds share one pool of workers. A seed's files are written as soon as its
     last fold is done, so that an interruption loses only the seeds in the making.
     """
-    finished = {
-        seed: result
+    outcomes = {
+        seed: SeedOutcome(result, reused=True)
         for seed in ([] if force else seeds)
         if (result := finished_seed(folder, corpus, recipe, seed)) is not None
     }
     open_seeds = {
-        seed: _OpenSeed(corpus, seed, trainer, progress) for seed in seeds if seed not in finished
+        seed: _OpenSeed(corpus, seed, trainer, progress) for seed in seeds if seed not in outcomes
     }
 
     def work(part: Part, stop: threading.Event) -> None:
@@ -75,15 +75,11 @@ def evaluate_seeds(
         if open_seed.is_done(part):
             result = open_seed.result()
             save_seed(folder, corpus, recipe, result, trainer.backend)
+            outcomes[part.seed] = SeedOutcome(result, reused=False)
 
     parts = [part for open_seed in open_seeds.values() for part in open_seed.parts]
     trainer.side_by_side(work, parts)
-    return [
-        SeedOutcome(finished[seed], reused=True)
-        if seed in finished
-        else SeedOutcome(open_seeds[seed].result(), reused=False)
-        for seed in seeds
-    ]
+    return [outcomes[seed] for seed in seeds]
 
 
 class _OpenSeed:
@@ -123,6 +119,5 @@ def finished_seed(folder: UPath, corpus: Corpus, recipe: Recipe, seed: int) -> S
         result = load_seed_result(folder, corpus, score)
     except UnusableInput:
         return None
-    wanted = asdict(recipe) | {"streams_version": STREAMS_VERSION}
-    same = recipe_of(score) == wanted
+    same = recipe_of(score) == recipe_record(recipe)
     return result if same and score.corpus_sha256 == corpus.sha256 else None
