@@ -109,6 +109,14 @@ def test_same_fit_gives_the_same_bytes(few: Corpus) -> None:
     assert same_bytes(train_compiled(fit, recipe), train_compiled(fit, recipe))
 
 
+def test_kernel_wants_one_encoder_a_row(few: Corpus) -> None:
+    fit = prepare_fold(few, 0, seed=0).fit
+    two = fit.inputs.copy()
+    two[3, 6:8] = 1
+    with pytest.raises(ValueError, match="row 3: expected one encoder column at 1"):
+        train_compiled(replace(fit, inputs=two), Recipe(epochs=1))
+
+
 def test_diverged_model_is_seen_to_diverge(few: Corpus) -> None:
     fit = prepare_fold(few, 0, seed=0).fit
     wild = train_compiled(fit, Recipe(epochs=20, lr=1e30))

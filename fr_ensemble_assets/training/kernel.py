@@ -5,6 +5,7 @@ gradients, moments, activations: 120 KB) stays in the second-level cache, the fi
 go to BLAS, and all that lies between them is fused into a few loops over (32, 64) that the compiler
 turns into vector instructions:
 
+* the encoder's one-hot columns are looked up, not multiplied: a row takes one row of weights;
 * forward: bias, exact GELU, its derivative and the dropout mask in one pass a layer;
 * backward: loss gradient, output layer, second layer's delta and bias gradients in one pass;
 * L2, both moments, bias correction and the update of all 5,569 parameters in one pass.
@@ -12,7 +13,8 @@ turns into vector instructions:
 The call releases the GIL, so threads train models side by side; what a model becomes depends on
 its own inputs alone, to the last bit, whoever trains beside it.
 
-Names: B rows in the batch (32, the last one short), D = 20 inputs, H = 64 units a hidden layer.
+Names: B rows in the batch (32, the last one short), D = 8 numbers a row (six features, preset and
+quality), S = 12 encoder slots, H = 64 units a hidden layer.
 All arrays are float32 and C-contiguous; weights are (inputs, outputs), so that ``h @ w`` is plain.
 """
 
@@ -23,9 +25,8 @@ from typing import Any
 import numba as nb
 import numpy as np
 import numpy.typing as npt
-from numba import types
-from numba.extending import intrinsic
 
+from fr_ensemble_assets.training.intrinsics import TILE, float_of_bits, transpose_tile
 from fr_ensemble_assets.training.streams import GOLDEN, LANES_PER_WORD, MIX_1, MIX_2
 
 # Reordering sums and fusing multiply-adds lets loops become vector code. Infinities and NaN keep
@@ -72,16 +73,6 @@ _SMALLEST_EXPONENT = np.float32(-100)
 _TINY = np.float32(1e-30)
 
 
-@intrinsic
-def _float_of_bits(typing_context: Any, bits: Any) -> Any:  # noqa: ARG001 (numba's protocol)
-    """The float32 with these 32 bits; numba has no such cast for scalars."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
-
-    return types.float32(types.int32), generate
-
-
 @nb.njit(inline="always", fastmath=_FAST)
 def normal(x: Any) -> Any:
     """phi(x) and Phi(x), the density and the distribution function of the standard normal."""
@@ -92,7 +83,7 @@ def normal(x: Any) -> Any:
     f = exponent - whole
     power = _E0 + f * (_E1 + f * (_E2 + f * (_E3 + f * (_E4 + f * (_E5 + f * _E6)))))
     bits = (np.int32(whole) + _EXPONENT_BIAS) << _MANTISSA_BITS
-    scale: Any = _float_of_bits(bits)  # type: ignore[call-arg]
+    scale: Any = float_of_bits(bits)  # type: ignore[call-arg]
     phi = _INV_SQRT_2PI * power * scale
     tail = phi * t * (_P1 + t * (_P2 + t * (_P3 + t * (_P4 + t * (_P5 + t * _P6)))))
     return phi, (np.float32(1) - tail if x >= 0 else tail)
@@ -119,7 +110,8 @@ def _flush(values: Any) -> None:
 
 @nb.njit(nogil=True, cache=True, fastmath=_FAST, error_model="numpy")
 def train_epochs(
-    inputs: npt.NDArray[np.float32],
+    numbers: npt.NDArray[np.float32],
+    slots: npt.NDArray[np.int32],
     target: npt.NDArray[np.float32],
     parameters: npt.NDArray[np.float32],
     moment1: npt.NDArray[np.float32],
@@ -130,6 +122,7 @@ def train_epochs(
     threshold: np.uint16,
     keep_scale: np.float32,
     batch_size: int,
+    n_slots: int,
     hidden: int,
     lr: float,
     beta1: float,
@@ -141,10 +134,11 @@ def train_epochs(
 
     Parameters
     ----------
-    inputs, target
-        (n, D) standardised features and codec block; (n,) VMAF.
+    numbers, slots, target
+        (n, D) inputs that are not one-hot; (n,) which encoder slot is 1; (n,) VMAF.
     parameters, moment1, moment2
-        Flat, (D·H + H + H·H + H + H + 1,): weight and bias, layer by layer; Adam's moments.
+        Flat, (D·H + S·H + H + H·H + H + H + 1,): weight and bias, layer by layer, in the
+        first weight the numbers before the slots; Adam's moments.
     orders
         (epochs, n): the rows in the order in which each epoch visits them.
     first_step
@@ -152,26 +146,30 @@ def train_epochs(
     key, threshold, keep_scale
         The seed's dropout stream: lanes under ``threshold`` are dropped, the others scaled.
     """
-    n, width = inputs.shape
+    n, width = numbers.shape
     # Views of each layer in the flat arrays, for the parameters and, below, for their gradients.
     end_w1 = width * hidden
-    end_b1 = end_w1 + hidden
+    end_slots = end_w1 + n_slots * hidden
+    end_b1 = end_slots + hidden
     end_w2 = end_b1 + hidden * hidden
     end_b2 = end_w2 + hidden
     end_w3 = end_b2 + hidden
     w1 = parameters[:end_w1].reshape(width, hidden)
-    b1 = parameters[end_w1:end_b1]
+    slot_w1 = parameters[end_w1:end_slots].reshape(n_slots, hidden)
+    b1 = parameters[end_slots:end_b1]
     w2 = parameters[end_b1:end_w2].reshape(hidden, hidden)
     b2 = parameters[end_w2:end_b2]
     w3 = parameters[end_b2:end_w3]
     gradient = np.empty_like(parameters)
     gradient_w1 = gradient[:end_w1].reshape(width, hidden)
-    gradient_b1 = gradient[end_w1:end_b1]
+    gradient_slot_w1 = gradient[end_w1:end_slots].reshape(n_slots, hidden)
+    gradient_b1 = gradient[end_slots:end_b1]
     gradient_w2 = gradient[end_b1:end_w2].reshape(hidden, hidden)
     gradient_b2 = gradient[end_w2:end_b2]
     gradient_w3 = gradient[end_b2:end_w3]
 
     all_x = np.empty((batch_size, width), np.float32)
+    all_slots = np.empty(batch_size, np.int32)
     all_t = np.empty(batch_size, np.float32)
     all_h1 = np.empty((batch_size, hidden), np.float32)  # z1, then h1 = gelu(z1) * mask1
     all_d1 = np.empty((batch_size, hidden), np.float32)  # dh1/dz1, then the delta of layer 1
@@ -193,15 +191,18 @@ def train_epochs(
             for r in range(rows):
                 row = orders[epoch, start + r]
                 for j in range(width):
-                    x[r, j] = inputs[row, j]
+                    x[r, j] = numbers[row, j]
+                all_slots[r] = slots[row]
                 all_t[r] = target[row]
             _draw_lanes(words, step, key)
 
-            # Layer 1: (B, D) @ (D, H), then bias, GELU, derivative and mask in one pass.
+            # Layer 1: (B, D) @ (D, H), then the slot's weights, bias, GELU, derivative and mask in
+            # one pass.
             np.dot(x, w1, h1)
             for r in range(rows):
+                of_slot = slot_w1[all_slots[r]]
                 for j in range(hidden):
-                    z = h1[r, j] + b1[j]
+                    z = h1[r, j] + of_slot[j] + b1[j]
                     phi, cumulated = normal(z)
                     kept = lanes[r * hidden + j] >= threshold
                     mask = keep_scale if kept else np.float32(0)
@@ -214,7 +215,6 @@ def train_epochs(
             for j in range(hidden):
                 gradient_w3[j] = 0
                 gradient_b2[j] = 0
-                gradient_b1[j] = 0
             gradient_b3 = np.float32(0)
             two_over_rows = np.float32(2) / np.float32(rows)
             for r in range(rows):
@@ -240,15 +240,22 @@ def train_epochs(
             # Backward through the products: (H, B) @ (B, H), (B, H) @ (H, H), (D, B) @ (B, H).
             np.dot(h1.T, d2, gradient_w2)
             # BLAS takes 40 % longer where it has to transpose the second factor itself.
-            for i in range(hidden):
-                for j in range(hidden):
-                    w2_transposed[j, i] = w2[i, j]
+            for i in range(0, hidden, TILE):
+                for j in range(0, hidden, TILE):
+                    transpose_tile(w2, w2_transposed, i, j)  # type: ignore[call-arg]
             np.dot(d2, w2_transposed, h2)
+            gradient_slot_w1[:] = 0
             for r in range(rows):
+                of_slot = gradient_slot_w1[all_slots[r]]
                 for j in range(hidden):
                     delta = h2[r, j] * d1[r, j]
                     d1[r, j] = delta
-                    gradient_b1[j] += delta
+                    of_slot[j] += delta
+            # Every row has one slot, so the slots' gradients add up to the bias'.
+            gradient_b1[:] = 0
+            for slot in range(n_slots):
+                for j in range(hidden):
+                    gradient_b1[j] += gradient_slot_w1[slot, j]
             np.dot(x.T, d1, gradient_w1)
 
             # Adam, as PyTorch does it: the bias corrections in float64, once a step.

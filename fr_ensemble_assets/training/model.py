@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from fr_ensemble_assets.corpus.schema import CANONICAL_6
+from fr_ensemble_assets.corpus.schema import CANONICAL_6, ENCODER_VOCABULARY
 from fr_ensemble_assets.features.codec_block import NUM_CODECS
 from fr_ensemble_assets.training.recipe import Recipe
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import torch
 
 IN_FEATURES = len(CANONICAL_6) + NUM_CODECS
+#: The columns of the inputs that hold the encoder's one-hot slots.
+ENCODER_COLUMNS = range(len(CANONICAL_6), len(CANONICAL_6) + len(ENCODER_VOCABULARY))
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class FitInput:
     seed
         Keys every random stream.
     inputs
-        Standardised features, then the codec block; float32, shape (n, 20).
+        Standardised features, then the codec block; float32, shape (n, 20). One encoder column
+        of a row is 1, the others are 0.
     target
         Raw VMAF, 0..100; float32, shape (n,).
     """
