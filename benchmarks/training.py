@@ -169,11 +169,14 @@ def one_growth(rows: int, seeds: int, epochs: int) -> Growth:
     trainer = Trainer("cpu")
     with tempfile.TemporaryDirectory() as folder:
         # Imports and compilation are paid once a process, whatever its size.
-        evaluate_seeds(UPath(folder) / "warm", bundled, [0], Recipe(epochs=1), trainer, Silent())
-        started = time.process_time()
-        evaluate_seeds(
-            UPath(folder), corpus, range(seeds), Recipe(epochs=epochs), trainer, Silent()
+        list(
+            evaluate_seeds(
+                UPath(folder) / "warm", bundled, [0], Recipe(epochs=1), trainer, Silent()
+            )
         )
+        started = time.process_time()
+        recipe = Recipe(epochs=epochs)
+        list(evaluate_seeds(UPath(folder), corpus, range(seeds), recipe, trainer, Silent()))
         cpu = time.process_time() - started
     return Growth(rows, seeds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 

@@ -122,7 +122,7 @@ def test_a_seed_gives_the_same_bytes_in_any_company(
 ) -> None:
     plain, here = UPath(tmp_path / "plain"), UPath(tmp_path / "here")
     save_seed(plain, few, QUICK, evaluate_seed(few, 1, QUICK), "cpu")
-    evaluate_seeds(here, few, seeds, QUICK, Trainer("cpu", workers=workers), Silent())
+    list(evaluate_seeds(here, few, seeds, QUICK, Trainer("cpu", workers=workers), Silent()))
     assert bytes_of_seed(here, 1) == bytes_of_seed(plain, 1)
 
 

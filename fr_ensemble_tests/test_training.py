@@ -174,5 +174,5 @@ def test_one_failure_stops_the_work_beside_it(few: Corpus) -> None:
             stopped.append(item)
 
     with pytest.raises(OSError, match="disk full"):
-        Trainer("cpu", workers=2).side_by_side(work, ["trains on and on", "fails"])
+        list(Trainer("cpu", workers=2).side_by_side(work, ["trains on and on", "fails"]))
     assert stopped == ["trains on and on"]

@@ -20,7 +20,7 @@ from fr_ensemble_assets.gate.verdict import Judgement
 if TYPE_CHECKING:
     import dagster as dg
 
-    from fr_ensemble_assets.training.progress import Progress
+    from fr_ensemble_assets.training.progress import Progress, StepReport
 
 #: By this tag a run of the command line names its process, so that a dead one can be told.
 _PROCESS_TAG = "fr_ensemble/process"
@@ -130,16 +130,10 @@ def _execute(
     from fr_ensemble_assets.doors.home import HomeResource
     from fr_ensemble_assets.training.resources import RecipeResource
 
-    def watch(_log: dg.DagsterLogManager) -> Progress:
-        # Training begins, and leaves Python's lock alone: time to import what is slow to import
-        # and needed only after it.
-        threading.Thread(target=_import_ahead, daemon=True).start()
-        return progress
-
     definitions = build_definitions(
         home=HomeResource(path=str(plan.home.root)),
         recipe=RecipeResource(epochs=plan.epochs),
-        watch=watch,
+        watch=lambda _log: _ImportingAhead(progress),
     )
     force = {"config": {"force": plan.force}}
     ops = {"corpus": {"config": {"path": plan.corpus}}, "loso_results": force}
@@ -159,8 +153,29 @@ def _execute(
     )
 
 
+class _ImportingAhead:
+    """Progress that uses the time: imports what is slow to import and needed after training.
+
+    Only once the first model is under way: then the kernel runs, and leaves Python's lock alone.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._idle = threading.Semaphore()  # taken once, by the first to report
+
+    def report(self, name: str) -> StepReport:
+        told = self._progress.report(name)
+
+        def tell(done: int, total: int) -> None:
+            if self._idle.acquire(blocking=False):
+                threading.Thread(target=_import_ahead, daemon=True).start()
+            told(done, total)
+
+        return tell
+
+
 def _import_ahead() -> None:
-    for module in ("matplotlib.figure", "onnxruntime", "onnx", "torch"):
+    for module in ("matplotlib.backends.backend_agg", "torch", "onnxruntime", "onnx"):
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
 

@@ -73,7 +73,7 @@ def loso_results(
         kept = home.open()
         used, plan = corpus_in_use(context, kept), recipe.build()
         folder = results_dir(kept, used.sha256, plan)
-        outcomes = evaluate_seeds(
+        for outcome in evaluate_seeds(
             folder,
             used,
             [int(key) for key in context.partition_keys],
@@ -81,12 +81,12 @@ def loso_results(
             trainer.build(),
             watch(context.log),
             config.force,
-        )
-    for outcome in outcomes:
-        context.add_asset_metadata(
-            _describe(used, outcome) | {"results_dir": dg.MetadataValue.path(str(folder))},
-            partition_key=str(outcome.result.seed),
-        )
+        ):
+            # Drawn while the other seeds train.
+            context.add_asset_metadata(
+                _describe(used, outcome) | {"results_dir": dg.MetadataValue.path(str(folder))},
+                partition_key=str(outcome.result.seed),
+            )
 
 
 def _describe(used: Corpus, outcome: SeedOutcome) -> dict[str, dg.MetadataValue]:

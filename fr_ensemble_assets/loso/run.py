@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,32 +54,32 @@ def evaluate_seeds(
     trainer: Trainer,
     progress: Progress,
     force: bool = False,
-) -> list[SeedOutcome]:
-    """Leave-one-source-out for each of ``seeds``; outcomes in the order of seeds.
+) -> Iterator[SeedOutcome]:
+    """Leave-one-source-out for each of ``seeds``; yields outcomes as seeds are done.
 
     All folds of all seeds share one pool of workers. A seed's files are written as soon as its
-    last fold is done, so that an interruption loses only the seeds in the making.
+    last fold is done, so that an interruption loses only the seeds in the making; what the caller
+    does with an outcome, it does while the other seeds train.
     """
-    outcomes = {
-        seed: SeedOutcome(result, reused=True)
-        for seed in ([] if force else seeds)
-        if (result := finished_seed(folder, corpus, recipe, seed)) is not None
-    }
-    open_seeds = {
-        seed: _OpenSeed(corpus, seed, trainer, progress) for seed in seeds if seed not in outcomes
-    }
+    open_seeds = {}
+    for seed in seeds:
+        result = None if force else finished_seed(folder, corpus, recipe, seed)
+        if result is None:
+            open_seeds[seed] = _OpenSeed(corpus, seed, trainer, progress)
+        else:
+            yield SeedOutcome(result, reused=True)
 
     def work(part: Part, stop: threading.Event) -> None:
-        open_seed = open_seeds[part.seed]
-        open_seed.work(part, recipe, trainer, stop)
-        if open_seed.is_done(part):
-            result = open_seed.result()
-            save_seed(folder, corpus, recipe, result, trainer.backend)
-            outcomes[part.seed] = SeedOutcome(result, reused=False)
+        open_seeds[part.seed].work(part, recipe, trainer, stop)
 
     parts = [part for open_seed in open_seeds.values() for part in open_seed.parts]
-    trainer.side_by_side(work, parts)
-    return [outcomes[seed] for seed in seeds]
+    for part in trainer.side_by_side(work, parts):
+        open_seed = open_seeds[part.seed]
+        open_seed.pending.remove(part)
+        if not open_seed.pending:
+            result = open_seed.result()
+            save_seed(folder, corpus, recipe, result, trainer.backend)
+            yield SeedOutcome(result, reused=False)
 
 
 class _OpenSeed:
@@ -88,7 +88,7 @@ class _OpenSeed:
     def __init__(self, corpus: Corpus, seed: int, trainer: Trainer, progress: Progress) -> None:
         self._corpus, self._seed = corpus, seed
         self.parts = parts_of(corpus, seed, trainer)
-        self._pending = set(self.parts)
+        self.pending = set(self.parts)
         self._prediction = np.empty(corpus.n_rows)
         self._seconds = 0.0
         self._shares = Shares(len(self.parts), progress.report(f"seed {seed}"))
@@ -100,12 +100,6 @@ class _OpenSeed:
         predict_held_out(self._corpus, part, recipe, trainer, self._prediction, report)
         with self._lock:
             self._seconds += time.perf_counter() - started
-
-    def is_done(self, part: Part) -> bool:
-        """Note that ``part`` is done; true for the last one, and for it alone."""
-        with self._lock:
-            self._pending.discard(part)
-            return not self._pending
 
     def result(self) -> SeedResult:
         folds = measure_folds(self._corpus, self._prediction)

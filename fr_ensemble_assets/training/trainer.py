@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +95,8 @@ class Trainer:
             share = stoppable(shares.report(number), stop)
             trained[number] = self._train_one(fits[number], recipe, share)
 
-        self.side_by_side(work, range(len(fits)))
+        for _ in self.side_by_side(work, range(len(fits))):
+            pass
         return [trained[number] for number in range(len(fits))]
 
     def _train_one(self, fit: FitInput, recipe: Recipe, report: StepReport) -> Parameters:
@@ -107,10 +108,11 @@ class Trainer:
 
     def side_by_side(
         self, work: Callable[[_Item, threading.Event], None], items: Sequence[_Item]
-    ) -> None:
-        """Call ``work(item, stop)`` for every item, some at a time; the first failure stops all.
+    ) -> Iterator[_Item]:
+        """Call ``work(item, stop)`` for every item, some at a time; yield each when it is done.
 
-        ``work`` is to raise :class:`Cancelled` soon after ``stop`` is set.
+        The first failure stops all, and so does closing the iterator: ``work`` is to raise
+        :class:`Cancelled` soon after ``stop`` is set.
         """
         from threadpoolctl import threadpool_limits
 
@@ -119,10 +121,11 @@ class Trainer:
         stop = threading.Event()
         # More than one BLAS thread inside a model only costs, and could change its last bits.
         with threadpool_limits(1), ThreadPoolExecutor(max_workers=self.parallel) as pool:
-            pending = [pool.submit(work, item, stop) for item in items]
+            pending = {pool.submit(work, item, stop): item for item in items}
             try:
                 for future in as_completed(pending):
                     future.result()
+                    yield pending[future]
             except BaseException:
                 stop.set()
                 for future in pending:
