@@ -34,11 +34,11 @@ from upath import UPath
 from fr_ensemble_assets.corpus.identity import Corpus, canonical_order, content_sha256
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.foundation.figures import PALETTE, new_figure, png_bytes, styled
+from fr_ensemble_assets.foundation.progress import Silent
 from fr_ensemble_assets.loso.evaluation import prepare_fold
 from fr_ensemble_assets.loso.run import evaluate_seeds
 from fr_ensemble_assets.training.compiled import compile_kernel, train_compiled
 from fr_ensemble_assets.training.model import FitInput, layer_sizes
-from fr_ensemble_assets.training.progress import Silent
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
 from fr_ensemble_assets.training.streams import steps_per_epoch
 from fr_ensemble_assets.training.trainer import Trainer

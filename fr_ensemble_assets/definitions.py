@@ -4,32 +4,33 @@ import dagster as dg
 
 from fr_ensemble_assets.candidate.assets import registry_candidate
 from fr_ensemble_assets.candidate.checks import candidate_checks
+from fr_ensemble_assets.clips.assets import reference_clips
+from fr_ensemble_assets.clips.checks import clips_usable
+from fr_ensemble_assets.clips.resources import FfmpegResource
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.checks import corpus_checks
 from fr_ensemble_assets.doors.home import HomeResource
+from fr_ensemble_assets.doors.progress import LogProgress, Watch
+from fr_ensemble_assets.encodes.assets import GridResource, corpus_shards
 from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.checks import seed_plcc, verdict_checks
 from fr_ensemble_assets.loso.assets import loso_results
 from fr_ensemble_assets.members.assets import ensemble_members
 from fr_ensemble_assets.members.checks import members_checks
-from fr_ensemble_assets.training.resources import (
-    LogProgress,
-    RecipeResource,
-    TrainerResource,
-    Watch,
-)
+from fr_ensemble_assets.training.resources import RecipeResource, TrainerResource
 
 #: The whole chain; a run takes the seeds of its partition range.
 TRAIN_ENSEMBLE = dg.define_asset_job(
     "train_ensemble",
-    selection=dg.AssetSelection.all(),
-    description="From a corpus to a gated registry candidate: every asset and every check.",
+    selection=dg.AssetSelection.assets(corpus).downstream(),
+    description="From a corpus to a gated registry candidate, with every check.",
 )
 #: The chain up to the results, for some of the seeds.
 TRAIN_SEEDS = dg.define_asset_job(
     "train_seeds",
-    selection=dg.AssetSelection.assets(loso_results).upstream(),
+    selection=dg.AssetSelection.assets(corpus).downstream()
+    & dg.AssetSelection.assets(loso_results).upstream(),
     description="From a corpus to the leave-one-source-out results of some seeds; no verdict.",
 )
 
@@ -43,6 +44,8 @@ def build_definitions(
     """All definitions, with these settings; the defaults are what the Dagster UI gets."""
     return dg.Definitions(
         assets=[
+            reference_clips,
+            corpus_shards,
             corpus,
             fitted_scaler,
             codec_block,
@@ -51,10 +54,19 @@ def build_definitions(
             ensemble_members,
             registry_candidate,
         ],
-        asset_checks=[corpus_checks, seed_plcc, verdict_checks, members_checks, candidate_checks],
+        asset_checks=[
+            clips_usable,
+            corpus_checks,
+            seed_plcc,
+            verdict_checks,
+            members_checks,
+            candidate_checks,
+        ],
         jobs=[TRAIN_ENSEMBLE, TRAIN_SEEDS],
         resources={
             "home": home or HomeResource(),
+            "ffmpeg": FfmpegResource(),
+            "grid": GridResource(),
             "recipe": recipe or RecipeResource(),
             "trainer": trainer or TrainerResource(),
             "watch": watch,

@@ -17,13 +17,13 @@ from fr_ensemble_assets.cli.run import Outcome, Plan, run_ensemble
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.progress import Silent
 from fr_ensemble_assets.loso.evaluation import (
     SeedResult,
     measure_folds,
     parts_of,
     predict_held_out,
 )
-from fr_ensemble_assets.training.progress import Silent
 from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
 

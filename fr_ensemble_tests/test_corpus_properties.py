@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from fr_ensemble_assets.corpus.reader import Reading, read_corpus
-from fr_ensemble_assets.corpus.schema import CANONICAL_6
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.schema import CANONICAL_6
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=64)
 names = st.text(min_size=1, max_size=8).filter(lambda s: s.isprintable())

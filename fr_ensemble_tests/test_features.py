@@ -8,7 +8,6 @@ import numpy as np
 
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import read_corpus
-from fr_ensemble_assets.corpus.schema import ENCODER_VOCABULARY
 from fr_ensemble_assets.corpus.summary import rule_unknown_encoders, summarise
 from fr_ensemble_assets.features.codec_block import (
     CODEC_BLOCK_LAYOUT,
@@ -16,6 +15,7 @@ from fr_ensemble_assets.features.codec_block import (
     fit_codec_block,
 )
 from fr_ensemble_assets.features.scaler import fit_scaler
+from fr_ensemble_assets.foundation.schema import ENCODER_VOCABULARY
 from fr_ensemble_tests.conftest import Row, write_rows
 
 

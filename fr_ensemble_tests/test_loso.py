@@ -17,11 +17,11 @@ from upath import UPath
 
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.progress import Silent
 from fr_ensemble_assets.loso.evaluation import prepare_fold
 from fr_ensemble_assets.loso.metrics import agreement
 from fr_ensemble_assets.loso.results import load_seed, load_seed_result, save_seed
 from fr_ensemble_assets.loso.run import evaluate_seeds, finished_seed
-from fr_ensemble_assets.training.progress import Silent
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
 from fr_ensemble_tests.conftest import CPU, evaluate_seed

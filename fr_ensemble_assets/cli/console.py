@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from fr_ensemble_assets.foundation.progress import StepReport, in_parts
 from fr_ensemble_assets.gate.rule import (
     MEAN_PLCC_MIN,
     PER_SEED_PLCC_MIN,
@@ -26,7 +29,9 @@ from fr_ensemble_assets.gate.rule import (
     Decision,
 )
 from fr_ensemble_assets.loso.results import SeedScore
-from fr_ensemble_assets.training.progress import StepReport, in_parts
+
+if TYPE_CHECKING:
+    from fr_ensemble_assets.cli.generate import Delivery
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -82,6 +87,24 @@ def watched() -> Iterator[_Bars | _Lines]:
     )
     with Progress(*columns, console=err) as bars:
         yield _Bars(bars)
+
+
+def print_generated(delivery: Delivery) -> None:
+    """What ends ``generate``: what failed and why, what was written, what to type next."""
+    out = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    for sentence in delivery.problems:
+        fail(sentence)
+    if delivery.ignored:
+        out.print(f"ignored:   {', '.join(delivery.ignored)}", markup=False)
+    out.print(
+        f"encodes:   {delivery.cells} of {delivery.cells_wanted} ({delivery.reused} done before)"
+    )
+    if delivery.written is None:
+        out.print("written:   nothing; mend what failed and type the same command, or --keep-going")
+        return
+    out.print(f"written:   {delivery.written} ({delivery.rows} rows)", markup=False)
+    out.print(f"made from: {delivery.provenance}", markup=False)
+    out.print(f"next:      fr-ensemble run --corpus {shlex.quote(delivery.written)}", markup=False)
 
 
 def print_verdict(

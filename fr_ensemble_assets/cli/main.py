@@ -68,6 +68,83 @@ def _told_in_one_sentence() -> Iterator[None]:
 
 
 @app.command()
+def generate(
+    clips: Annotated[
+        list[str], typer.Option(help="A folder of reference clips, or clips; may be repeated.")
+    ],
+    out: Annotated[
+        str, typer.Option(help="The corpus to write: *.jsonl, *.jsonl.gz or *.parquet.")
+    ],
+    more_clips: Annotated[
+        list[str] | None, typer.Argument(help="More clips, as a pattern of the shell gives them.")
+    ] = None,
+    encoders: Annotated[
+        str, typer.Option(help="libx264,libx265,… [default: the software encoders at hand]")
+    ] = "",
+    qualities: Annotated[
+        str,
+        typer.Option(
+            help="19,25,31,37 for all, or libx264=19,25;libsvtav1=43,55 "
+            "[default: what spans each encoder's scale]"
+        ),
+    ] = "",
+    ffmpeg: Annotated[
+        str, typer.Option(help="Another ffmpeg with libvmaf, by path or from PATH.")
+    ] = "",
+    workers: Annotated[int, typer.Option(min=0, help="Processes at a time; 0 for one a core.")] = 0,
+    frames: Annotated[
+        int, typer.Option(min=0, help="Only so many frames from each clip's start; 0 for all.")
+    ] = 0,
+    every: Annotated[
+        int, typer.Option(min=1, help="Keep every so manyeth frame: neighbours are nearly copies.")
+    ] = 1,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of raw *.yuv clips.")] = "",
+    rate: Annotated[
+        str, typer.Option(help="Frames a second, 25 or 30000/1001, of raw clips; overrides others.")
+    ] = "",
+    pixel_format: Annotated[
+        str, typer.Option(help="Pixel format of raw clips, as ffmpeg names it.")
+    ] = "",
+    qsv_device: Annotated[
+        str, typer.Option(help="Graphics device for QSV encoders, such as /dev/dri/renderD129.")
+    ] = "",
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Write what succeeded even where cells failed.")
+    ] = False,
+    home: HomeOption = None,
+) -> None:
+    """Make a corpus from reference clips: encode each over a grid, score every frame with VMAF.
+
+    Encodes that are done are kept in the home and not done again, whatever stops this command.
+    **Exit codes**: 0 all done, 1 some cells failed, 2 unusable input.
+    """
+    from fr_ensemble_assets.cli.console import print_generated, watched
+    from fr_ensemble_assets.cli.generate import Order, generate_corpus
+    from fr_ensemble_assets.foundation.home import Home
+
+    with _told_in_one_sentence():
+        order = Order(
+            clips=tuple(str(path) for path in (*clips, *(more_clips or ()))),
+            out=_named_path("--out", out),
+            encoders=encoders,
+            qualities=qualities,
+            ffmpeg=ffmpeg,
+            workers=workers,
+            frames=frames,
+            every=every,
+            size=size,
+            rate=rate,
+            pixel_format=pixel_format,
+            qsv_device=qsv_device,
+            keep_going=keep_going,
+        )
+        with watched() as progress:
+            delivery = generate_corpus(Home.at(home), order, progress)
+    print_generated(delivery)
+    raise typer.Exit(EXIT_PROMOTE if delivery.complete else EXIT_HOLD)
+
+
+@app.command()
 def run(
     corpus: Annotated[
         str | None,

@@ -20,7 +20,7 @@ from fr_ensemble_assets.gate.verdict import Judgement
 if TYPE_CHECKING:
     import dagster as dg
 
-    from fr_ensemble_assets.training.progress import Progress, StepReport
+    from fr_ensemble_assets.foundation.progress import Progress, StepReport
 
 #: By this tag a run of the command line names its process, so that a dead one can be told.
 _PROCESS_TAG = "fr_ensemble/process"

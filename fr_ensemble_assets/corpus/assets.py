@@ -2,23 +2,29 @@
 
 import dagster as dg
 
+from fr_ensemble_assets.clips.inventory import inventory_file, load_inventory
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.plots import quality_curves
-from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, Reading, read_corpus
-from fr_ensemble_assets.corpus.schema import DESCRIPTIONS, INTEGER, TEXT
+from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, Reading, read_corpus, read_shards
 from fr_ensemble_assets.corpus.store import CORPUS_FILE, save_corpus
 from fr_ensemble_assets.corpus.summary import preset_rows, summarise
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.encodes.assets import corpus_shards
+from fr_ensemble_assets.encodes.shards import shards_of
 from fr_ensemble_assets.foundation.files import parse_path
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.schema import DESCRIPTIONS, column_type
 
-_TYPES = {c: "string" if c in TEXT else "int" if c in INTEGER else "float" for c in DESCRIPTIONS}
 _PREVIEW_ROWS = 8
 
 
 class CorpusConfig(dg.Config):
-    """Where the corpus is read from: a file, or a folder of shards; empty means the bundled one."""
+    """Where the corpus is read from: a file, or a folder of shards.
+
+    Empty means the shards of the clips in the home or, where there are none, the bundled corpus.
+    """
 
     path: str = ""
 
@@ -29,25 +35,40 @@ class CorpusConfig(dg.Config):
     kinds={"parquet"},
     tags={"domain": "video-quality"},
     code_version="1",
-    metadata=column_schema({c: (_TYPES[c], text) for c, text in DESCRIPTIONS.items()}),
+    deps=[corpus_shards],
+    metadata=column_schema({c: (column_type(c), text) for c, text in DESCRIPTIONS.items()}),
 )
 def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[None]:
     """Canonical-6 rows, one a frame: read, validated, and kept under the sha256 of their content.
 
-    Reads JSON Lines, gzipped JSON Lines, Parquet, or a folder of such shards. The same rows in
+    Takes the shards of all clips, or a corpus that arrived ready-made: JSON Lines, gzipped JSON
+    Lines, Parquet, or a folder of such shards. The same rows in
     another file, order or format are the same corpus: the sha256 is the asset's data version, and
     everything downstream is kept under it.
     """
     with refusals_as_failures():
-        path = parse_path(config.path) if config.path else BUNDLED_CORPUS
-        reading = read_corpus(path)
         kept = home.open()
-        save_corpus(kept, reading, config.path or "the bundled corpus")
+        reading, origin = _read(config.path, kept)
+        save_corpus(kept, reading, origin)
         stored = kept.corpus_dir(reading.corpus.sha256) / CORPUS_FILE
     return dg.MaterializeResult(
         data_version=dg.DataVersion(reading.corpus.sha256),
-        metadata=_describe(reading) | {"stored_at": dg.MetadataValue.path(str(stored))},
+        metadata=_describe(reading)
+        | {
+            "stored_at": dg.MetadataValue.path(str(stored)),
+            "read_from": dg.MetadataValue.text(origin),
+        },
     )
+
+
+def _read(path: str, home: Home) -> tuple[Reading, str]:
+    """The corpus that was asked for, and where it came from in words."""
+    if path:
+        return read_corpus(parse_path(path)), path
+    if inventory_file(home).exists():
+        shards = shards_of(home.shards, load_inventory(inventory_file(home)))
+        return read_shards(home.shards, shards), f"the shards of {len(shards)} clips"
+    return read_corpus(BUNDLED_CORPUS), "the bundled corpus"
 
 
 def _describe(reading: Reading) -> dict[str, dg.MetadataValue]:

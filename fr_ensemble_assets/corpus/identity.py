@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from fr_ensemble_assets.corpus.schema import (
+from fr_ensemble_assets.foundation.schema import (
     CANONICAL_6,
     COLUMNS,
     INTEGER,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.corpus.schema import TARGET
 from fr_ensemble_assets.foundation.figures import PALETTE, new_figure, styled
+from fr_ensemble_assets.foundation.schema import TARGET
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

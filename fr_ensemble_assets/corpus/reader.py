@@ -17,7 +17,9 @@ from fr_ensemble_assets.corpus.identity import (
     content_sha256,
     key_columns,
 )
-from fr_ensemble_assets.corpus.schema import (
+from fr_ensemble_assets.corpus.shards import SUFFIXES, Shard, read_shard
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.schema import (
     COLUMNS,
     MIN_ROWS,
     MIN_SOURCES,
@@ -25,8 +27,6 @@ from fr_ensemble_assets.corpus.schema import (
     expected,
     row_schema,
 )
-from fr_ensemble_assets.corpus.shards import SUFFIXES, Shard, read_shard
-from fr_ensemble_assets.foundation.errors import UnusableInput
 
 #: Software encoders on 21 real clips; see PROVENANCE.md beside it.
 BUNDLED_CORPUS = UPath(Path(__file__).parent / "bundled" / "software_encoders.jsonl.gz")
@@ -70,12 +70,16 @@ def read_corpus(path: UPath) -> Reading:
         negative frame index, fewer than 100 rows, fewer than 2 sources, truncated gzip, text that
         is not UTF-8 or not JSON, rows with the same key and other values.
     """
-    paths, ignored = _shard_paths(path)
+    return read_shards(path, *_shard_paths(path))
+
+
+def read_shards(where: UPath, paths: Sequence[UPath], ignored: tuple[str, ...] = ()) -> Reading:
+    """Read the named shards of the folder ``where``, as :func:`read_corpus` does."""
     shards = [read_shard(shard) for shard in paths]
     frames = [_valid_frame(shard) for shard in shards]
     frame = pd.concat(frames, ignore_index=True)
     kept = _without_repeats(frame, shards)
-    _require_size(path, kept)
+    _require_size(where, kept)
     ordered = canonical_order(kept)
     return Reading(
         corpus=Corpus(content_sha256(ordered), ordered),

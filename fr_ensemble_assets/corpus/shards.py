@@ -25,9 +25,9 @@ import pyarrow.json
 import pyarrow.parquet
 from upath import UPath
 
-from fr_ensemble_assets.corpus.schema import COLUMNS, OPTIONAL, REQUIRED, TEXT, expected
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import unique_pairs
+from fr_ensemble_assets.foundation.schema import COLUMNS, OPTIONAL, REQUIRED, TEXT, expected
 
 SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".parquet")
 

@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from fr_ensemble_assets.corpus.identity import Corpus, canonical_order, content_sha256
 from fr_ensemble_assets.corpus.reader import Reading
-from fr_ensemble_assets.corpus.schema import COLUMNS, REQUIRED
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import write_json
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.schema import COLUMNS, REQUIRED
 from fr_ensemble_assets.foundation.tables import read_parquet, write_parquet
 
 CORPUS_FILE = "corpus.parquet"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.corpus.schema import (
+from fr_ensemble_assets.foundation.schema import (
     ENCODER_VOCABULARY,
     MIN_ROWS,
     MIN_SOURCES,

@@ -10,7 +10,6 @@ import pyarrow as pa
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import key_columns
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
-from fr_ensemble_assets.corpus.schema import CANONICAL_6
 from fr_ensemble_assets.corpus.summary import summarise
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, table
@@ -18,6 +17,7 @@ from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.features.codec_block import CODEC_BLOCK_LAYOUT, fit_codec_block
 from fr_ensemble_assets.features.scaler import fit_scaler
 from fr_ensemble_assets.foundation.files import write_json
+from fr_ensemble_assets.foundation.schema import CANONICAL_6
 from fr_ensemble_assets.foundation.tables import write_parquet
 
 
@@ -75,7 +75,10 @@ def fitted_scaler(
     metadata=column_schema(
         dict.fromkeys(CODEC_BLOCK_LAYOUT[:-2], ("float", "1 for the row's encoder, else 0"))
         | {
-            "preset_norm": ("float", "0.5: presets are not used yet"),
+            "preset_norm": (
+                "float",
+                "Place in the encoder's presets, 0 fastest; 0.5 unknown",
+            ),
             "crf_norm": ("float", "cq scaled to 0..1 over the corpus"),
         }
     ),

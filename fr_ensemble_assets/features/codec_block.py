@@ -10,9 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.corpus.schema import (
+from fr_ensemble_assets.encodes.encoders import preset_position
+from fr_ensemble_assets.foundation.schema import (
     ENCODER_VOCAB_VERSION,
     ENCODER_VOCABULARY,
+    PRESET,
     UNKNOWN_ENCODER,
 )
 
@@ -22,6 +24,9 @@ CODEC_BLOCK_LAYOUT = (
     "crf_norm",
 )
 NUM_CODECS = len(CODEC_BLOCK_LAYOUT)
+
+#: Part of every result's provenance: columns computed in another way are a new version.
+CODEC_BLOCK_VERSION = 2
 
 #: Stands for a preset that nobody recorded, and for a quality where only one occurs.
 NEUTRAL = 0.5
@@ -46,7 +51,7 @@ class CodecBlock:
         slots = pd.Index(ENCODER_VOCABULARY).get_indexer(pd.Index(corpus.frame["encoder"]))
         slots = np.where(slots < 0, ENCODER_VOCABULARY.index(UNKNOWN_ENCODER), slots)
         block[np.arange(corpus.n_rows), slots] = 1.0
-        block[:, CODEC_BLOCK_LAYOUT.index("preset_norm")] = NEUTRAL
+        block[:, CODEC_BLOCK_LAYOUT.index("preset_norm")] = preset_norm(corpus.frame)
         block[:, CODEC_BLOCK_LAYOUT.index("crf_norm")] = self.normalise_cq(
             corpus.frame["cq"].to_numpy(dtype=np.float64)
         )
@@ -63,9 +68,25 @@ class CodecBlock:
             "codec_block_layout": list(CODEC_BLOCK_LAYOUT),
             "encoder_vocab": list(ENCODER_VOCABULARY),
             "encoder_vocab_version": ENCODER_VOCAB_VERSION,
+            "codec_block_version": CODEC_BLOCK_VERSION,
             "cq_min": self.cq_min,
             "cq_max": self.cq_max,
         }
+
+
+def preset_norm(frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Each row's place in its encoder's own list of presets: 0 fastest, 1 slowest; shape (n_rows,).
+
+    0.5 where the corpus records no preset, or one that the encoder's list doesn't have.
+    """
+    if PRESET not in frame:
+        return np.full(len(frame), NEUTRAL)
+    numbers, pairs = pd.MultiIndex.from_frame(frame[["encoder", PRESET]]).factorize()
+    places = [
+        None if pd.isna(preset) else preset_position(encoder, preset) for encoder, preset in pairs
+    ]
+    known = np.array([NEUTRAL if place is None else place for place in places])
+    return np.asarray(known[numbers])
 
 
 def fit_codec_block(corpus: Corpus) -> CodecBlock:

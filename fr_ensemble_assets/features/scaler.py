@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fr_ensemble_assets.corpus.schema import CANONICAL_6
+from fr_ensemble_assets.foundation.schema import CANONICAL_6
 
 #: A feature that varies less than this carries nothing; dividing by it would only carry noise.
 SMALLEST_DEVIATION = 1e-8

@@ -3,6 +3,9 @@
 ::
 
     .fr-ensemble/
+    ├── clips/                         reference clips, dropped here
+    ├── cells/<clip sha256>/           one scored encode a file
+    ├── shards/                        one corpus shard a clip, and the clips' inventory
     ├── inbox/                         corpora that wait to be noticed
     ├── store/<corpus sha256>/         everything that belongs to one corpus
     │   ├── corpus.parquet             its rows, in canonical order
@@ -72,6 +75,18 @@ class Home:
         return cls(UPath(chosen).absolute())
 
     @property
+    def clips(self) -> UPath:
+        return self.root / "clips"
+
+    @property
+    def cells(self) -> UPath:
+        return self.root / "cells"
+
+    @property
+    def shards(self) -> UPath:
+        return self.root / "shards"
+
+    @property
     def inbox(self) -> UPath:
         return self.root / "inbox"
 
@@ -87,6 +102,11 @@ class Home:
     def dagster(self) -> UPath:
         return self.root / "dagster"
 
+    @property
+    def _folders(self) -> tuple[UPath, ...]:
+        made_here = (self.cells, self.shards, self.store, self.candidates, self.dagster)
+        return (self.clips, self.inbox, *made_here)
+
     def corpus_dir(self, corpus_sha256: str) -> UPath:
         """Where everything that belongs to one corpus is kept."""
         return self.store / corpus_sha256
@@ -97,7 +117,8 @@ class Home:
 
     def sweep(self) -> int:
         """Remove what killed processes of this machine left half-made; count it."""
-        return sweep_temporaries(self.store) + sweep_temporaries(self.candidates)
+        kept = (self.cells, self.shards, self.store, self.candidates)
+        return sum(sweep_temporaries(folder) for folder in kept)
 
     def prepare(self) -> None:
         """Create the folders and Dagster's settings.
@@ -108,7 +129,7 @@ class Home:
             If the home can't be created or written.
         """
         try:
-            for folder in (self.inbox, self.store, self.candidates, self.dagster):
+            for folder in self._folders:
                 folder.mkdir(parents=True, exist_ok=True)
                 if not os.access(str(folder), os.W_OK | os.X_OK):
                     raise PermissionError(13, "Permission denied", str(folder))

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
-from fr_ensemble_assets.corpus.schema import ENCODER_VOCAB_VERSION
 from fr_ensemble_assets.features.codec_block import NUM_CODECS
+from fr_ensemble_assets.foundation.schema import ENCODER_VOCAB_VERSION
 from fr_ensemble_assets.loso.results import MEAN_TOLERANCE, SeedScore
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, ENSEMBLE_SEEDS
 

@@ -9,6 +9,7 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, plot, table
+from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.features.assets import codec_block
 from fr_ensemble_assets.loso.metrics import mean_or_none
@@ -20,7 +21,6 @@ from fr_ensemble_assets.training.resources import (
     RecipeResource,
     TrainerResource,
     TrainingConfig,
-    Watch,
 )
 
 SEED_PARTITIONS = dg.StaticPartitionsDefinition([str(seed) for seed in ENSEMBLE_SEEDS])

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.features.codec_block import fit_codec_block
 from fr_ensemble_assets.features.scaler import fit_scaler
+from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.loso.metrics import Agreement, agreement
 from fr_ensemble_assets.training.compiled import predict
 from fr_ensemble_assets.training.model import FitInput
-from fr_ensemble_assets.training.progress import StepReport, report_nothing
 from fr_ensemble_assets.training.recipe import Recipe
 from fr_ensemble_assets.training.trainer import Trainer
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.corpus.schema import VMAF_MAX
 from fr_ensemble_assets.foundation.figures import LINE_COLOUR, PALETTE, new_figure, styled
+from fr_ensemble_assets.foundation.schema import VMAF_MAX
 from fr_ensemble_assets.loso.evaluation import SeedResult
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from upath import UPath
 
 from fr_ensemble_assets import __version__
 from fr_ensemble_assets.corpus.identity import Corpus, key_columns
-from fr_ensemble_assets.corpus.schema import ENCODER_VOCAB_VERSION
-from fr_ensemble_assets.features.codec_block import NUM_CODECS
+from fr_ensemble_assets.features.codec_block import CODEC_BLOCK_VERSION, NUM_CODECS
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import (
     parse_json,
@@ -27,6 +26,7 @@ from fr_ensemble_assets.foundation.files import (
     write_bytes,
     write_json,
 )
+from fr_ensemble_assets.foundation.schema import ENCODER_VOCAB_VERSION
 from fr_ensemble_assets.foundation.tables import parquet_bytes, parse_parquet
 from fr_ensemble_assets.loso.evaluation import SeedResult, measure_folds
 from fr_ensemble_assets.loso.metrics import mean_or_none
@@ -106,6 +106,7 @@ def results_document(
         "corpus_sha256": corpus.sha256,
         "n_rows": corpus.n_rows,
         "recipe": asdict(recipe),
+        "codec_block_version": CODEC_BLOCK_VERSION,
         "streams_version": STREAMS_VERSION,
         "predictions": {
             "file": predictions_file(result.seed),
@@ -179,6 +180,7 @@ _SETTINGS = (
     "weight_decay",
     "num_codecs",
     "encoder_vocab_version",
+    "codec_block_version",
     "streams_version",
 )
 
@@ -255,7 +257,8 @@ def load_seed_result(folder: UPath, corpus: Corpus, score: SeedScore) -> SeedRes
 
 def recipe_record(recipe: Recipe) -> dict[str, Any]:
     """What our files record of the way in which a seed was trained."""
-    return asdict(recipe) | {"streams_version": STREAMS_VERSION}
+    versions = {"codec_block_version": CODEC_BLOCK_VERSION, "streams_version": STREAMS_VERSION}
+    return asdict(recipe) | versions
 
 
 def recipe_of(score: SeedScore) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from upath import UPath
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.progress import Progress, Shares
 from fr_ensemble_assets.loso.evaluation import (
     Part,
     SeedResult,
@@ -28,7 +29,6 @@ from fr_ensemble_assets.loso.results import (
     results_file,
     save_seed,
 )
-from fr_ensemble_assets.training.progress import Progress, Shares
 from fr_ensemble_assets.training.recipe import Recipe
 from fr_ensemble_assets.training.trainer import Trainer, stoppable
 

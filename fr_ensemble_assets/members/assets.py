@@ -7,6 +7,7 @@ from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, table
+from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
 from fr_ensemble_assets.gate.assets import ensemble_verdict
@@ -19,7 +20,6 @@ from fr_ensemble_assets.training.resources import (
     RecipeResource,
     TrainerResource,
     TrainingConfig,
-    Watch,
 )
 
 

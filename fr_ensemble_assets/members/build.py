@@ -10,6 +10,7 @@ from upath import UPath
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import read_bytes, sha256_of, write_bytes, write_json
+from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.gate.rule import PER_SEED_PLCC_MIN
 from fr_ensemble_assets.gate.verdict import Judgement
 from fr_ensemble_assets.loso.metrics import agreement
@@ -31,7 +32,6 @@ from fr_ensemble_assets.members.onnx_export import export_onnx, forbidden_operat
 from fr_ensemble_assets.members.sidecars import Member, manifest, sidecar
 from fr_ensemble_assets.training.compiled import predict
 from fr_ensemble_assets.training.model import Parameters, build_module, layer_sizes
-from fr_ensemble_assets.training.progress import StepReport, report_nothing
 from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
 

@@ -10,12 +10,12 @@ import pyarrow as pa
 from upath import UPath
 
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.features.codec_block import fit_codec_block
+from fr_ensemble_assets.features.codec_block import CODEC_BLOCK_VERSION, fit_codec_block
 from fr_ensemble_assets.features.scaler import fit_scaler
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.foundation.tables import read_parquet, write_parquet
 from fr_ensemble_assets.training.model import FitInput, Parameters
-from fr_ensemble_assets.training.progress import StepReport, report_nothing
 from fr_ensemble_assets.training.recipe import Recipe
 from fr_ensemble_assets.training.streams import STREAMS_VERSION
 from fr_ensemble_assets.training.trainer import Trainer
@@ -43,7 +43,8 @@ def fit_members(
 
 def fit_identity(corpus: Corpus, recipe: Recipe, seed: int) -> str:
     """What a final fit depends on; stored with it, so that it is never taken for another."""
-    return f"{corpus.sha256}/{recipe.digest}/streams{STREAMS_VERSION}/seed{seed}"
+    versions = f"codecs{CODEC_BLOCK_VERSION}/streams{STREAMS_VERSION}"
+    return f"{corpus.sha256}/{recipe.digest}/{versions}/seed{seed}"
 
 
 def save_parameters(path: UPath, parameters: Parameters, identity: str) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from fr_ensemble_assets.corpus.schema import CANONICAL_6
 from fr_ensemble_assets.features.codec_block import NUM_CODECS
+from fr_ensemble_assets.foundation.schema import CANONICAL_6
 from fr_ensemble_assets.training.model import Parameters
 
 if TYPE_CHECKING:

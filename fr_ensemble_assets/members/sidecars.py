@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.corpus.schema import CANONICAL_6, ENCODER_VOCAB_VERSION, ENCODER_VOCABULARY
 from fr_ensemble_assets.features.codec_block import (
     CODEC_BLOCK_LAYOUT,
     NUM_CODECS,
     fit_codec_block,
 )
 from fr_ensemble_assets.features.scaler import fit_scaler
+from fr_ensemble_assets.foundation.schema import (
+    CANONICAL_6,
+    ENCODER_VOCAB_VERSION,
+    ENCODER_VOCABULARY,
+)
 from fr_ensemble_assets.gate.rule import PER_SEED_PLCC_MIN
 from fr_ensemble_assets.gate.verdict import Judgement
 from fr_ensemble_assets.members.names import ENSEMBLE_ID, member_id, onnx_file

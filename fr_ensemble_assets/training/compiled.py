@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.training.model import (
     ENCODER_COLUMNS,
     IN_FEATURES,
@@ -15,7 +16,6 @@ from fr_ensemble_assets.training.model import (
     initial_parameters,
     layer_sizes,
 )
-from fr_ensemble_assets.training.progress import StepReport, report_nothing
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
 from fr_ensemble_assets.training.streams import DropoutStream, epoch_order
 

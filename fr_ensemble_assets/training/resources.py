@@ -1,12 +1,8 @@
 """Door: the settings of training as Dagster resources; each builds a plain object of ours."""
 
-import threading
-from collections.abc import Callable
-
 import dagster as dg
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.training.progress import Progress, StepReport, in_parts
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
 
@@ -42,22 +38,3 @@ class TrainingConfig(dg.Config):
     """``force`` trains again even what is done for this corpus and recipe."""
 
     force: bool = False
-
-
-#: The resource ``watch``: from a step's log to whoever shows its progress.
-Watch = Callable[[dg.DagsterLogManager], Progress]
-
-
-class LogProgress:
-    """Progress as log lines in the UI: one for each tenth of a piece of work."""
-
-    def __init__(self, log: dg.DagsterLogManager) -> None:
-        self._log = log
-        self._lock = threading.Lock()
-
-    def report(self, name: str) -> StepReport:
-        def tell(done: int, total: int) -> None:
-            with self._lock:
-                self._log.info(f"{name}: {done / total:.0%}")
-
-        return in_parts(10, tell)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -10,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from fr_ensemble_assets.foundation.cores import cores
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.progress import Cancelled, Shares, StepReport, report_nothing
 from fr_ensemble_assets.training.compiled import compile_kernel, train_compiled
 from fr_ensemble_assets.training.model import FitInput, Parameters
-from fr_ensemble_assets.training.progress import Cancelled, Shares, StepReport, report_nothing
 from fr_ensemble_assets.training.recipe import Recipe
 
 Device = Literal["auto", "cpu", "cuda", "reference"]
@@ -76,7 +76,7 @@ class Trainer:
     @property
     def parallel(self) -> int:
         """How many pieces of work are done at the same time."""
-        return 1 if self.stacks else self.workers or _cores()
+        return 1 if self.stacks else self.workers or cores()
 
     def train(
         self, fits: Sequence[FitInput], recipe: Recipe, report: StepReport = report_nothing
@@ -131,13 +131,6 @@ class Trainer:
                 for future in pending:
                     future.cancel()
                 raise
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def stoppable(report: StepReport, stop: threading.Event) -> StepReport:

@@ -68,6 +68,11 @@ DESCRIPTIONS = {
 }
 
 
+def column_type(column: str) -> str:
+    """``string``, ``int`` or ``float``."""
+    return "string" if column in TEXT else "int" if column in INTEGER else "float"
+
+
 def expected(column: str) -> str:
     """What a value of ``column`` must be, in words for an error message."""
     if column == TARGET:

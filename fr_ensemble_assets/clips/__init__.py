@@ -1,0 +1,1 @@
+"""Stage 0: reference clips, what is in them, and the ffmpeg that reads them."""

@@ -1,0 +1,194 @@
+"""Which files are clips, and what is in them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from upath import UPath
+
+from fr_ensemble_assets.clips.clip import (
+    RAW_SUFFIX,
+    SUFFIXES,
+    Clip,
+    RawVideo,
+    file_sha256,
+    read_clip,
+    source_name,
+)
+from fr_ensemble_assets.clips.ffmpeg import Children, Ffmpeg
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import read_bytes, sha256_of, write_json
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
+
+_INVENTORY_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a clips folder holds.
+
+    Attributes
+    ----------
+    clips
+        The clips, sorted by name.
+    refused
+        A sentence for each file that looks like a clip and can't be used as one.
+    ignored
+        Names of files that are no clips by their ending.
+    """
+
+    clips: tuple[Clip, ...]
+    refused: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits over the clips' names and contents."""
+        content = [[clip.src, clip.identity()] for clip in self.clips]
+        return sha256_of(json.dumps(content, sort_keys=True).encode())[:16]
+
+
+def inventory_file(home: Home) -> UPath:
+    """Where the inventory of a home's clips is kept."""
+    return home.shards / "clips.json"
+
+
+def clip_files(paths: Sequence[Path]) -> tuple[list[Path], tuple[str, ...]]:
+    """The clips among ``paths``: files as named, and what lies in folders; and what was ignored.
+
+    Raises
+    ------
+    UnusableInput
+        If a path is missing, or no clip is found.
+    """
+    found: list[Path] = []
+    ignored: list[str] = []
+    for path in paths:
+        if path.is_dir():
+            entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+            clips = [entry for entry in entries if entry.suffix.lower() in SUFFIXES]
+            found += clips
+            ignored += [entry.name for entry in entries if entry not in clips]
+        elif path.is_file():
+            if path.suffix.lower() not in SUFFIXES:
+                raise UnusableInput(
+                    f"{path}: expected a clip named *{', *'.join(SUFFIXES)}, found another ending; "
+                    "convert it without loss, to FFV1 in Matroska for instance."
+                )
+            found.append(path)
+        else:
+            raise UnusableInput(f"{path}: expected a clip or a folder of clips, found neither.")
+    if not found:
+        raise UnusableInput(
+            f"{', '.join(map(str, paths))}: expected clips named *{', *'.join(SUFFIXES)}, found "
+            f"{len(ignored)} other entries."
+        )
+    return found, tuple(ignored)
+
+
+def take_inventory(
+    ffmpeg: Ffmpeg,
+    children: Children,
+    files: Sequence[Path],
+    raw: RawVideo | None,
+    rate: str = "",
+    workers: int = 1,
+    report: StepReport = report_nothing,
+) -> Inventory:
+    """Look into every file; one that can't be used doesn't stop the others.
+
+    Raises
+    ------
+    UnusableInput
+        If two files have the same name but for their endings, which would be one source.
+    """
+    _require_distinct(files)
+    if raw is None and any(path.suffix.lower() == RAW_SUFFIX for path in files):
+        named = next(path for path in files if path.suffix.lower() == RAW_SUFFIX)
+        raise UnusableInput(
+            f"{named}: expected --size, --rate and --pixel-format for raw video, found none; "
+            "the file doesn't say them itself."
+        )
+    clips: list[Clip] = []
+    refused: list[str] = []
+
+    def look(path: Path) -> Clip | str:
+        try:
+            return read_clip(ffmpeg, children, path, raw, rate)
+        except UnusableInput as error:
+            return str(error)
+
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for done, result in enumerate(pool.map(look, files), start=1):
+                if isinstance(result, Clip):
+                    clips.append(result)
+                else:
+                    refused.append(result)
+                report(done, len(files))
+        except BaseException:
+            children.close()
+            raise
+    return Inventory(tuple(sorted(clips, key=lambda clip: clip.src)), tuple(refused))
+
+
+def _require_distinct(files: Sequence[Path]) -> None:
+    names = Counter(source_name(path) for path in files)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        same = [str(path) for path in files if source_name(path) == twice[0]]
+        raise UnusableInput(
+            f"{' and '.join(same)}: expected names that differ, since they become 'src' in the "
+            f"corpus, found '{twice[0]}' {len(same)} times; rename one."
+        )
+
+
+def require_unchanged(clips: Sequence[Clip]) -> None:
+    """Raise :class:`UnusableInput` if a clip's file isn't what the inventory says any more."""
+    for clip in clips:
+        if file_sha256(Path(clip.path)) != clip.sha256:
+            raise UnusableInput(
+                f"{clip.path}: expected the content that the inventory knows, found another; "
+                "materialise 'reference_clips' again."
+            )
+
+
+def save_inventory(path: UPath, inventory: Inventory) -> None:
+    """Write it down for the steps that follow."""
+    document = {
+        "schema_version": _INVENTORY_VERSION,
+        "clips": [clip.to_json() for clip in inventory.clips],
+        "refused": list(inventory.refused),
+        "ignored": list(inventory.ignored),
+    }
+    write_json(path, document)
+
+
+def load_inventory(path: UPath) -> Inventory:
+    """Read what :func:`save_inventory` wrote.
+
+    Raises
+    ------
+    UnusableInput
+        If it isn't there or was written by another version.
+    """
+    try:
+        document = json.loads(read_bytes(path, "the inventory of the clips folder"))
+        if document["schema_version"] != _INVENTORY_VERSION:
+            raise ValueError
+        return Inventory(
+            tuple(Clip.from_json(clip) for clip in document["clips"]),
+            tuple(document["refused"]),
+            tuple(document["ignored"]),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnusableInput(
+            f"{path}: expected the inventory of the clips folder, found something else; "
+            "materialise 'reference_clips' again."
+        ) from error

@@ -1,0 +1,155 @@
+"""Which encodes are made of which clips: encoders times qualities, a cell each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fr_ensemble_assets.clips.clip import Clip
+from fr_ensemble_assets.encodes.encoders import Encoder
+from fr_ensemble_assets.foundation.errors import UnusableInput
+
+#: The teacher: what libvmaf calls it.
+TEACHER = "vmaf_v0.6.1"
+#: Part of a cell's identity: another way to encode or score must never pass for this one.
+_CELL_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is made of every clip.
+
+    Attributes
+    ----------
+    qualities
+        For each encoder, in the order in which they were asked for.
+    frames
+        Encode and score only so many from a clip's start; 0 for all.
+    every
+        Keep every so manyeth scored frame in the corpus: neighbours are nearly copies.
+    """
+
+    qualities: Mapping[Encoder, tuple[float, ...]]
+    frames: int = 0
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        if self.frames < 0:
+            raise UnusableInput(f"--frames: expected 1 or more, found {self.frames}.")
+        if self.every < 1:
+            raise UnusableInput(f"--every: expected 1 or more, found {self.every}.")
+
+    @property
+    def size(self) -> int:
+        """Cells of one clip."""
+        return sum(map(len, self.qualities.values()))
+
+    def frames_of(self, clip: Clip) -> int:
+        """How many of the clip's frames are encoded and scored."""
+        return min(self.frames or clip.frames, clip.frames)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "qualities": {encoder.name: list(q) for encoder, q in self.qualities.items()},
+            "frames": self.frames,
+            "every": self.every,
+            "teacher": TEACHER,
+        }
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One encode of one clip.
+
+    Attributes
+    ----------
+    frames
+        How many are encoded and scored.
+    """
+
+    clip: Clip
+    encoder: Encoder
+    quality: float
+    frames: int
+
+    @property
+    def name(self) -> str:
+        """As people are told of it."""
+        return f"{self.clip.src} {self.encoder.name} {self.quality:g}"
+
+    def identity(self, ffmpeg_version: str) -> dict[str, Any]:
+        """Everything that its rows depend on."""
+        return {
+            "cell_version": _CELL_VERSION,
+            "clip": self.clip.identity(),
+            "encoder": self.encoder.name,
+            "quality": self.quality,
+            "preset": self.encoder.default_preset,
+            "arguments": list(self.encoder.encoding(self.quality, self.clip.reference_format)),
+            "conversion": list(self.clip.conversion),
+            "frames": self.frames,
+            "teacher": TEACHER,
+            "ffmpeg": ffmpeg_version,
+        }
+
+    def digest(self, ffmpeg_version: str) -> str:
+        """Sixteen hex digits that tell this cell from any other."""
+        text = json.dumps(self.identity(ffmpeg_version), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def cells_of(clip: Clip, grid: Grid) -> list[Cell]:
+    """The clip's cells, encoder by encoder, slow ones first so that none is left for the end."""
+    return [
+        Cell(clip, encoder, quality, grid.frames_of(clip))
+        for encoder in sorted(grid.qualities, key=lambda encoder: not encoder.ten_bit)
+        for quality in grid.qualities[encoder]
+    ]
+
+
+def parse_qualities(text: str, encoders: Sequence[Encoder]) -> Mapping[Encoder, tuple[float, ...]]:
+    """``19,25,31`` for all encoders, or ``libx264=19,25;libsvtav1=43,55`` for some of them.
+
+    Encoders that aren't named keep the qualities that suit their scale.
+
+    Raises
+    ------
+    UnusableInput
+        If a value is no number, lies outside an encoder's scale, occurs twice, or an encoder is
+        named that isn't among ``encoders``.
+    """
+    chosen = {encoder.name: encoder.qualities for encoder in encoders}
+    text = text.strip().strip(";")
+    for part in text.split(";") if "=" in text else []:
+        name, _, values = part.partition("=")
+        if name.strip() not in chosen:
+            raise UnusableInput(
+                f"--qualities: expected some of {', '.join(chosen)}, found '{name.strip()}'."
+            )
+        chosen[name.strip()] = _numbers(values)
+    if text and "=" not in text:
+        chosen = dict.fromkeys(chosen, _numbers(text))
+    for encoder in encoders:
+        least, most = encoder.scale
+        for quality in chosen[encoder.name]:
+            if not least <= quality <= most:
+                raise UnusableInput(
+                    f"--qualities: expected {encoder.name}'s between {least:g} and {most:g}, found "
+                    f"{quality:g}."
+                )
+    return {encoder: chosen[encoder.name] for encoder in encoders}
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UnusableInput(
+            f"--qualities: expected numbers such as 19,25,31,37, found '{text}'."
+        ) from None
+    if len(set(numbers)) < len(numbers):
+        raise UnusableInput(f"--qualities: expected each once, found '{text}'.")
+    return numbers

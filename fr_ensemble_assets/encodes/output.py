@@ -1,0 +1,100 @@
+"""Rows as a file that becomes a corpus, and a note beside it of where they came from."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+from upath import UPath
+
+from fr_ensemble_assets.clips.ffmpeg import Ffmpeg
+from fr_ensemble_assets.clips.inventory import Inventory
+from fr_ensemble_assets.encodes.generate import Generated, rows_of
+from fr_ensemble_assets.encodes.grid import Grid
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import sha256_of, write_bytes, write_json
+from fr_ensemble_assets.foundation.tables import parquet_bytes
+
+
+def _json_lines(table: pa.Table) -> bytes:
+    return b"".join(_line(row) for row in table.to_pylist())
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    if row["cq"] == int(row["cq"]):
+        row["cq"] = int(row["cq"])
+    known = {key: value for key, value in row.items() if value is not None}
+    return json.dumps(known, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def _gzipped(table: pa.Table) -> bytes:
+    # Without a time inside: the same rows give the same bytes.
+    return gzip.compress(_json_lines(table), mtime=0)
+
+
+_WRITERS: dict[str, Callable[[pa.Table], bytes]] = {
+    ".jsonl": _json_lines,
+    ".jsonl.gz": _gzipped,
+    ".parquet": parquet_bytes,
+}
+
+
+def suffix_of(out: UPath) -> str:
+    """The ending that says in which form rows are written.
+
+    Raises
+    ------
+    UnusableInput
+        For any other ending, or a folder in the file's place.
+    """
+    for suffix in _WRITERS:
+        if out.name.endswith(suffix) and out.name != suffix:
+            if out.is_dir():
+                raise UnusableInput(f"{out}: expected a file to write, found a folder.")
+            return suffix
+    raise UnusableInput(
+        f"{out}: expected a name ending in {', '.join(_WRITERS)}, found another ending."
+    )
+
+
+def provenance_file(out: UPath) -> UPath:
+    """The note beside ``out``."""
+    return out.parent / f"{out.name}.provenance.json"
+
+
+def write_rows(
+    out: UPath, ffmpeg: Ffmpeg, inventory: Inventory, grid: Grid, made: Generated
+) -> int:
+    """Write the rows, then the note of where they came from; returns how many rows."""
+    table = rows_of(made.scored, grid.every)
+    data = _WRITERS[suffix_of(out)](table)
+    write_bytes(out, data)
+    document = {
+        "file": out.name,
+        "file_sha256": sha256_of(data),
+        "rows": table.num_rows,
+        "ffmpeg": ffmpeg.version,
+        "grid": grid.to_json(),
+        "clips": [clip.to_json() for clip in inventory.clips],
+        "cells": [
+            {
+                "clip": scored.cell.clip.src,
+                "frames": len(scored.vmaf),
+                "enc_bytes": scored.enc_bytes,
+                **{
+                    key: value
+                    for key, value in scored.cell.identity(ffmpeg.version).items()
+                    if key in {"encoder", "quality", "preset", "arguments"}
+                },
+            }
+            for scored in made.scored
+        ],
+        "failed": [str(failed) for failed in made.failed],
+        "refused_clips": list(inventory.refused),
+        "ignored_files": list(inventory.ignored),
+    }
+    write_json(provenance_file(out), document)
+    return int(table.num_rows)
