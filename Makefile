@@ -5,7 +5,7 @@ PORT ?= 3000
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup run test ui bench lint clean
+.PHONY: setup run test ui bench bench-video lint clean
 
 setup: $(STAMP)
 
@@ -27,6 +27,9 @@ ui: setup
 
 bench: setup
 	@$(BIN)/python -m benchmarks.training
+
+bench-video: setup
+	@$(BIN)/python -m benchmarks.generation $(CLIPS)
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -20,6 +20,18 @@ from fr_ensemble_assets.members.assets import ensemble_members
 from fr_ensemble_assets.members.checks import members_checks
 from fr_ensemble_assets.training.resources import RecipeResource, TrainerResource
 
+#: Looks into the clips folder and makes a partition of each clip.
+LIST_CLIPS = dg.define_asset_job(
+    "list_clips",
+    selection=dg.AssetSelection.assets(reference_clips),
+    description="What lies in the clips folder; a partition for each clip.",
+)
+#: Encodes and scores the clips of the run's partitions.
+SCORE_CLIPS = dg.define_asset_job(
+    "score_clips",
+    selection=dg.AssetSelection.assets(corpus_shards),
+    description="One corpus shard for each clip that the run is asked for.",
+)
 #: The whole chain; a run takes the seeds of its partition range.
 TRAIN_ENSEMBLE = dg.define_asset_job(
     "train_ensemble",
@@ -39,6 +51,7 @@ def build_definitions(
     home: HomeResource | None = None,
     recipe: RecipeResource | None = None,
     trainer: TrainerResource | None = None,
+    grid: GridResource | None = None,
     watch: Watch = LogProgress,
 ) -> dg.Definitions:
     """All definitions, with these settings; the defaults are what the Dagster UI gets."""
@@ -62,11 +75,11 @@ def build_definitions(
             members_checks,
             candidate_checks,
         ],
-        jobs=[TRAIN_ENSEMBLE, TRAIN_SEEDS],
+        jobs=[LIST_CLIPS, SCORE_CLIPS, TRAIN_ENSEMBLE, TRAIN_SEEDS],
         resources={
             "home": home or HomeResource(),
             "ffmpeg": FfmpegResource(),
-            "grid": GridResource(),
+            "grid": grid or GridResource(),
             "recipe": recipe or RecipeResource(),
             "trainer": trainer or TrainerResource(),
             "watch": watch,

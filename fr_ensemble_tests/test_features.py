@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pytest
 
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import read_corpus
@@ -34,8 +36,31 @@ def test_codec_block_has_one_slot_a_row_then_preset_and_quality(few: Corpus) -> 
     slots = [ENCODER_VOCABULARY[slot] for slot in block[:, :12].argmax(axis=1)]
     assert slots == few.frame["encoder"].tolist()
     np.testing.assert_array_equal(block[:, :12].sum(axis=1), 1.0)
-    np.testing.assert_array_equal(block[:, 12], 0.5)
     assert (block[:, 13].min(), block[:, 13].max()) == (0.0, 1.0)
+
+
+def test_presets_are_placed_in_their_encoders_own_list(tmp_path: Path, few_rows: list[Row]) -> None:
+    presets = {"libx264": "veryslow", "libx265": "ultrafast", "libsvtav1": "13", "libvvenc": "own"}
+    rows = [
+        {key: value for key, value in row.items() if key != "preset"}
+        | ({"preset": presets[row["encoder"]]} if row["encoder"] in presets else {})
+        for row in few_rows
+    ]
+    corpus = read_corpus(write_rows(tmp_path / "presets.jsonl", rows)).corpus
+    norm = pd.Series(fit_codec_block(corpus).encode(corpus)[:, 12])
+    assert norm.groupby(corpus.frame["encoder"]).unique().map(list).to_dict() == {
+        "libx264": [pytest.approx(8 / 9)],
+        "libx265": [0.0],
+        "libsvtav1": [0.0],
+        "libvvenc": [0.5],  # its list has no preset of that name
+        "libvpx-vp9": [0.5],  # none recorded
+    }
+
+
+def test_corpus_without_presets_is_neutral(tmp_path: Path, few_rows: list[Row]) -> None:
+    rows = [{key: value for key, value in row.items() if key != "preset"} for row in few_rows]
+    corpus = read_corpus(write_rows(tmp_path / "none.jsonl", rows)).corpus
+    np.testing.assert_array_equal(fit_codec_block(corpus).encode(corpus)[:, 12], 0.5)
 
 
 def test_single_quality_is_neutral() -> None:

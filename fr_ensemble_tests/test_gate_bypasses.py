@@ -21,6 +21,7 @@ from fr_ensemble_assets.corpus.reader import read_corpus
 from fr_ensemble_assets.corpus.store import save_corpus
 from fr_ensemble_assets.definitions import defs
 from fr_ensemble_assets.doors.home import HomeResource
+from fr_ensemble_assets.doors.progress import LogProgress
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
 from fr_ensemble_assets.foundation.errors import GateRefusal
@@ -28,7 +29,7 @@ from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.loso.assets import loso_results
 from fr_ensemble_assets.members.assets import ensemble_members
-from fr_ensemble_assets.training.resources import LogProgress, RecipeResource, TrainerResource
+from fr_ensemble_assets.training.resources import RecipeResource, TrainerResource
 from fr_ensemble_tests.conftest import Row, write_rows
 
 ALL = [corpus, fitted_scaler, codec_block, loso_results, ensemble_verdict]

@@ -46,7 +46,9 @@ def test_definitions_load_and_name_what_the_ui_shows() -> None:
     }
     corpus_checks = ["reference_sources", "row_count", "saturation", "schema", "sources"]
     assert shown == {
-        "corpus": ("corpus", [], [*corpus_checks, "unknown_encoders"]),
+        "reference_clips": ("clips", [], ["clips_usable"]),
+        "corpus_shards": ("encodes", ["reference_clips"], []),
+        "corpus": ("corpus", ["corpus_shards"], [*corpus_checks, "unknown_encoders"]),
         "fitted_scaler": ("features", ["corpus"], []),
         "codec_block": ("features", ["corpus"], []),
         "loso_results": ("loso", ["codec_block", "corpus"], ["seed_plcc"]),

@@ -86,7 +86,7 @@ def test_results_file_has_the_contracts_fields(tmp_path: Path, few: Corpus) -> N
     assert {"weight_decay", "encoder_vocab_version", "wall_time_s"} < document.keys()
     table = pq.read_table(folder / "loso_seed3_predictions.parquet")
     assert table.column_names == [
-        *("src", "encoder", "cq", "frame_index"),
+        *("src", "encoder", "cq", "frame_index", "preset"),
         *("fold", "target", "prediction"),
     ]
     assert table.num_rows == few.n_rows

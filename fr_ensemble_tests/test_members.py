@@ -140,7 +140,8 @@ def test_sidecar_has_the_contracts_fields(promoted_once: Chain) -> None:
     assert sidecar["sha256"] == sha256_of(model)
     assert sidecar["codec_block_layout"][0] == "encoder_onehot[libx264]"
     assert sidecar["codec_block_layout"][-2:] == ["preset_norm", "crf_norm"]
-    assert set(sidecar["corpus"]) == {"path", "sha256", "n_rows", "cq_min", "cq_max"}
+    fixed = {"path", "sha256", "n_rows", "cq_min", "cq_max"}
+    assert set(sidecar["corpus"]) == fixed | {"presets"}
     assert sidecar["training_recipe"] == {
         "in_features": 6,
         "hidden": 64,
@@ -175,7 +176,8 @@ def test_manifest_is_enough_to_score_a_corpus(promoted_once: Chain) -> None:
     codec = np.zeros((len(frame), 14), dtype=np.float32)
     slots = [manifest["codec_vocab"].index(encoder) for encoder in frame["encoder"]]
     codec[np.arange(len(frame)), slots] = 1
-    codec[:, 12] = 0.5
+    pairs = zip(frame["encoder"], frame["preset"], strict=True)
+    codec[:, 12] = [sidecar["corpus"]["presets"][encoder][preset] for encoder, preset in pairs]
     low, high = sidecar["corpus"]["cq_min"], sidecar["corpus"]["cq_max"]
     codec[:, 13] = (frame["cq"] - low) / (high - low)
     scores = [

@@ -19,6 +19,9 @@ from fr_ensemble_assets.encodes.store import load_cell, save_cell
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.foundation.schema import CANONICAL_6, PRESET, TARGET
 
+#: Progress is counted in whole thousandths of the cost of a frame.
+_GRAIN = 1000
+
 
 @dataclass(frozen=True)
 class Generated:
@@ -51,16 +54,17 @@ def generate(
     """Encode and score every cell of ``clips`` that isn't done, ``workers`` processes at a time.
 
     A cell is kept in ``cells`` as soon as it is done, so that an interruption loses only what is
-    under way. ``report`` counts the cells that had to be done.
+    under way. ``report`` weighs the cells that had to be done by what they cost.
     """
     wanted = [cell for clip in clips for cell in cells_of(clip, grid)]
     outcomes: dict[Cell, Scored | Failed] = {}
     for cell in wanted:
-        done = load_cell(cells, cell, ffmpeg.version)
-        if done is not None:
-            outcomes[cell] = done
+        kept = load_cell(cells, cell, ffmpeg.version)
+        if kept is not None:
+            outcomes[cell] = kept
     reused = len(outcomes)
     pending = [cell for cell in wanted if cell not in outcomes]
+    done, whole = 0, sum(round(cell.work * _GRAIN) for cell in pending)
     scratch = Path(str(cells))
     scratch.mkdir(parents=True, exist_ok=True)
 
@@ -77,7 +81,8 @@ def generate(
             for future in as_completed(futures):
                 for result in future.result():
                     outcomes[result.cell] = result
-                report(len(outcomes) - reused, len(pending))
+                    done += round(result.cell.work * _GRAIN)
+                report(done, whole)
         except BaseException:
             for future in futures:
                 future.cancel()

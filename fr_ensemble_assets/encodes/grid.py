@@ -80,6 +80,12 @@ class Cell:
         """As people are told of it."""
         return f"{self.clip.src} {self.encoder.name} {self.quality:g}"
 
+    @property
+    def work(self) -> float:
+        """How much it costs, in frames of x264 at 576x324."""
+        pixels = self.clip.width * self.clip.height / (576 * 324)
+        return self.encoder.cost * self.frames * pixels
+
     def identity(self, ffmpeg_version: str) -> dict[str, Any]:
         """Everything that its rows depend on."""
         return {
@@ -105,7 +111,7 @@ def cells_of(clip: Clip, grid: Grid) -> list[Cell]:
     """The clip's cells, encoder by encoder, slow ones first so that none is left for the end."""
     return [
         Cell(clip, encoder, quality, grid.frames_of(clip))
-        for encoder in sorted(grid.qualities, key=lambda encoder: not encoder.ten_bit)
+        for encoder in sorted(grid.qualities, key=lambda encoder: -encoder.cost)
         for quality in grid.qualities[encoder]
     ]
 

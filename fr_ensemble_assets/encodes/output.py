@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from upath import UPath
 
+from fr_ensemble_assets.clips.clip import Clip
 from fr_ensemble_assets.clips.ffmpeg import Ffmpeg
 from fr_ensemble_assets.clips.inventory import Inventory
 from fr_ensemble_assets.encodes.generate import Generated, rows_of
@@ -78,23 +80,25 @@ def write_rows(
         "rows": table.num_rows,
         "ffmpeg": ffmpeg.version,
         "grid": grid.to_json(),
-        "clips": [clip.to_json() for clip in inventory.clips],
-        "cells": [
-            {
-                "clip": scored.cell.clip.src,
-                "frames": len(scored.vmaf),
-                "enc_bytes": scored.enc_bytes,
-                **{
-                    key: value
-                    for key, value in scored.cell.identity(ffmpeg.version).items()
-                    if key in {"encoder", "quality", "preset", "arguments"}
-                },
-            }
-            for scored in made.scored
-        ],
+        "clips": [_clip(clip) for clip in inventory.clips],
+        "encodes": _encodes(made, ffmpeg),
         "failed": [str(failed) for failed in made.failed],
         "refused_clips": list(inventory.refused),
         "ignored_files": list(inventory.ignored),
     }
     write_json(provenance_file(out), document)
     return int(table.num_rows)
+
+
+def _clip(clip: Clip) -> dict[str, Any]:
+    """What is known of a clip, wherever it lay."""
+    known = clip.to_json()
+    return {"file": Path(known.pop("path")).name} | known
+
+
+def _encodes(made: Generated, ffmpeg: Ffmpeg) -> list[dict[str, Any]]:
+    """With which arguments ffmpeg encoded; the same for all clips of one format."""
+    told = ("encoder", "quality", "preset", "arguments", "conversion")
+    identities = (scored.cell.identity(ffmpeg.version) for scored in made.scored)
+    ways = [{key: identity[key] for key in told} for identity in identities]
+    return [way for number, way in enumerate(ways) if way not in ways[:number]]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,10 +41,13 @@ class CodecBlock:
     ----------
     cq_min, cq_max
         The range of ``cq`` over the corpus, which ``crf_norm`` maps to 0..1.
+    presets
+        ``preset_norm`` of each preset that the corpus records, by encoder.
     """
 
     cq_min: float
     cq_max: float
+    presets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def encode(self, corpus: Corpus) -> npt.NDArray[np.float32]:
         """The codec columns of every row, shape (n_rows, 14), in the order of the layout."""
@@ -51,11 +55,19 @@ class CodecBlock:
         slots = pd.Index(ENCODER_VOCABULARY).get_indexer(pd.Index(corpus.frame["encoder"]))
         slots = np.where(slots < 0, ENCODER_VOCABULARY.index(UNKNOWN_ENCODER), slots)
         block[np.arange(corpus.n_rows), slots] = 1.0
-        block[:, CODEC_BLOCK_LAYOUT.index("preset_norm")] = preset_norm(corpus.frame)
+        block[:, CODEC_BLOCK_LAYOUT.index("preset_norm")] = self.preset_norm(corpus.frame)
         block[:, CODEC_BLOCK_LAYOUT.index("crf_norm")] = self.normalise_cq(
             corpus.frame["cq"].to_numpy(dtype=np.float64)
         )
         return block
+
+    def preset_norm(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """``preset_norm`` of every row, 0.5 where no preset is recorded; shape (n_rows,)."""
+        if PRESET not in frame:
+            return np.full(len(frame), NEUTRAL)
+        numbers, pairs = pd.MultiIndex.from_frame(frame[["encoder", PRESET]]).factorize()
+        known = [self.presets.get(encoder, {}).get(preset, NEUTRAL) for encoder, preset in pairs]
+        return np.asarray(np.array(known)[numbers])
 
     def normalise_cq(self, cq: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """``(cq - cq_min) / (cq_max - cq_min)``, or 0.5 where only one quality occurs."""
@@ -71,25 +83,21 @@ class CodecBlock:
             "codec_block_version": CODEC_BLOCK_VERSION,
             "cq_min": self.cq_min,
             "cq_max": self.cq_max,
+            "presets": self.presets,
         }
 
 
-def preset_norm(frame: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """Each row's place in its encoder's own list of presets: 0 fastest, 1 slowest; shape (n_rows,).
-
-    0.5 where the corpus records no preset, or one that the encoder's list doesn't have.
-    """
-    if PRESET not in frame:
-        return np.full(len(frame), NEUTRAL)
-    numbers, pairs = pd.MultiIndex.from_frame(frame[["encoder", PRESET]]).factorize()
-    places = [
-        None if pd.isna(preset) else preset_position(encoder, preset) for encoder, preset in pairs
-    ]
-    known = np.array([NEUTRAL if place is None else place for place in places])
-    return np.asarray(known[numbers])
-
-
 def fit_codec_block(corpus: Corpus) -> CodecBlock:
-    """Take the range of ``cq`` over the whole corpus (contracts section 1)."""
+    """Take the range of ``cq``, and the presets, over the whole corpus (contracts section 1).
+
+    A preset's number is its place in its encoder's own list, 0 fastest, 1 slowest; 0.5 for one that
+    the list doesn't have.
+    """
     cq = corpus.frame["cq"]
-    return CodecBlock(cq_min=float(cq.min()), cq_max=float(cq.max()))
+    presets: dict[str, dict[str, float]] = {}
+    if PRESET in corpus.frame:
+        recorded = corpus.frame[["encoder", PRESET]].dropna().drop_duplicates()
+        for encoder, preset in recorded.sort_values(["encoder", PRESET]).itertuples(index=False):
+            place = preset_position(encoder, preset)
+            presets.setdefault(encoder, {})[preset] = NEUTRAL if place is None else place
+    return CodecBlock(cq_min=float(cq.min()), cq_max=float(cq.max()), presets=presets)

@@ -66,6 +66,7 @@ def sidecar(corpus: Corpus, recipe: Recipe, judgement: Judgement, member: Member
             "n_rows": corpus.n_rows,
             "cq_min": codec.cq_min,
             "cq_max": codec.cq_max,
+            "presets": codec.presets,
         },
         "training_recipe": {
             "in_features": len(CANONICAL_6),
@@ -95,7 +96,9 @@ def sidecar(corpus: Corpus, recipe: Recipe, judgement: Judgement, member: Member
         "loso_mean_plcc": plcc,
         "notes": (
             f"Member {member.seed} of {ENSEMBLE_ID}, fitted on all {corpus.n_rows} rows of "
-            f"{len(corpus.sources)} sources after leave-one-source-out under the same seed."
+            f"{len(corpus.sources)} sources after leave-one-source-out under the same seed. "
+            "crf_norm scales cq by corpus.cq_min and cq_max; preset_norm is listed in "
+            "corpus.presets, 0.5 where a preset was not recorded."
         ),
         "parent_adrs": list(PARENT_ADRS),
     }
