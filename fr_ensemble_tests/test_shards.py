@@ -175,3 +175,14 @@ def test_foreign_file_in_a_shards_place_is_refused(
     shard_file(home.shards, "zoom").write_bytes(b"PAR1 no parquet")
     with pytest.raises(UnusableInput, match="expected a shard of ours"):
         shards_of(UPath(home.shards), load_inventory(inventory_file(home)))
+
+
+def test_empty_clips_folder_leaves_the_bundled_corpus(tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "empty")
+    home.prepare()
+    instance = open_instance(home)
+    assert execute(home, instance, "list_clips").success
+    assert instance.get_dynamic_partitions("clips") == []
+    result = materialise_corpus(home, instance)
+    (event,) = [e for e in result.all_events if e.is_step_materialization]
+    assert event.materialization.metadata["read_from"].value == "the bundled corpus"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from upath import UPath
 
-from fr_ensemble_assets.clips.clip import RawVideo, parse_rate
+from fr_ensemble_assets.clips.clip import SUFFIXES, RawVideo, parse_rate
 from fr_ensemble_assets.clips.ffmpeg import Children, find_ffmpeg
 from fr_ensemble_assets.clips.inventory import clip_files, take_inventory
 from fr_ensemble_assets.encodes.encoders import usable_encoders
@@ -85,6 +85,11 @@ def generate_corpus(home: Home, order: Order, progress: Progress) -> Delivery:
     qualities = parse_qualities(order.qualities, encoders)
     grid = Grid(qualities, order.frames, order.every)
     files, ignored = clip_files([Path(text) for text in order.clips])
+    if not files:
+        raise UnusableInput(
+            f"{', '.join(order.clips)}: expected clips named *{', *'.join(SUFFIXES)}, found "
+            f"{len(ignored)} other entries."
+        )
     home.prepare()
     home.sweep()
     workers = order.workers or cores()

@@ -64,8 +64,9 @@ def reference_clips(
 ) -> dg.MaterializeResult[None]:
     """What lies in the clips folder: every file decoded once, and a partition for each clip.
 
-    A file that can't be used doesn't stop the others; the check ``clips_usable`` names it.
-    Partitions of clips that are gone are removed.
+    An empty folder is no failure: the corpus is then the bundled one. A file that can't be used
+    doesn't stop the others; the check ``clips_usable`` names it. Partitions of clips that are gone
+    are removed.
     """
     with refusals_as_failures():
         kept = home.open()
@@ -76,7 +77,7 @@ def reference_clips(
                 *(ffmpeg.find(), children, files, config.raw(), config.rate),
                 workers=ffmpeg.workers or cores(),
             )
-        if not found.clips:
+        if found.refused and not found.clips:
             raise UnusableInput("; ".join(found.refused))
         found = replace(found, ignored=ignored)
         save_inventory(inventory_file(kept), found)

@@ -65,7 +65,7 @@ def clip_files(paths: Sequence[Path]) -> tuple[list[Path], tuple[str, ...]]:
     Raises
     ------
     UnusableInput
-        If a path is missing, or no clip is found.
+        If a path is missing, or a file that is named has the ending of no clip.
     """
     found: list[Path] = []
     ignored: list[str] = []
@@ -84,11 +84,6 @@ def clip_files(paths: Sequence[Path]) -> tuple[list[Path], tuple[str, ...]]:
             found.append(path)
         else:
             raise UnusableInput(f"{path}: expected a clip or a folder of clips, found neither.")
-    if not found:
-        raise UnusableInput(
-            f"{', '.join(map(str, paths))}: expected clips named *{', *'.join(SUFFIXES)}, found "
-            f"{len(ignored)} other entries."
-        )
     return found, tuple(ignored)
 
 

@@ -65,8 +65,10 @@ def _read(path: str, home: Home) -> tuple[Reading, str]:
     """The corpus that was asked for, and where it came from in words."""
     if path:
         return read_corpus(parse_path(path)), path
-    if inventory_file(home).exists():
-        shards = shards_of(home.shards, load_inventory(inventory_file(home)))
+    known = inventory_file(home)
+    inventory = load_inventory(known) if known.exists() else None
+    if inventory is not None and inventory.clips:
+        shards = shards_of(home.shards, inventory)
         return read_shards(home.shards, shards), f"the shards of {len(shards)} clips"
     return read_corpus(BUNDLED_CORPUS), "the bundled corpus"
 

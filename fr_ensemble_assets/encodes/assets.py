@@ -134,7 +134,9 @@ def _describe(clip: Clip, scored: list[Scored], sha256: str) -> dict[str, dg.Met
             "quality": one.cell.quality,
             "vmaf": round(sum(one.vmaf) / len(one.vmaf), 3),
             "bytes": one.enc_bytes,
-            "arguments": " ".join(one.cell.encoder.encoding(one.cell.quality, "…")),
+            "arguments": " ".join(
+                one.cell.encoder.encoding(one.cell.quality, clip.reference_format)
+            ),
         }
         for one in scored
     ]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 @styled
 def rate_curves(scored: Sequence[Scored]) -> Figure:
     """Left: mean VMAF against bits a pixel. Right: against each encoder's own quality."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     figure, (by_size, by_quality) = new_figure(width=10.0, columns=2)
     encodes = sorted(scored, key=lambda encode: (encode.cell.encoder.name, encode.cell.quality))
     by_encoder = groupby(encodes, key=lambda encode: encode.cell.encoder.name)
@@ -29,6 +31,9 @@ def rate_curves(scored: Sequence[Scored]) -> Figure:
         by_size.plot(bits, means, marker="o", color=colour, label=encoder)
         by_quality.plot([e.cell.quality for e in line], means, marker="o", color=colour)
     by_size.set_xscale("log")
+    by_size.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    by_size.xaxis.set_major_formatter("{x:g}")
+    by_size.xaxis.set_minor_formatter(NullFormatter())
     by_size.set_title("Mean VMAF against size")
     by_size.set_xlabel("bits a pixel")
     by_quality.set_title("Mean VMAF against quality")
