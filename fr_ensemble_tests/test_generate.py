@@ -153,20 +153,37 @@ def test_ffmpeg_that_can_not_loop_back_gives_the_same_in_two_processes(
 # --- right numbers --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("loops_back", [True, False], ids=["one process", "two processes"])
 def test_webm_at_29_97_is_aligned_by_count(
-    ffmpeg: Ffmpeg, make_clip: MakeClip, tmp_path: Path
+    ffmpeg: Ffmpeg, make_clip: MakeClip, tmp_path: Path, loops_back: bool
 ) -> None:
-    """By timestamps, rounded to milliseconds, it would be off by a frame and far lower."""
-    webm = make_clip(
-        tmp_path / "ntsc.webm", *("-c:v", "libvpx-vp9", "-lossless", "1"), rate="30000/1001"
-    )
-    still = make_clip(tmp_path / "same.mkv", rate="30000/1001")
-    clip = look(ffmpeg, webm)
+    """Its timestamps are rounded to milliseconds; what is right is known from raw frames."""
+    reference = make_clip(tmp_path / "ntsc.y4m", "-pix_fmt", "yuv420p", rate="30000/1001")
+    clip = look(ffmpeg, reference)
     assert (clip.rate, clip.frames) == ("30000/1001", FRAMES)
     vp9 = ENCODERS["libvpx-vp9"]
-    assert score_one(ffmpeg, clip, tmp_path, vp9, 31).vmaf == (
-        score_one(ffmpeg, look(ffmpeg, still), tmp_path, vp9, 31).vmaf
-    )
+    encode, raw = tmp_path / "encode.webm", tmp_path / "raw.y4m"
+    call(ffmpeg, "-i", str(reference), *vp9.encoding(43, "yuv420p"), str(encode))
+    call(ffmpeg, "-r", "25", "-i", str(encode), "-pix_fmt", "yuv420p", str(raw))
+    pair = ("-r", "25", "-i", str(raw), "-r", "25", "-i", str(reference))
+    log = f"libvmaf=log_fmt=json:log_path={tmp_path / 'raw.json'}"
+    call(ffmpeg, *pair, "-lavfi", log, "-f", "null", "-")
+    frames = json.loads((tmp_path / "raw.json").read_text())["frames"]
+    right = [frame["metrics"]["vmaf"] for frame in frames]
+    used = Ffmpeg(ffmpeg.path, ffmpeg.version)
+    used.__dict__["loops_back"] = loops_back
+    scored = score_one(used, clip, tmp_path, vp9, 43)
+    np.testing.assert_allclose(scored.vmaf, right, atol=1e-4)
+
+
+def test_webm_reference_is_aligned_by_count(
+    ffmpeg: Ffmpeg, make_clip: MakeClip, tmp_path: Path
+) -> None:
+    lossless = ("-c:v", "libvpx-vp9", "-lossless", "1")
+    webm = look(ffmpeg, make_clip(tmp_path / "ntsc.webm", *lossless, rate="30000/1001"))
+    still = look(ffmpeg, make_clip(tmp_path / "same.y4m", "-pix_fmt", "yuv420p", rate="30000/1001"))
+    assert (webm.rate, webm.frames) == (still.rate, still.frames)
+    assert score_one(ffmpeg, webm, tmp_path).vmaf == score_one(ffmpeg, still, tmp_path).vmaf
 
 
 def luma(ffmpeg: Ffmpeg, clip: Clip) -> np.ndarray:
@@ -220,6 +237,27 @@ def test_scored_frames_must_be_as_many_as_the_clip_has(
     clip = replace(look(ffmpeg, clip_file), frames=FRAMES + 3)
     (failed,) = score(ffmpeg, [Cell(clip, X264, 25, clip.frames)], tmp_path)
     assert str(failed) == ("clip libx264 25: expected 15 scored frames, as the clip has, found 12")
+
+
+def test_encode_that_lost_frames_is_not_padded_with_repeats(
+    ffmpeg: Ffmpeg, clip_file: Path, tmp_path: Path
+) -> None:
+    lossy = tmp_path / "ffmpeg"
+    lossy.write_text(
+        f"#!{sys.executable}\n"
+        "import os, sys\n"
+        "words = sys.argv[1:]\n"
+        "if not any('libvmaf' in word for word in words):\n"
+        "    at = words.index('-fps_mode')\n"
+        "    words[at:at] = ['-frames:v', '9']\n"
+        f"os.execv({str(ffmpeg.path)!r}, ['ffmpeg', *words])\n"
+    )
+    lossy.chmod(0o755)
+    used = Ffmpeg(lossy, ffmpeg.version)
+    used.__dict__["loops_back"] = False
+    clip = look(ffmpeg, clip_file)
+    (failed,) = score(used, [Cell(clip, X264, 25, FRAMES)], tmp_path)
+    assert str(failed).endswith("expected 12 scored frames, as the clip has, found 9")
 
 
 def test_raw_video_is_read_as_it_is_described(
