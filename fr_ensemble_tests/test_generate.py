@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -269,10 +270,47 @@ def test_raw_video_is_read_as_it_is_described(
     assert raw.frames == FRAMES
     same = look(ffmpeg, clip_file)
     assert score_one(ffmpeg, raw, tmp_path).vmaf == score_one(ffmpeg, same, tmp_path).vmaf
-    with pytest.raises(UnusableInput, match="whole frames of 160x100"):
-        look(ffmpeg, tmp_path / "raw.yuv", replace(described, size="160x100"))
+    with pytest.raises(UnusableInput, match="check --size and --pixel-format"):
+        look(ffmpeg, tmp_path / "raw.yuv", replace(described, size="160x102"))
     with pytest.raises(UnusableInput, match="expected --size, --rate and --pixel-format"):
         look(ffmpeg, tmp_path / "raw.yuv")
+
+
+@pytest.mark.parametrize(("size", "pixel_format"), [("64x48", "yuv420p10le"), ("65x49", "yuv420p")])
+def test_raw_video_of_odd_size_or_ten_bit(
+    ffmpeg: Ffmpeg, tmp_path: Path, size: str, pixel_format: str
+) -> None:
+    drawn = ("-f", "lavfi", "-i", f"testsrc2,scale={size.replace('x', ':')}", "-frames:v", "7")
+    call(ffmpeg, *drawn, "-pix_fmt", pixel_format, "-f", "rawvideo", str(tmp_path / "raw.yuv"))
+    clip = look(ffmpeg, tmp_path / "raw.yuv", RawVideo(size, "25", pixel_format))
+    assert clip.frames == 7
+    assert len(score_one(ffmpeg, clip, tmp_path).vmaf) == 7
+
+
+def test_tags_and_names_say_nothing_of_the_frames(
+    ffmpeg: Ffmpeg, clip_file: Path, tmp_path: Path
+) -> None:
+    lying = tmp_path / "fmt:yuv444p s:33x33 color_range:pc.mkv"
+    tag = ("-c", "copy", "-metadata", "comment=n: 0 color_range:pc fmt:yuv444p cl:x s:33x33 ")
+    call(ffmpeg, "-i", f"file:{clip_file}", *tag, f"file:{lying}")
+    clip = look(ffmpeg, lying)
+    assert (clip.width, clip.height, clip.pixel_format) == (160, 120, "yuv420p")
+    assert not clip.full_range
+
+
+def test_playlist_under_a_clips_name_is_refused(
+    ffmpeg: Ffmpeg, clip_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "list.mkv").write_text(f"ffconcat version 1.0\nfile '{clip_file.name}'\n")
+    with pytest.raises(UnusableInput, match=r"list\.mkv: expected a video"):
+        look(ffmpeg, tmp_path / "list.mkv")
+
+
+def test_frames_too_small_for_libvmaf_are_refused(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+    drawn = ("-f", "lavfi", "-i", "testsrc2=size=16x16", "-frames:v", "3", "-c:v", "ffv1")
+    call(ffmpeg, *drawn, str(tmp_path / "tiny.mkv"))
+    with pytest.raises(UnusableInput, match="expected at least 18 pixels a side"):
+        look(ffmpeg, tmp_path / "tiny.mkv")
 
 
 def test_damaged_clip_is_refused(ffmpeg: Ffmpeg, clip_file: Path) -> None:
@@ -415,6 +453,13 @@ def test_ffmpeg_without_libvmaf_is_refused(
         (("--qualities", "60"), "expected libx264's between 0 and 51, found 60"),
         (("--qualities", "libx265=60"), "expected libx265's between 0 and 51"),
         (("--qualities", "libx266=1"), "expected some of libx264"),
+        (("--qualities", "libx264=1;libx264=2"), "expected 'libx264' once"),
+        (("--qualities", "libvvenc=30.5"), "expected whole numbers for libvvenc, found 30.5"),
+        (("--qualities", "19,19.0000001"), "expected each once"),
+        (("--qualities", ";"), "expected numbers"),
+        (("--clips", ""), "expected a folder or clips, found nothing"),
+        (("--out", "/proc/o.jsonl"), "expected to be able to write this file"),
+        (("--rate", "1e99999999"), "--rate: expected frames a second"),
         (("--ffmpeg", "/nowhere"), "expected an ffmpeg that can be run, found none"),
         (("--ffmpeg", "sh"), "expected an ffmpeg, found a program that says"),
         (("--size", "160x120"), "expected all three for raw video"),
@@ -438,6 +483,66 @@ def test_two_clips_of_one_name_would_be_one_source(
     result = typed("--clips", clips, "--out", tmp_path / "o.jsonl")
     assert result.exit_code == 2
     assert "found 'moving' 2 times; rename one" in result.stderr
+
+
+def test_one_clip_under_two_names_would_be_in_training_while_held_out(
+    typed: Typed, clips: Path, tmp_path: Path
+) -> None:
+    (clips / "other.mkv").symlink_to(clips / "moving.mkv")
+    result = typed("--clips", clips, "--out", tmp_path / "o.jsonl")
+    assert result.exit_code == 2
+    assert "expected clips that differ, found the same content" in result.stderr
+
+
+def test_pipe_under_a_clips_name_is_left_alone(typed: Typed, clips: Path, tmp_path: Path) -> None:
+    os.mkfifo(clips / "pipe.mkv")
+    x264 = ("--encoders", "libx264", "--qualities", "30")
+    result = typed("--clips", clips, "--out", tmp_path / "o.jsonl", *x264)
+    assert result.exit_code == 0
+    assert "pipe.mkv" in result.stdout
+    note = json.loads((tmp_path / "o.jsonl.provenance.json").read_text())
+    assert note["ignored_files"] == ["notes.txt", "pipe.mkv"]
+
+
+def test_ffmpeg_by_a_relative_path(
+    typed: Typed, clips: Path, tmp_path: Path, ffmpeg: Ffmpeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    script(tmp_path / "mine", ffmpeg, "")
+    x264 = ("--encoders", "libx264", "--qualities", "30", "--ffmpeg", "./mine")
+    assert typed("--clips", clips, "--out", "o.jsonl", *x264).exit_code == 0
+
+
+def test_clip_that_changes_while_it_is_encoded_fails(
+    typed: Typed, clips: Path, tmp_path: Path, ffmpeg: Ffmpeg
+) -> None:
+    other = clips.parent / "other.y4m"
+    other.write_bytes((clips / "zoom.y4m").read_bytes())
+    twist = (
+        f'case "$*" in *libvmaf*moving*|*moving*libvmaf*) cp "{other}" "{clips}/moving.mkv";; esac'
+    )
+    swapping = script(tmp_path / "ffmpeg", ffmpeg, twist)
+    x264 = ("--encoders", "libx264", "--qualities", "30", "--ffmpeg", swapping)
+    result = typed("--clips", clips, "--out", tmp_path / "o.jsonl", *x264)
+    assert result.exit_code == 1
+    assert "moving libx264 30: the clip's file changed while it was encoded" in result.stderr
+    assert len(list((tmp_path / "home" / "cells").glob("[!.]*/*.json"))) == 1
+
+
+@pytest.mark.parametrize("wrong", ["500.0", "NaN"])
+def test_scores_that_can_not_be_are_a_failed_cell(
+    typed: Typed, clips: Path, tmp_path: Path, ffmpeg: Ffmpeg, wrong: str
+) -> None:
+    twist = (
+        f'"{ffmpeg.path}" "$@" || exit $?\n'
+        f'[ -f scores0.json ] && sed -i \'s/"vmaf": [0-9][0-9.]*/"vmaf": {wrong}/\' scores0.json\n'
+        "exit 0"
+    )
+    raving = script(tmp_path / "ffmpeg", ffmpeg, twist)
+    x264 = ("--encoders", "libx264", "--qualities", "30", "--ffmpeg", raving)
+    result = typed("--clips", clips, "--out", tmp_path / "o.jsonl", *x264)
+    assert result.exit_code == 1
+    assert "zoom libx264 30: expected scores from 0 to 100, found others" in result.stderr
 
 
 def processes_under(folder: Path) -> list[str]:
@@ -516,6 +621,10 @@ def test_altered_cell_is_done_again(ffmpeg: Ffmpeg, clip_file: Path, tmp_path: P
     (kept,) = cells.glob("*/*.json")
     kept.write_text(kept.read_text()[: kept.stat().st_size // 2])
     assert make() == (first, 0)
+    whole = json.loads(kept.read_text())
+    for altered in ({"vmaf": [12.5, *whole["vmaf"][1:]]}, {"enc_bytes": 10**400}, {"vmaf": "x"}):
+        kept.write_text(json.dumps(whole | altered))
+        assert make() == (first, 0)
 
 
 def test_qualities_default_to_each_encoders_own_scale(ffmpeg: Ffmpeg) -> None:

@@ -189,3 +189,13 @@ def test_bad_corpus_fails_the_asset_with_the_readers_sentence(
     with pytest.raises(UnusableInput, match="c.jsonl line 1: expected column 'vmaf'"):
         run_chain(tmp_path / "home", corpus)
     assert list(Home.at(tmp_path / "home").store.iterdir()) == []
+
+
+def test_source_under_two_names_is_refused_by_its_check(
+    tmp_path: Path, few_rows: list[Row]
+) -> None:
+    """It would be trained on while it is held out, and pass the gate with ease."""
+    twin = [{**row, "src": "another"} for row in few_rows if row["src"] == "dog"]
+    corpus = write_rows(tmp_path / "c.jsonl", [*few_rows, *twin])
+    with pytest.raises(UnusableInput, match="'dog' is 'another' under another name"):
+        run_chain(tmp_path / "home", corpus, epochs=2)

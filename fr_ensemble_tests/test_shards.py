@@ -119,11 +119,14 @@ def test_new_clip_means_one_new_partition_and_no_rebuild(
 
 def test_shard_of_another_content_is_not_taken(home: Home, instance: dg.DagsterInstance) -> None:
     execute(home, instance, "list_clips")
-    execute(home, instance, "score_clips", "moving", "zoom")
+    execute(home, instance, "score_clips", "moving")
     draw(Path(home.clips) / "zoom.mkv", "smptebars")
     assert "expected the content that the inventory knows" in refusal(
         execute(home, instance, "score_clips", "zoom")
     )
+    execute(home, instance, "list_clips")
+    assert execute(home, instance, "score_clips", "zoom").success
+    draw(Path(home.clips) / "zoom.mkv", "rgbtestsrc")
     execute(home, instance, "list_clips")
     assert "a shard of another content for zoom" in refusal(materialise_corpus(home, instance))
 

@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.table import Table
 
 from fr_ensemble_assets.foundation.progress import StepReport, in_parts
+from fr_ensemble_assets.foundation.schema import MIN_ROWS, MIN_SOURCES
 from fr_ensemble_assets.gate.rule import (
     MEAN_PLCC_MIN,
     PER_SEED_PLCC_MIN,
@@ -33,7 +34,12 @@ from fr_ensemble_assets.loso.results import SeedScore
 if TYPE_CHECKING:
     from fr_ensemble_assets.cli.generate import Delivery
 
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+def _stdout() -> Console:
+    # Names are names: no markup in them, and no ":name:" that becomes a picture.
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True, emoji=False)
 
 
 def fail(message: str) -> None:
@@ -91,7 +97,7 @@ def watched() -> Iterator[_Bars | _Lines]:
 
 def print_generated(delivery: Delivery) -> None:
     """What ends ``generate``: what failed and why, what was written, what to type next."""
-    out = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    out = _stdout()
     for sentence in delivery.problems:
         fail(sentence)
     if delivery.ignored:
@@ -104,7 +110,11 @@ def print_generated(delivery: Delivery) -> None:
         return
     out.print(f"written:   {delivery.written} ({delivery.rows} rows)", markup=False)
     out.print(f"made from: {delivery.provenance}", markup=False)
-    out.print(f"next:      fr-ensemble run --corpus {shlex.quote(delivery.written)}", markup=False)
+    if delivery.trainable:
+        told = f"next:      fr-ensemble run --corpus {shlex.quote(delivery.written)}"
+    else:
+        told = f"next:      more clips: training wants {MIN_ROWS} rows of {MIN_SOURCES} sources"
+    out.print(told, markup=False)
 
 
 def print_verdict(
@@ -114,7 +124,7 @@ def print_verdict(
     to_stderr: bool,
 ) -> None:
     """The table that ends a run: a row a seed, the verdict, what failed by how much, places."""
-    out = err if to_stderr else Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    out = err if to_stderr else _stdout()
     table = Table(title_justify="left", header_style="bold")
     for heading in ("seed", "mean PLCC", "lowest fold", "held-out source", "mean RMSE", "train s"):
         table.add_column(heading, justify="left" if "source" in heading else "right")

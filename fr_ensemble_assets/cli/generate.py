@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from upath import UPath
@@ -13,11 +13,12 @@ from fr_ensemble_assets.clips.inventory import clip_files, take_inventory
 from fr_ensemble_assets.encodes.encoders import usable_encoders
 from fr_ensemble_assets.encodes.generate import generate
 from fr_ensemble_assets.encodes.grid import Grid, parse_qualities
-from fr_ensemble_assets.encodes.output import provenance_file, suffix_of, write_rows
+from fr_ensemble_assets.encodes.output import provenance_file, require_writable, write_rows
 from fr_ensemble_assets.foundation.cores import cores
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import Progress
+from fr_ensemble_assets.foundation.schema import MIN_ROWS, MIN_SOURCES
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Delivery:
         Files that are no clips by their ending.
     written, provenance, rows
         The corpus, the note beside it, its size; ``None`` where nothing was written.
+    trainable
+        Whether it has enough rows and sources for ``run``.
     """
 
     cells: int
@@ -63,6 +66,7 @@ class Delivery:
     written: str | None
     provenance: str | None
     rows: int
+    trainable: bool
 
     @property
     def complete(self) -> bool:
@@ -77,13 +81,15 @@ def generate_corpus(home: Home, order: Order, progress: Progress) -> Delivery:
     UnusableInput
         If an option makes no sense, ffmpeg can't do what is asked, or no clip can be used.
     """
-    suffix_of(order.out)
+    require_writable(order.out)
     raw = raw_video(order.size, order.rate, order.pixel_format)
     ffmpeg = find_ffmpeg(order.ffmpeg)
     ffmpeg.require_libvmaf()
     encoders = usable_encoders(ffmpeg, order.encoders, order.qsv_device)
     qualities = parse_qualities(order.qualities, encoders)
     grid = Grid(qualities, order.frames, order.every)
+    if not all(order.clips):
+        raise UnusableInput("--clips: expected a folder or clips, found nothing.")
     files, ignored = clip_files([Path(text) for text in order.clips])
     if not files:
         raise UnusableInput(
@@ -103,6 +109,7 @@ def generate_corpus(home: Home, order: Order, progress: Progress) -> Delivery:
             *(ffmpeg, children, inventory.clips, grid, home.cells, workers),
             progress.report("encodes"),
         )
+    inventory = replace(inventory, ignored=ignored)
     problems = (*inventory.refused, *map(str, made.failed))
     written = made.scored and (order.keep_going or not problems)
     rows = write_rows(order.out, ffmpeg, inventory, grid, made) if written else 0
@@ -115,6 +122,7 @@ def generate_corpus(home: Home, order: Order, progress: Progress) -> Delivery:
         written=str(order.out) if written else None,
         provenance=str(provenance_file(order.out)) if written else None,
         rows=rows,
+        trainable=rows >= MIN_ROWS and len({s.cell.clip.src for s in made.scored}) >= MIN_SOURCES,
     )
 
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from fr_ensemble_assets.clips.ffmpeg import GENERAL, Children, Ffmpeg, PixelFormat
+from fr_ensemble_assets.clips.ffmpeg import GENERAL, Children, Ffmpeg
 from fr_ensemble_assets.foundation.errors import UnusableInput
 
 RAW_SUFFIX = ".yuv"
@@ -20,6 +20,13 @@ _EIGHT_BIT, _TEN_BIT = "yuv420p", "yuv420p10le"
 #: would lead the encoders' rate control astray.
 _RATE_MAX = 480
 
+#: libvmaf crashes on frames that are smaller.
+_SIDE_MIN = 18
+#: A playlist or a script under a clip's name would bring frames that its sha256 doesn't cover.
+KNOWN_FORMATS = (
+    "-format_whitelist",
+    "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi,yuv4mpegpipe,rawvideo",
+)
 _STRICT = ("-xerror", "-err_detect", "+crccheck+bitstream")
 
 
@@ -54,10 +61,8 @@ class RawVideo:
 
 def parse_rate(text: str) -> Fraction:
     """``25``, ``29.97`` or ``30000/1001`` as a fraction."""
-    try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
+    known = re.fullmatch(r"\d{1,9}(/[1-9]\d{0,8}|\.\d{1,9})?", text)
+    rate = Fraction(text) if known else Fraction(0)
     if not 0 < rate <= _RATE_MAX:
         raise UnusableInput(
             f"--rate: expected frames a second such as 25 or 30000/1001, up to {_RATE_MAX}, found "
@@ -106,7 +111,7 @@ class Clip:
     @property
     def input(self) -> tuple[str, ...]:
         """How ffmpeg is told to read it: frame by frame at its rate, whatever its timestamps."""
-        return (*_reading(self.raw), "-r", self.rate, "-i", f"file:{self.path}")
+        return (*_reading(self.raw), *KNOWN_FORMATS, "-r", self.rate, "-i", f"file:{self.path}")
 
     @property
     def conversion(self) -> tuple[str, ...]:
@@ -154,22 +159,26 @@ def read_clip(
         )
     sha256 = file_sha256(path)
     size_bytes = path.stat().st_size
-    look = [*_reading(described), "-i", f"file:{path.absolute()}", "-map", "0:v:0"]
+    look = [*_reading(described), *KNOWN_FORMATS, "-i", f"file:{path.absolute()}", "-map", "0:v:0"]
     first = children.run(
         [
             *(str(ffmpeg.path), "-nostdin", "-hide_banner", "-loglevel", "info", *look),
             *("-frames:v", "1", "-vf", "showinfo=checksum=0", "-f", "null", "-"),
         ]
     )
-    frame = re.search(r"fmt:(\S+) .*?s:(\d+)x(\d+) ", first.stderr)
+    # Only what the filter itself says: the file's name and tags are on stderr too.
+    shown = "\n".join(re.findall(r"^\[Parsed_showinfo_0[^\]]*\] (.*)$", first.stderr, re.MULTILINE))
+    frame = re.search(r"^n: *0 .*? fmt:(\S+) .*? s:(\d+)x(\d+) ", shown, re.MULTILINE)
     if first.returncode != 0 or frame is None:
         raise UnusableInput(
             f"{path}: expected a video, found none that ffmpeg can read: {first.last_words}"
         )
     pixel_format, width, height = frame[1], int(frame[2]), int(frame[3])
-    known = ffmpeg.pixel_formats.get(pixel_format)
-    if described is not None:
-        _require_whole_frames(path, size_bytes, width, height, pixel_format, known)
+    if min(width, height) < _SIDE_MIN:
+        raise UnusableInput(
+            f"{path}: expected at least {_SIDE_MIN} pixels a side, which libvmaf needs, found "
+            f"{width}x{height}."
+        )
     counted = children.run(
         [
             *(str(ffmpeg.path), *GENERAL, *_STRICT, *look, "-fps_mode", "passthrough"),
@@ -181,9 +190,14 @@ def read_clip(
     if counted.returncode != 0 or counted.stderr.strip() or not counts:
         raise UnusableInput(
             f"{path}: expected a video whose every frame can be read, found damage: "
-            f"{counted.last_words}; make the clip again from its original."
+            f"{counted.last_words}; "
+            + (
+                "check --size and --pixel-format."
+                if described
+                else "make the clip again from its original."
+            )
         )
-    said = re.search(r"frame_rate: (\d+/\d+)", first.stderr)
+    said = re.search(r"^config in .*frame_rate: (\d+/\d+)", shown, re.MULTILINE)
     return Clip(
         src=src,
         path=str(path.absolute()),
@@ -194,8 +208,8 @@ def read_clip(
         frames=int(counts[-1]),
         rate=str(_rate_of(path, rate or (described.rate if described else ""), said)),
         pixel_format=pixel_format,
-        full_range=pixel_format.startswith("yuvj") or "color_range:pc" in first.stderr,
-        reference_format=_TEN_BIT if known and known.depth > 8 else _EIGHT_BIT,
+        full_range=pixel_format.startswith("yuvj") or "color_range:pc" in shown,
+        reference_format=_TEN_BIT if ffmpeg.bit_depths.get(pixel_format, 8) > 8 else _EIGHT_BIT,
         raw=described,
     )
 
@@ -247,14 +261,3 @@ def _rate_of(path: Path, told: str, said: re.Match[str] | None) -> Fraction:
             f"{path}: expected a frame rate of at most {_RATE_MAX}, found "
             f"{said[1] if said else 'none'}; give it with --rate."
         ) from None
-
-
-def _require_whole_frames(
-    path: Path, size: int, width: int, height: int, pixel_format: str, known: PixelFormat | None
-) -> None:
-    frame = width * height * known.bits // 8 if known else 0
-    if frame and size % frame:
-        raise UnusableInput(
-            f"{path}: expected whole frames of {width}x{height} {pixel_format}, {frame} bytes "
-            f"each, found {size} bytes; check --size and --pixel-format."
-        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.progress import Cancelled
 
 #: What ffmpeg's last words are cut to in a message.
@@ -28,14 +30,6 @@ _QUIET = {"SVT_LOG": "1"}
 
 
 @dataclass(frozen=True)
-class PixelFormat:
-    """Bits a pixel, all components together, and bits of the deepest component."""
-
-    bits: int
-    depth: int
-
-
-@dataclass(frozen=True)
 class Ffmpeg:
     """One ffmpeg binary; what it can do is asked of it.
 
@@ -44,7 +38,8 @@ class Ffmpeg:
     path
         The binary.
     version
-        As the binary says it; part of the identity of everything that it made.
+        As the binary says it, and a digest of how it was built; part of the identity of everything
+        that it made.
     """
 
     path: Path
@@ -61,13 +56,10 @@ class Ffmpeg:
         return frozenset(re.findall(r"^ [A-Z.]{2,3} (\S+) +\S+->", self._ask("-filters"), re.M))
 
     @cached_property
-    def pixel_formats(self) -> Mapping[str, PixelFormat]:
-        """The pixel formats that it knows, by name."""
-        rows = re.findall(r"^[A-Z.]{5} (\S+) +\d+ +(\d+) +([\d-]+)$", self._ask("-pix_fmts"), re.M)
-        return {
-            name: PixelFormat(int(bits), max(map(int, depths.split("-"))))
-            for name, bits, depths in rows
-        }
+    def bit_depths(self) -> Mapping[str, int]:
+        """Bits of the deepest component of each pixel format."""
+        rows = re.findall(r"^[A-Z.]{5} (\S+) +\d+ +\d+ +([\d-]+)$", self._ask("-pix_fmts"), re.M)
+        return {name: max(map(int, depths.split("-"))) for name, depths in rows}
 
     @cached_property
     def loops_back(self) -> bool:
@@ -97,14 +89,7 @@ class Ffmpeg:
             )
 
     def _ask(self, what: str) -> str:
-        return subprocess.run(
-            [self.path, "-hide_banner", what],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            check=False,
-        ).stdout
+        return _answer(str(self.path), "-hide_banner", what)
 
     def _failure_of(self, *arguments: str) -> str:
         with Children() as children:
@@ -112,6 +97,7 @@ class Ffmpeg:
         return "" if done.returncode == 0 else done.last_words
 
 
+_ANSWER_SECONDS = 30
 #: What every call begins with.
 GENERAL = ("-nostdin", "-y", "-hide_banner", "-loglevel", "error")
 
@@ -130,25 +116,32 @@ def find_ffmpeg(named: str = "") -> Ffmpeg:
             f"{named or 'ffmpeg'}: expected an ffmpeg that can be run, found none; "
             "name one with --ffmpeg or install imageio-ffmpeg."
         )
+    # Absolute, since encodes run in folders of their own.
+    path = os.path.abspath(path)  # noqa: PTH100 (a link to a wrapper stays a link)
+    answer = _answer(path, "-version")
+    said = re.match(r"ffmpeg version (\S+)", answer)
+    if said is None:
+        raise UnusableInput(
+            f"{path}: expected an ffmpeg, found a program that says '{answer.strip()[:60]}'."
+        )
+    return Ffmpeg(Path(path), f"{said[1]} (build {sha256_of(answer.encode())[:8]})")
+
+
+def _answer(path: str, *question: str) -> str:
+    """What a binary says when it is asked something."""
     try:
         asked = subprocess.run(
-            [path, "-version"],
+            [path, *question],
             capture_output=True,
             text=True,
             errors="replace",
             stdin=subprocess.DEVNULL,
-            timeout=30,
+            timeout=_ANSWER_SECONDS,
             check=False,
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise UnusableInput(f"{path}: expected an ffmpeg, found '{error}'.") from error
-    said = re.match(r"ffmpeg version (\S+)", asked.stdout)
-    if said is None:
-        raise UnusableInput(
-            f"{path}: expected an ffmpeg, found a program that says "
-            f"'{(asked.stdout or asked.stderr).strip()[:60]}'."
-        )
-    return Ffmpeg(Path(path), said[1])
+    return asked.stdout or asked.stderr
 
 
 def _packaged() -> str | None:
@@ -173,8 +166,14 @@ class Completed:
         """The last lines on stderr that say what failed, without addresses in memory."""
         lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
         telling = [line for line in lines if not _AFTERMATH.search(line)] or lines
-        told = " | ".join(telling[-_TOLD_LINES:]) or f"nothing but exit status {self.returncode}"
+        told = " | ".join(telling[-_TOLD_LINES:]) or self._silent_end
         return re.sub(r" @ 0x[0-9a-f]+", "", told)
+
+    @property
+    def _silent_end(self) -> str:
+        if self.returncode < 0:
+            return f"nothing, it was ended by {signal.Signals(-self.returncode).name}"
+        return f"nothing but exit status {self.returncode}"
 
 
 class Children:
@@ -229,9 +228,11 @@ class Children:
                 errors="replace",
                 process_group=self._guard.pid,
             )
-        except PermissionError:
-            # The group ended between the question above and now.
-            raise Cancelled from None
+        except OSError as error:
+            # Either the group ended between the question above and now, or it can't be run.
+            if self._closed.is_set():
+                raise Cancelled from None
+            return Completed(126, "", f"{command[0]}: {error.strerror or error}")
         stdout, stderr = process.communicate()
         if self._closed.is_set():
             raise Cancelled

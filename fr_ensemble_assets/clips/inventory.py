@@ -18,7 +18,6 @@ from fr_ensemble_assets.clips.clip import (
     RawVideo,
     file_sha256,
     read_clip,
-    source_name,
 )
 from fr_ensemble_assets.clips.ffmpeg import Children, Ffmpeg
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -72,7 +71,8 @@ def clip_files(paths: Sequence[Path]) -> tuple[list[Path], tuple[str, ...]]:
     for path in paths:
         if path.is_dir():
             entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-            clips = [entry for entry in entries if entry.suffix.lower() in SUFFIXES]
+            # A pipe or a device under a clip's name would be read for ever.
+            clips = [e for e in entries if e.suffix.lower() in SUFFIXES and e.is_file()]
             found += clips
             ignored += [entry.name for entry in entries if entry not in clips]
         elif path.is_file():
@@ -84,7 +84,8 @@ def clip_files(paths: Sequence[Path]) -> tuple[list[Path], tuple[str, ...]]:
             found.append(path)
         else:
             raise UnusableInput(f"{path}: expected a clip or a folder of clips, found neither.")
-    return found, tuple(ignored)
+    once = {path.absolute(): path for path in found}
+    return list(once.values()), tuple(ignored)
 
 
 def take_inventory(
@@ -101,15 +102,16 @@ def take_inventory(
     Raises
     ------
     UnusableInput
-        If two files have the same name but for their endings, which would be one source.
+        If two files have the same name but for their endings, which would be one source; or the
+        same content, which would be one source under two names.
     """
-    _require_distinct(files)
     if raw is None and any(path.suffix.lower() == RAW_SUFFIX for path in files):
         named = next(path for path in files if path.suffix.lower() == RAW_SUFFIX)
         raise UnusableInput(
             f"{named}: expected --size, --rate and --pixel-format for raw video, found none; "
             "the file doesn't say them itself."
         )
+    _require_distinct_names(files)
     clips: list[Clip] = []
     refused: list[str] = []
 
@@ -130,27 +132,41 @@ def take_inventory(
         except BaseException:
             children.close()
             raise
+    _require_distinct_content(clips)
     return Inventory(tuple(sorted(clips, key=lambda clip: clip.src)), tuple(refused))
 
 
-def _require_distinct(files: Sequence[Path]) -> None:
-    names = Counter(source_name(path) for path in files)
+def _require_distinct_names(files: Sequence[Path]) -> None:
+    # By the stem itself: a name that can't be used is refused when its file's turn comes.
+    names = Counter(path.stem for path in files)
     twice = [name for name, count in names.items() if count > 1]
     if twice:
-        same = [str(path) for path in files if source_name(path) == twice[0]]
+        same = [str(path) for path in files if path.stem == twice[0]]
         raise UnusableInput(
             f"{' and '.join(same)}: expected names that differ, since they become 'src' in the "
             f"corpus, found '{twice[0]}' {len(same)} times; rename one."
         )
 
 
+def _require_distinct_content(clips: Sequence[Clip]) -> None:
+    first: dict[str, Clip] = {}
+    for clip in clips:
+        twin = first.setdefault(clip.sha256, clip)
+        if twin is not clip:
+            raise UnusableInput(
+                f"{twin.path} and {clip.path}: expected clips that differ, found the same content: "
+                "a source would be held out under one name and trained on under the other; "
+                "remove one."
+            )
+
+
 def require_unchanged(clips: Sequence[Clip]) -> None:
-    """Raise :class:`UnusableInput` if a clip's file isn't what the inventory says any more."""
+    """Raise :class:`UnusableInput` if a clip's file isn't what it was when it was looked into."""
     for clip in clips:
         if file_sha256(Path(clip.path)) != clip.sha256:
             raise UnusableInput(
                 f"{clip.path}: expected the content that the inventory knows, found another; "
-                "materialise 'reference_clips' again."
+                "the file changed, look into the clips again."
             )
 
 

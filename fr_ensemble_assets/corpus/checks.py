@@ -23,7 +23,7 @@ from fr_ensemble_assets.doors.refusals import refusals_as_failures
 _BLOCKING = {
     "row_count": "At least 100 rows.",
     "schema": "Every column has its type and every value its range.",
-    "sources": "At least two sources, each with a target that varies.",
+    "sources": "At least two sources, each with a target that varies, none under two names.",
 }
 _WARNING = {
     "reference_sources": "At least 9 sources, as the reference corpora have.",

@@ -8,6 +8,7 @@ import pandas as pd
 
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.schema import (
+    CANONICAL_6,
     ENCODER_VOCABULARY,
     MIN_ROWS,
     MIN_SOURCES,
@@ -21,15 +22,19 @@ REFERENCE_SOURCES = 9
 #: Above this share of rows at exactly 100 the qualities are too mild to teach much.
 SATURATION_MAX = 0.25
 
+#: What makes two sources the same clip.
+_CONTENT = ("encoder", "cq", "frame_index", TARGET, *CANONICAL_6)
+
 
 @dataclass(frozen=True)
 class SourceSummary:
-    """One source: its rows and the range of its target (VMAF, 0..100)."""
+    """One source: its rows, the range of its target (VMAF, 0..100), a hash of all but its name."""
 
     source: str
     rows: int
     vmaf_min: float
     vmaf_max: float
+    content: int = 0
 
     @property
     def varies(self) -> bool:
@@ -56,6 +61,13 @@ class CorpusSummary:
         return tuple((name, rows) for name, rows in self.encoder_rows if name not in known)
 
     @property
+    def twins(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of sources that are the same rows under two names."""
+        first: dict[tuple[int, int], str] = {}
+        found = [(first.setdefault((s.rows, s.content), s.source), s.source) for s in self.sources]
+        return tuple((one, other) for one, other in found if one != other)
+
+    @property
     def constant_sources(self) -> tuple[str, ...]:
         """Sources whose target never varies."""
         return tuple(s.source for s in self.sources if not s.varies)
@@ -66,11 +78,19 @@ def summarise(corpus: Corpus) -> CorpusSummary:
     frame = corpus.frame
     target = frame.groupby("src", observed=True)[TARGET]
     sizes, lows, highs = target.size(), target.min(), target.max()
+    hashes = pd.util.hash_pandas_object(frame[[*_CONTENT]], index=False)
+    contents = hashes.groupby(frame["src"]).sum()
     encoders = frame["encoder"].value_counts().sort_index()
     return CorpusSummary(
         rows=len(frame),
         sources=tuple(
-            SourceSummary(source, int(sizes[source]), float(lows[source]), float(highs[source]))
+            SourceSummary(
+                source,
+                int(sizes[source]),
+                float(lows[source]),
+                float(highs[source]),
+                int(contents[source]),
+            )
             for source in corpus.sources
         ),
         encoder_rows=tuple((str(name), int(rows)) for name, rows in encoders.items()),
@@ -103,20 +123,22 @@ def rule_row_count(summary: CorpusSummary) -> Finding:
 
 
 def rule_sources(summary: CorpusSummary) -> Finding:
-    """At least two sources, each with a target that varies."""
+    """At least two sources, each with a target that varies, none of them twice."""
     constant = summary.constant_sources
-    passed = len(summary.sources) >= MIN_SOURCES and not constant
+    passed = len(summary.sources) >= MIN_SOURCES and not constant and not summary.twins
     found = f"{len(summary.sources)} sources"
     if constant:
         found += f", the target never varies in {', '.join(constant)}"
+    for one, other in summary.twins:
+        found += f", '{other}' is '{one}' under another name"
     return Finding(
         passed,
         found,
-        f">= {MIN_SOURCES} sources, each with a varying target",
+        f">= {MIN_SOURCES} sources, each with a varying target and rows of its own",
         "nothing to do"
         if passed
-        else "encode the named sources at harsher qualities, or drop them: a constant target has "
-        "no correlation",
+        else "drop the named sources, or encode them at harsher qualities: a constant target has "
+        "no correlation, and a source under two names is trained on while it is held out",
     )
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 from fr_ensemble_assets.clips.assets import reference_clips
 from fr_ensemble_assets.clips.clip import Clip
 from fr_ensemble_assets.clips.ffmpeg import Children, Ffmpeg
-from fr_ensemble_assets.clips.inventory import inventory_file, load_inventory, require_unchanged
+from fr_ensemble_assets.clips.inventory import inventory_file, load_inventory
 from fr_ensemble_assets.clips.resources import CLIP_PARTITIONS, FfmpegResource
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, plot, table
@@ -74,7 +74,6 @@ def corpus_shards(
         found = ffmpeg.find()
         settings = grid.build(found)
         clips = _clips(load_inventory(inventory_file(kept)).clips, context.partition_keys)
-        require_unchanged(clips)
         with Children() as children:
             made = generate(
                 *(found, children, clips, settings, kept.cells, ffmpeg.workers or cores()),

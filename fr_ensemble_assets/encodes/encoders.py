@@ -1,7 +1,8 @@
 """The encoders: a small entry each, with everything that ffmpeg has to be told.
 
 Threads are pinned to one an encode, because the output of x264, x265 and VP9 depends on their
-number; cores are filled with several encodes side by side, which also wastes less.
+number (and that of x265 with a pool of threads, on small frames, even on luck); cores are filled
+with several encodes side by side, which also wastes less.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class Encoder:
         Everything else, threads pinned.
     ten_bit
         Set where it encodes in 10 bit whatever the clip has.
+    fractions
+        Set where its quality may lie between whole numbers; others would cut it silently.
     device_arguments
         What comes before the input, for hardware.
     hardware
@@ -69,6 +72,7 @@ class Encoder:
     preset_option: str = "-preset"
     arguments: tuple[str, ...] = ()
     ten_bit: bool = False
+    fractions: bool = False
     device_arguments: tuple[str, ...] = ()
     hardware: bool = False
 
@@ -143,6 +147,7 @@ SOFTWARE = (
         presets=_X26X_PRESETS,
         default_preset="medium",
         cost=1,
+        fractions=True,
         arguments=("-threads", "1"),
     ),
     Encoder(
@@ -154,7 +159,8 @@ SOFTWARE = (
         presets=_X26X_PRESETS,
         default_preset="medium",
         cost=2,
-        arguments=("-x265-params", "log-level=error:pools=1:frame-threads=1"),
+        fractions=True,
+        arguments=("-x265-params", "log-level=error:pools=none:wpp=0:frame-threads=1"),
     ),
     Encoder(
         name="libsvtav1",
@@ -189,7 +195,7 @@ SOFTWARE = (
         default_preset="4",
         cost=3,
         preset_option="-cpu-used",
-        arguments=("-b:v", "0", "-deadline", "good", "-row-mt", "1", "-threads", "1"),
+        arguments=("-b:v", "0", "-deadline", "good", "-threads", "1"),
     ),
 )
 HARDWARE = (

@@ -13,6 +13,7 @@ from upath import UPath
 
 from fr_ensemble_assets.clips.clip import Clip
 from fr_ensemble_assets.clips.ffmpeg import Children, Ffmpeg
+from fr_ensemble_assets.clips.inventory import require_unchanged
 from fr_ensemble_assets.encodes.grid import Cell, Grid, cells_of
 from fr_ensemble_assets.encodes.score import TOGETHER, Failed, Scored, encode_and_score
 from fr_ensemble_assets.encodes.store import load_cell, save_cell
@@ -53,6 +54,8 @@ def generate(
 ) -> Generated:
     """Encode and score every cell of ``clips`` that isn't done, ``workers`` processes at a time.
 
+    A clip whose file changes in the meantime fails.
+
     A cell is kept in ``cells`` as soon as it is done, so that an interruption loses only what is
     under way. ``report`` weighs the cells that had to be done by what they cost.
     """
@@ -67,9 +70,14 @@ def generate(
     done, whole = 0, sum(round(cell.work * _GRAIN) for cell in pending)
     scratch = Path(str(cells))
     scratch.mkdir(parents=True, exist_ok=True)
+    stamps = {cell.clip: _stamp(cell.clip) for cell in pending}
+    require_unchanged(list(stamps))
 
     def work(batch: Sequence[Cell]) -> list[Scored | Failed]:
         results = encode_and_score(ffmpeg, children, batch, scratch)
+        clip = batch[0].clip
+        if _stamp(clip) != stamps[clip]:
+            return [Failed(cell, "the clip's file changed while it was encoded") for cell in batch]
         for result in results:
             if isinstance(result, Scored):
                 save_cell(cells, result, ffmpeg.version)
@@ -94,6 +102,15 @@ def generate(
         failed=tuple(result for result in results if isinstance(result, Failed)),
         reused=reused,
     )
+
+
+def _stamp(clip: Clip) -> tuple[int, ...]:
+    """What changes when a file is replaced or written to; empty where it is gone."""
+    try:
+        found = Path(clip.path).stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _batches(cells: Sequence[Cell]) -> Iterator[list[Cell]]:

@@ -128,9 +128,13 @@ def parse_qualities(text: str, encoders: Sequence[Encoder]) -> Mapping[Encoder, 
         named that isn't among ``encoders``.
     """
     chosen = {encoder.name: encoder.qualities for encoder in encoders}
-    text = text.strip().strip(";")
-    for part in text.split(";") if "=" in text else []:
+    text = text.strip()
+    named: set[str] = set()
+    for part in text.removesuffix(";").split(";") if "=" in text else []:
         name, _, values = part.partition("=")
+        if name.strip() in named:
+            raise UnusableInput(f"--qualities: expected '{name.strip()}' once, found it twice.")
+        named.add(name.strip())
         if name.strip() not in chosen:
             raise UnusableInput(
                 f"--qualities: expected some of {', '.join(chosen)}, found '{name.strip()}'."
@@ -146,6 +150,10 @@ def parse_qualities(text: str, encoders: Sequence[Encoder]) -> Mapping[Encoder, 
                     f"--qualities: expected {encoder.name}'s between {least:g} and {most:g}, found "
                     f"{quality:g}."
                 )
+            if not encoder.fractions and quality != int(quality):
+                raise UnusableInput(
+                    f"--qualities: expected whole numbers for {encoder.name}, found {quality:g}."
+                )
     return {encoder: chosen[encoder.name] for encoder in encoders}
 
 
@@ -156,6 +164,6 @@ def _numbers(text: str) -> tuple[float, ...]:
         raise UnusableInput(
             f"--qualities: expected numbers such as 19,25,31,37, found '{text}'."
         ) from None
-    if len(set(numbers)) < len(numbers):
+    if len({f"{number:g}" for number in numbers}) < len(numbers):
         raise UnusableInput(f"--qualities: expected each once, found '{text}'.")
     return numbers

@@ -17,7 +17,7 @@ from fr_ensemble_assets.clips.inventory import Inventory
 from fr_ensemble_assets.encodes.generate import Generated, rows_of
 from fr_ensemble_assets.encodes.grid import Grid
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import sha256_of, write_bytes, write_json
+from fr_ensemble_assets.foundation.files import sha256_of, temporary_name, write_bytes, write_json
 from fr_ensemble_assets.foundation.tables import parquet_bytes
 
 
@@ -60,6 +60,34 @@ def suffix_of(out: UPath) -> str:
     raise UnusableInput(
         f"{out}: expected a name ending in {', '.join(_WRITERS)}, found another ending."
     )
+
+
+def require_writable(out: UPath) -> None:
+    """Find out before hours of work whether its fruit can be kept.
+
+    Raises
+    ------
+    UnusableInput
+        If ``out`` has an ending that isn't known, or can't be written.
+    """
+    suffix_of(out)
+    if out.protocol not in ("", "file"):
+        raise UnusableInput(f"{out}: expected a local file to write, found another store.")
+    try:
+        out.name.encode("utf-8")
+        note = provenance_file(out)
+        if note.is_dir():
+            raise UnusableInput(f"{note}: expected a file to write, found a folder.")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        trial = out.parent / temporary_name(out.name)
+        trial.touch()
+        trial.unlink()
+    except (OSError, UnicodeEncodeError) as error:
+        found = getattr(error, "strerror", None) or "a name that is not UTF-8"
+        raise UnusableInput(
+            f"{str(out)!r}: expected to be able to write this file, found '{found}'; "
+            "choose another with --out."
+        ) from error
 
 
 def provenance_file(out: UPath) -> UPath:

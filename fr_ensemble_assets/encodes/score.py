@@ -7,6 +7,7 @@ count: timestamps are replaced on both sides, and the number of scored frames mu
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 from fr_ensemble_assets.clips.ffmpeg import GENERAL, Children, Ffmpeg
 from fr_ensemble_assets.encodes.grid import TEACHER, Cell
 from fr_ensemble_assets.foundation.files import temporary_name
-from fr_ensemble_assets.foundation.schema import CANONICAL_6
+from fr_ensemble_assets.foundation.schema import CANONICAL_6, VMAF_MAX, VMAF_MIN
 
 #: Encodes in one process: the clip is decoded once for both.
 TOGETHER = 2
@@ -47,6 +48,20 @@ class Scored:
     enc_time_ms: float
     command: tuple[str, ...]
 
+    @property
+    def problem(self) -> str:
+        """Why these can't be the scores of the cell; empty where they can."""
+        wanted = self.cell.frames
+        if len(self.vmaf) != wanted or len(self.features) != wanted:
+            return f"expected {wanted} scored frames, as the clip has, found {len(self.vmaf)}"
+        if not all(VMAF_MIN <= score <= VMAF_MAX for score in self.vmaf):
+            return f"expected scores from {VMAF_MIN:g} to {VMAF_MAX:g}, found others"
+        if not all(math.isfinite(value) for row in self.features for value in row):
+            return "expected finite features, found others"
+        if self.enc_bytes <= 0 or not math.isfinite(self.enc_time_ms):
+            return f"expected an encode, found one of {self.enc_bytes} bytes"
+        return ""
+
 
 @dataclass(frozen=True)
 class Failed:
@@ -63,8 +78,11 @@ def encode_and_score(
     ffmpeg: Ffmpeg, children: Children, cells: Sequence[Cell], scratch: Path
 ) -> list[Scored | Failed]:
     """Encode and score some cells of one clip and one encoder; one that fails stops no other."""
-    with tempfile.TemporaryDirectory(prefix=temporary_name(""), dir=scratch) as folder:
-        outcomes = _attempt(ffmpeg, children, cells, Path(folder))
+    try:
+        with tempfile.TemporaryDirectory(prefix=temporary_name(""), dir=scratch) as folder:
+            outcomes = _attempt(ffmpeg, children, cells, Path(folder))
+    except OSError as error:
+        return [Failed(cell, f"no room to encode: {error.strerror or error}") for cell in cells]
     if len(cells) > 1 and any(isinstance(outcome, Failed) for outcome in outcomes):
         # In one process they fail together: by themselves the sound ones come through.
         return [
@@ -180,11 +198,9 @@ def _outcome(
         enc_bytes = (folder / _encode_name(cell, number)).stat().st_size
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Failed(cell, f"libvmaf left no scores that can be read ({error!r})")
-    if len(vmaf) != cell.frames:
-        return Failed(
-            cell, f"expected {cell.frames} scored frames, as the clip has, found {len(vmaf)}"
-        )
-    return Scored(cell, vmaf, features, enc_bytes, round(wall_ms, 1), command)
+    scored = Scored(cell, vmaf, features, enc_bytes, round(wall_ms, 1), command)
+    problem = scored.problem
+    return Failed(cell, problem) if problem else scored
 
 
 def _feature(metrics: dict[str, float], name: str) -> float:

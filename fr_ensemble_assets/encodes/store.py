@@ -14,7 +14,7 @@ from upath import UPath
 
 from fr_ensemble_assets.encodes.grid import Cell
 from fr_ensemble_assets.encodes.score import Scored
-from fr_ensemble_assets.foundation.files import write_bytes
+from fr_ensemble_assets.foundation.files import sha256_of, write_bytes
 from fr_ensemble_assets.foundation.schema import CANONICAL_6
 
 
@@ -37,25 +37,32 @@ def save_cell(cells: UPath, scored: Scored, ffmpeg_version: str) -> None:
             for column, name in enumerate(CANONICAL_6)
         },
     }
+    document = {"sha256": _digest(document), **document}
     data = json.dumps(document, allow_nan=False).encode() + b"\n"
     write_bytes(cell_file(cells, scored.cell, ffmpeg_version), data)
 
 
 def load_cell(cells: UPath, cell: Cell, ffmpeg_version: str) -> Scored | None:
     """A cell that is done; ``None`` where it isn't, or where its file is not what it should be."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(
+        OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError
+    ):
         document = json.loads(cell_file(cells, cell, ffmpeg_version).read_bytes())
-        if document["made_from"] == cell.identity(ffmpeg_version):
+        whole = document.pop("sha256") == _digest(document)
+        if whole and document["made_from"] == cell.identity(ffmpeg_version):
             return _scored(cell, document)
     return None
 
 
+def _digest(document: dict[str, Any]) -> str:
+    """Over everything in the file, so that a change of it is noticed and the cell made again."""
+    return sha256_of(json.dumps(document, sort_keys=True).encode())
+
+
 def _scored(cell: Cell, document: dict[str, Any]) -> Scored | None:
     columns = [document["vmaf"], *(document[name] for name in CANONICAL_6)]
-    if any(len(column) != cell.frames for column in columns):
-        return None
     vmaf, *features = ([float(value) for value in column] for column in columns)
-    return Scored(
+    scored = Scored(
         cell=cell,
         vmaf=tuple(vmaf),
         features=tuple(zip(*features, strict=True)),
@@ -63,3 +70,4 @@ def _scored(cell: Cell, document: dict[str, Any]) -> Scored | None:
         enc_time_ms=float(document["enc_time_ms"]),
         command=tuple(document["command"]),
     )
+    return None if scored.problem else scored

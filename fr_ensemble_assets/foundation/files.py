@@ -73,7 +73,7 @@ def write_bytes(path: UPath, data: bytes) -> None:
     except OSError as error:
         raise UnusableInput(
             f"{path}: expected to be able to write this file, found '{error.strerror or error}'; "
-            "choose another home with --home or FR_ENSEMBLE_HOME, or mend the permissions."
+            "choose another place (--home, FR_ENSEMBLE_HOME, --out) or mend the permissions."
         ) from error
 
 
