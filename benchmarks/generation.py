@@ -69,6 +69,8 @@ def unpinned(arguments: Sequence[str]) -> list[str]:
 def naive_cell(ffmpeg: Ffmpeg, clip: Clip, cell: Cell, folder: Path) -> None:
     encode = f"encode{cell.encoder.container}"
     encoding = unpinned(cell.encoder.encoding(cell.quality, clip.reference_format))
+    if cell.encoder.name == "libvpx-vp9":
+        encoding += ["-row-mt", "1"]  # without it VP9 would leave the second core idle
     call(ffmpeg, folder, "-i", clip.path, *encoding, encode)
     call(ffmpeg, folder, "-i", encode, "-f", "rawvideo", "-pix_fmt", clip.reference_format, "o.yuv")
     raw = ("-f", "rawvideo", "-video_size", f"{clip.width}x{clip.height}", "-framerate", "25")

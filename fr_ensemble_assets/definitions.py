@@ -9,6 +9,7 @@ from fr_ensemble_assets.clips.checks import clips_usable
 from fr_ensemble_assets.clips.resources import FfmpegResource
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.checks import corpus_checks
+from fr_ensemble_assets.corpus.sensors import inbox_sensor
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.progress import LogProgress, Watch
 from fr_ensemble_assets.encodes.assets import GridResource, corpus_shards
@@ -18,6 +19,7 @@ from fr_ensemble_assets.gate.checks import seed_plcc, verdict_checks
 from fr_ensemble_assets.loso.assets import loso_results
 from fr_ensemble_assets.members.assets import ensemble_members
 from fr_ensemble_assets.members.checks import members_checks
+from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
 from fr_ensemble_assets.training.resources import RecipeResource, TrainerResource
 
 #: Looks into the clips folder and makes a partition of each clip.
@@ -75,6 +77,7 @@ def build_definitions(
             members_checks,
             candidate_checks,
         ],
+        sensors=[inbox_sensor(TRAIN_ENSEMBLE.name, ENSEMBLE_SEEDS)],
         jobs=[LIST_CLIPS, SCORE_CLIPS, TRAIN_ENSEMBLE, TRAIN_SEEDS],
         resources={
             "home": home or HomeResource(),

@@ -1,8 +1,11 @@
 """Door: the ``corpus`` asset."""
 
+from pathlib import Path
+
 import dagster as dg
 
 from fr_ensemble_assets.clips.inventory import inventory_file, load_inventory
+from fr_ensemble_assets.corpus.arrivals import require_unchanged_arrival
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.plots import quality_curves
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, Reading, read_corpus, read_shards
@@ -24,9 +27,11 @@ class CorpusConfig(dg.Config):
     """Where the corpus is read from: a file, or a folder of shards.
 
     Empty means the shards of the clips in the home or, where there are none, the bundled corpus.
+    ``arrival_sha256`` is set by the inbox' sensor: what was noticed is what must be read.
     """
 
     path: str = ""
+    arrival_sha256: str = ""
 
 
 @dg.asset(
@@ -48,6 +53,8 @@ def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[Non
     """
     with refusals_as_failures():
         kept = home.open()
+        if config.arrival_sha256:
+            require_unchanged_arrival(Path(config.path), config.arrival_sha256)
         reading, origin = _read(config.path, kept)
         save_corpus(kept, reading, origin)
         stored = kept.corpus_dir(reading.corpus.sha256) / CORPUS_FILE
