@@ -7,7 +7,7 @@ from pathlib import Path
 
 from upath import UPath
 
-from fr_ensemble_assets.clips.clip import SUFFIXES, RawVideo, parse_rate
+from fr_ensemble_assets.clips.clip import SUFFIXES, raw_video
 from fr_ensemble_assets.clips.ffmpeg import Children, find_ffmpeg
 from fr_ensemble_assets.clips.inventory import clip_files, take_inventory
 from fr_ensemble_assets.encodes.encoders import usable_encoders
@@ -124,17 +124,3 @@ def generate_corpus(home: Home, order: Order, progress: Progress) -> Delivery:
         rows=rows,
         trainable=rows >= MIN_ROWS and len({s.cell.clip.src for s in made.scored}) >= MIN_SOURCES,
     )
-
-
-def raw_video(size: str, rate: str, pixel_format: str) -> RawVideo | None:
-    """What raw clips are, where anything is said of them."""
-    if not (size or pixel_format):
-        if rate:
-            parse_rate(rate)
-        return None
-    if not (size and rate and pixel_format):
-        raise UnusableInput(
-            "--size, --rate, --pixel-format: expected all three for raw video, found "
-            f"'{size}', '{rate}', '{pixel_format}'."
-        )
-    return RawVideo(size, rate, pixel_format)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from fr_ensemble_assets.clips.clip import Clip, RawVideo
+from fr_ensemble_assets.clips.clip import Clip, raw_video
 from fr_ensemble_assets.clips.ffmpeg import Children
 from fr_ensemble_assets.clips.inventory import (
     clip_files,
@@ -31,11 +31,6 @@ class ClipsConfig(dg.Config):
     size: str = ""
     rate: str = ""
     pixel_format: str = ""
-
-    def raw(self) -> RawVideo | None:
-        if not (self.size or self.pixel_format):
-            return None
-        return RawVideo(self.size, self.rate, self.pixel_format)
 
 
 @dg.asset(
@@ -71,10 +66,11 @@ def reference_clips(
     with refusals_as_failures():
         kept = home.open()
         folder = Path(config.folder or str(kept.clips))
+        raw = raw_video(config.size, config.rate, config.pixel_format)
         files, ignored = clip_files([folder])
         with Children() as children:
             found = take_inventory(
-                *(ffmpeg.find(), children, files, config.raw(), config.rate),
+                *(ffmpeg.find(), children, files, raw, config.rate),
                 workers=ffmpeg.workers or cores(),
             )
         if found.refused and not found.clips:

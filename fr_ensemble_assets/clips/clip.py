@@ -71,6 +71,20 @@ def parse_rate(text: str) -> Fraction:
     return rate
 
 
+def raw_video(size: str, rate: str, pixel_format: str) -> RawVideo | None:
+    """What raw clips are, from options; ``None`` where nothing is said but perhaps the rate."""
+    if not (size or pixel_format):
+        if rate:
+            parse_rate(rate)
+        return None
+    if not (size and rate and pixel_format):
+        raise UnusableInput(
+            "--size, --rate, --pixel-format: expected all three for raw video, found "
+            f"'{size}', '{rate}', '{pixel_format}'."
+        )
+    return RawVideo(size, rate, pixel_format)
+
+
 @dataclass(frozen=True)
 class Clip:
     """One reference clip.

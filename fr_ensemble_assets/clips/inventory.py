@@ -12,7 +12,6 @@ from pathlib import Path
 from upath import UPath
 
 from fr_ensemble_assets.clips.clip import (
-    RAW_SUFFIX,
     SUFFIXES,
     Clip,
     RawVideo,
@@ -105,12 +104,6 @@ def take_inventory(
         If two files have the same name but for their endings, which would be one source; or the
         same content, which would be one source under two names.
     """
-    if raw is None and any(path.suffix.lower() == RAW_SUFFIX for path in files):
-        named = next(path for path in files if path.suffix.lower() == RAW_SUFFIX)
-        raise UnusableInput(
-            f"{named}: expected --size, --rate and --pixel-format for raw video, found none; "
-            "the file doesn't say them itself."
-        )
     _require_distinct_names(files)
     clips: list[Clip] = []
     refused: list[str] = []
