@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -11,6 +10,7 @@ from typing import Any
 
 from fr_ensemble_assets.clips.ffmpeg import GENERAL, Children, Ffmpeg
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import sha256_of_file
 
 RAW_SUFFIX = ".yuv"
 SUFFIXES = (".y4m", ".mkv", ".mp4", ".webm", ".avi", ".mov", RAW_SUFFIX)
@@ -23,7 +23,7 @@ _RATE_MAX = 480
 #: libvmaf crashes on frames that are smaller.
 _SIDE_MIN = 18
 #: A playlist or a script under a clip's name would bring frames that its sha256 doesn't cover.
-KNOWN_FORMATS = (
+_KNOWN_FORMATS = (
     "-format_whitelist",
     "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi,yuv4mpegpipe,rawvideo",
 )
@@ -125,7 +125,7 @@ class Clip:
     @property
     def input(self) -> tuple[str, ...]:
         """How ffmpeg is told to read it: frame by frame at its rate, whatever its timestamps."""
-        return (*_reading(self.raw), *KNOWN_FORMATS, "-r", self.rate, "-i", f"file:{self.path}")
+        return (*_reading(self.raw), *_KNOWN_FORMATS, "-r", self.rate, "-i", f"file:{self.path}")
 
     @property
     def conversion(self) -> tuple[str, ...]:
@@ -173,7 +173,7 @@ def read_clip(
         )
     sha256 = file_sha256(path)
     size_bytes = path.stat().st_size
-    look = [*_reading(described), *KNOWN_FORMATS, "-i", f"file:{path.absolute()}", "-map", "0:v:0"]
+    look = [*_reading(described), *_KNOWN_FORMATS, "-i", f"file:{path.absolute()}", "-map", "0:v:0"]
     first = children.run(
         [
             *(str(ffmpeg.path), "-nostdin", "-hide_banner", "-loglevel", "info", *look),
@@ -229,10 +229,9 @@ def read_clip(
 
 
 def file_sha256(path: Path) -> str:
-    """Of the file's bytes, read piece by piece."""
+    """Of the file's bytes; a file that can't be read is refused."""
     try:
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
+        return sha256_of_file(path)
     except OSError as error:
         raise UnusableInput(
             f"{path}: expected a clip, found it unreadable ({error.strerror or error})."

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fr_ensemble_assets.corpus.shards import SUFFIXES
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import parse_json
+from fr_ensemble_assets.foundation.files import parse_json, sha256_of_file
 
 #: A folder of shards is whole when this file lies in it.
 MARKER_FILE = "_SUCCESS"
@@ -210,8 +210,7 @@ def _unpacks(entry: Path) -> bool:
 
 def _sha256(entry: Path) -> str:
     if entry.is_file():
-        with entry.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
+        return sha256_of_file(entry)
     digest = hashlib.sha256()
     for file in _files(entry):
         if file.name != MARKER_FILE:

@@ -18,7 +18,7 @@ from fr_ensemble_assets.encodes.grid import Cell, Grid, cells_of
 from fr_ensemble_assets.encodes.score import TOGETHER, Failed, Scored, encode_and_score
 from fr_ensemble_assets.encodes.store import load_cell, save_cell
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
-from fr_ensemble_assets.foundation.schema import CANONICAL_6, PRESET, TARGET
+from fr_ensemble_assets.foundation.schema import COLUMNS, column_type
 
 #: Progress is counted in whole thousandths of the cost of a frame.
 _GRAIN = 1000
@@ -123,13 +123,7 @@ def _batches(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
 
 def rows_of(scored: Sequence[Scored], every: int) -> pa.Table:
     """Canonical-6 rows, every so manyeth frame of each encode."""
-    columns: dict[str, list[object]] = {
-        name: []
-        for name in (
-            *("src", "encoder", "cq", "frame_index", TARGET, *CANONICAL_6),
-            *("enc_bytes", "enc_time_ms", PRESET),
-        )
-    }
+    columns: dict[str, list[object]] = {name: [] for name in COLUMNS}
     for encode in scored:
         for frame in range(0, len(encode.vmaf), every):
             values = (
@@ -142,16 +136,5 @@ def rows_of(scored: Sequence[Scored], every: int) -> pa.Table:
     return pa.table(columns, schema=_SCHEMA)
 
 
-_SCHEMA = pa.schema(
-    [
-        ("src", pa.string()),
-        ("encoder", pa.string()),
-        ("cq", pa.float64()),
-        ("frame_index", pa.int64()),
-        (TARGET, pa.float64()),
-        *((name, pa.float64()) for name in CANONICAL_6),
-        ("enc_bytes", pa.int64()),
-        ("enc_time_ms", pa.float64()),
-        (PRESET, pa.string()),
-    ]
-)
+_ARROW_TYPES = {"string": pa.string(), "int": pa.int64(), "float": pa.float64()}
+_SCHEMA = pa.schema([(name, _ARROW_TYPES[column_type(name)]) for name in COLUMNS])

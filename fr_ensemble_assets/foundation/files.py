@@ -15,6 +15,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from upath import UPath
@@ -25,6 +26,10 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 # can be told from the work of a living one, here or on another machine that shares the store.
 _MACHINE = re.sub(r"[^a-z0-9]", "", platform.node().lower()) or "localhost"
 _TEMPORARY = re.compile(rf"^\.tmp-{_MACHINE}-(?P<pid>\d+)-[0-9a-f]{{8}}-")
+
+
+#: Bytes that are read at a time of files that may be large.
+_PIECE = 1 << 20
 
 
 def parse_path(text: str) -> UPath:
@@ -138,9 +143,13 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def sha256_of_file(path: UPath) -> str:
-    """Lowercase hex SHA-256 of the bytes at ``path``."""
-    return sha256_of(path.read_bytes())
+def sha256_of_file(path: UPath | Path) -> str:
+    """Lowercase hex SHA-256 of the bytes at ``path``, read piece by piece."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while piece := handle.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 @contextmanager
