@@ -1,9 +1,12 @@
 """Where everything meets: the assets, checks, jobs and resources of the platform."""
 
+import os
+
 import dagster as dg
 
 from fr_ensemble_assets.candidate.assets import registry_candidate
 from fr_ensemble_assets.candidate.checks import candidate_checks
+from fr_ensemble_assets.candidate.schedules import reverify_schedule
 from fr_ensemble_assets.clips.assets import reference_clips
 from fr_ensemble_assets.clips.checks import clips_usable
 from fr_ensemble_assets.clips.resources import FfmpegResource
@@ -12,11 +15,13 @@ from fr_ensemble_assets.corpus.checks import corpus_checks
 from fr_ensemble_assets.corpus.sensors import inbox_sensor
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.progress import LogProgress, Watch
+from fr_ensemble_assets.doors.sensors import WEBHOOK_VARIABLE, NoticesResource, failures_sensor
 from fr_ensemble_assets.encodes.assets import GridResource, corpus_shards
+from fr_ensemble_assets.encodes.sensors import clips_sensor
 from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.checks import seed_plcc, verdict_checks
-from fr_ensemble_assets.loso.assets import loso_results
+from fr_ensemble_assets.loso.assets import loso_results, study_results
 from fr_ensemble_assets.members.assets import ensemble_members
 from fr_ensemble_assets.members.checks import members_checks
 from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
@@ -37,7 +42,8 @@ SCORE_CLIPS = dg.define_asset_job(
 #: The whole chain; a run takes the seeds of its partition range.
 TRAIN_ENSEMBLE = dg.define_asset_job(
     "train_ensemble",
-    selection=dg.AssetSelection.assets(corpus).downstream(),
+    selection=dg.AssetSelection.assets(corpus).downstream()
+    - dg.AssetSelection.assets(study_results),
     description="From a corpus to a gated registry candidate, with every check.",
 )
 #: The chain up to the results, for some of the seeds.
@@ -46,6 +52,18 @@ TRAIN_SEEDS = dg.define_asset_job(
     selection=dg.AssetSelection.assets(corpus).downstream()
     & dg.AssetSelection.assets(loso_results).upstream(),
     description="From a corpus to the leave-one-source-out results of some seeds; no verdict.",
+)
+#: Seeds beyond the ensemble's, on the corpus that is there.
+TRAIN_STUDY = dg.define_asset_job(
+    "train_study",
+    selection=dg.AssetSelection.assets(study_results),
+    description="Leave-one-source-out results of seeds beyond the ensemble's, for studies.",
+)
+#: What the schedule runs: only the checks.
+VERIFY_CANDIDATE = dg.define_asset_job(
+    "verify_candidate",
+    selection=dg.AssetSelection.checks_for_assets(registry_candidate),
+    description="Is the current candidate still what it was published as?",
 )
 
 
@@ -65,6 +83,7 @@ def build_definitions(
             fitted_scaler,
             codec_block,
             loso_results,
+            study_results,
             ensemble_verdict,
             ensemble_members,
             registry_candidate,
@@ -77,8 +96,13 @@ def build_definitions(
             members_checks,
             candidate_checks,
         ],
-        sensors=[inbox_sensor(TRAIN_ENSEMBLE.name, ENSEMBLE_SEEDS)],
-        jobs=[LIST_CLIPS, SCORE_CLIPS, TRAIN_ENSEMBLE, TRAIN_SEEDS],
+        sensors=[
+            inbox_sensor(TRAIN_ENSEMBLE.name, ENSEMBLE_SEEDS),
+            clips_sensor(LIST_CLIPS, SCORE_CLIPS),
+            failures_sensor(),
+        ],
+        schedules=[reverify_schedule(VERIFY_CANDIDATE.name)],
+        jobs=[LIST_CLIPS, SCORE_CLIPS, TRAIN_ENSEMBLE, TRAIN_SEEDS, TRAIN_STUDY, VERIFY_CANDIDATE],
         resources={
             "home": home or HomeResource(),
             "ffmpeg": FfmpegResource(),
@@ -86,6 +110,7 @@ def build_definitions(
             "recipe": recipe or RecipeResource(),
             "trainer": trainer or TrainerResource(),
             "watch": watch,
+            "notices": NoticesResource(webhook=os.environ.get(WEBHOOK_VARIABLE, "")),
         },
         # A run has one step that takes time; a process a step would cost 3 s each.
         executor=dg.in_process_executor,

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from upath import UPath
 
-from fr_ensemble_assets.cli.run import Outcome, Plan, run_ensemble
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.foundation.home import Home
@@ -24,6 +23,7 @@ from fr_ensemble_assets.loso.evaluation import (
     parts_of,
     predict_held_out,
 )
+from fr_ensemble_assets.operations.run import Outcome, Plan, run_ensemble
 from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
 

@@ -14,7 +14,6 @@ import pytest
 from upath import UPath
 
 from fr_ensemble_assets.candidate.assets import registry_candidate
-from fr_ensemble_assets.cli.run import open_instance
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import CORPUS_TAG
 from fr_ensemble_assets.corpus.reader import read_corpus
@@ -29,6 +28,7 @@ from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.loso.assets import loso_results
 from fr_ensemble_assets.members.assets import ensemble_members
+from fr_ensemble_assets.operations.instance import open_instance
 from fr_ensemble_assets.training.resources import RecipeResource, TrainerResource
 from fr_ensemble_tests.conftest import Row, write_rows
 

@@ -9,10 +9,10 @@ import dagster as dg
 import pytest
 
 from fr_ensemble_assets.candidate.verify import CANDIDATE_FILES, verify_candidate
-from fr_ensemble_assets.cli.run import open_instance
 from fr_ensemble_assets.definitions import defs
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.operations.instance import open_instance
 from fr_ensemble_tests.conftest import Chain, Row, run_chain, write_rows
 
 

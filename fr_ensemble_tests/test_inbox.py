@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from fr_ensemble_assets.cli.run import open_instance
 from fr_ensemble_assets.corpus.arrivals import (
     MARKER_FILE,
     Look,
@@ -25,6 +24,7 @@ from fr_ensemble_assets.definitions import build_definitions
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.operations.instance import open_instance
 from fr_ensemble_assets.training.resources import RecipeResource
 from fr_ensemble_tests.conftest import Row, write_rows
 

@@ -9,7 +9,6 @@ import dagster as dg
 import pytest
 from upath import UPath
 
-from fr_ensemble_assets.cli.run import open_instance
 from fr_ensemble_assets.clips.ffmpeg import find_ffmpeg
 from fr_ensemble_assets.clips.inventory import inventory_file, load_inventory
 from fr_ensemble_assets.corpus.reader import read_corpus
@@ -19,6 +18,7 @@ from fr_ensemble_assets.encodes.assets import GridResource
 from fr_ensemble_assets.encodes.shards import shard_file, shards_of
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.operations.instance import open_instance
 
 GRID = GridResource(encoders="libx264", qualities="19,25,31,37,43")
 SHARDS = dg.AssetKey("corpus_shards")

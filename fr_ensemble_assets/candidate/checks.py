@@ -5,10 +5,13 @@ from collections.abc import Iterator
 import dagster as dg
 
 from fr_ensemble_assets.candidate.assets import registry_candidate
+from fr_ensemble_assets.candidate.drift import Drift, drift_of
 from fr_ensemble_assets.candidate.verify import verify_candidate
-from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.corpus.in_use import sha256_in_use
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.training.resources import RecipeResource
 
 
 @dg.multi_asset_check(
@@ -24,16 +27,23 @@ from fr_ensemble_assets.doors.refusals import refusals_as_failures
             asset=registry_candidate,
             description="registry.json obeys its schema.",
         ),
+        dg.AssetCheckSpec(
+            "drift",
+            asset=registry_candidate,
+            description="Corpus, results and gate still stand as when it was published, and no "
+            "newer corpus has become the current one (a warning).",
+        ),
     ]
 )
 def candidate_checks(
-    context: dg.AssetCheckExecutionContext, home: HomeResource
+    context: dg.AssetCheckExecutionContext, home: HomeResource, recipe: RecipeResource
 ) -> Iterator[dg.AssetCheckResult]:
-    """Verify the published folder against itself."""
+    """Verify the published folder against itself, and against what it was made from."""
     with refusals_as_failures():
-        kept = home.open()
-        folder = kept.candidate_dir(corpus_in_use(context, kept).sha256)
-        found = verify_candidate(folder)
+        kept, current = home.open(), sha256_in_use(context)
+        published = _published(context.instance, kept, current)
+        found = verify_candidate(kept.candidate_dir(published))
+        drift = drift_of(kept, published, current, recipe.build())
     for name, problems, threshold in (
         ("digests", (*found.files, *found.digests, *found.gate), "no file off its digest"),
         ("registry_schema", found.schema, "contracts section 6"),
@@ -51,3 +61,34 @@ def candidate_checks(
                 else "propose it: see next_step of the asset",
             },
         )
+    yield _drift_result(drift)
+
+
+def _published(instance: dg.DagsterInstance, home: Home, current: str) -> str:
+    """The corpus of the current candidate: the current one, else that of the last published."""
+    if home.candidate_dir(current).is_dir():
+        return current
+    newest = instance.get_latest_materialization_event(registry_candidate.key)
+    told = newest.asset_materialization if newest is not None else None
+    return str(told.metadata["corpus_sha256"].value) if told is not None else current
+
+
+def _drift_result(drift: Drift) -> dg.AssetCheckResult:
+    serious = dg.AssetCheckSeverity.ERROR if drift.altered else dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(
+        asset_key=registry_candidate.key,
+        check_name="drift",
+        passed=not drift.found,
+        severity=serious,
+        description="; ".join(drift.found) or "stands as it was published",
+        metadata={
+            "altered": len(drift.altered),
+            "overtaken": drift.overtaken or "no",
+            "threshold": "nothing altered, the current corpus",
+            "next_step": "do not propose it; find out who altered the store, and train again"
+            if drift.altered
+            else "nothing to do, or train on the current corpus"
+            if drift.overtaken
+            else "nothing to do",
+        },
+    )

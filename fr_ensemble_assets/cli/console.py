@@ -21,18 +21,22 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
 from fr_ensemble_assets.foundation.progress import StepReport, in_parts
 from fr_ensemble_assets.foundation.schema import MIN_ROWS, MIN_SOURCES
-from fr_ensemble_assets.gate.rule import (
+from fr_ensemble_assets.foundation.thresholds import (
     MEAN_PLCC_MIN,
     PER_SEED_PLCC_MIN,
     PLCC_SPREAD_MAX,
-    Decision,
 )
+from fr_ensemble_assets.gate.rule import Decision, seed_plcc
 from fr_ensemble_assets.loso.results import SeedScore
 
 if TYPE_CHECKING:
-    from fr_ensemble_assets.cli.generate import Delivery
+    from fr_ensemble_assets.operations.backfill import BackfillPlan, Ending
+    from fr_ensemble_assets.operations.clean import Store
+    from fr_ensemble_assets.operations.generate import Delivery
+    from fr_ensemble_assets.operations.status import Status
 
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
@@ -125,12 +129,21 @@ def print_verdict(
 ) -> None:
     """The table that ends a run: a row a seed, the verdict, what failed by how much, places."""
     out = err if to_stderr else _stdout()
+    out.print(_seed_table(scores, decision))
+    _print_decision(out, decision)
+    _print_places(out, places)
+
+
+def _seed_table(scores: Sequence[SeedScore], decision: Decision) -> Table:
     table = Table(title_justify="left", header_style="bold")
     for heading in ("seed", "mean PLCC", "lowest fold", "held-out source", "mean RMSE", "train s"):
         table.add_column(heading, justify="left" if "source" in heading else "right")
     for score in scores:
         table.add_row(*_seed_row(score, decision))
-    out.print(table)
+    return table
+
+
+def _print_decision(out: Console, decision: Decision) -> None:
     out.print(
         f"mean PLCC {_figure(decision.mean_plcc)} (>= {MEAN_PLCC_MIN:g})   "
         f"spread {_figure(decision.plcc_spread)} (<= {PLCC_SPREAD_MAX:g})   "
@@ -141,13 +154,17 @@ def print_verdict(
     out.print(f"verdict: [bold {colour}]{decision.verdict}[/]{dry}")
     for reason in decision.reasons:
         out.print(f"  - {reason}", markup=False)
+
+
+def _print_places(out: Console, places: Sequence[tuple[str, str]]) -> None:
     for label, place in places:
-        out.print(f"{label + ':':<11}{place}", markup=False)
+        out.print(f"{label + ':' if label else '':<11}{place}", markup=False)
 
 
 def _seed_row(score: SeedScore, decision: Decision) -> tuple[str, ...]:
-    plcc = decision.per_seed_plcc.get(score.seed)
-    style = "red" if score.seed in decision.failing_seeds else "green"
+    plcc = seed_plcc(score)
+    judged = score.seed in decision.seeds  # others are studied: shown, not judged
+    style = ("red" if score.seed in decision.failing_seeds else "green") if judged else "default"
     worst = min(score.folds, key=lambda f: -2.0 if f.plcc is None else f.plcc)
     rmses = [fold.rmse for fold in score.folds if fold.rmse is not None]
     return (
@@ -162,3 +179,79 @@ def _seed_row(score: SeedScore, decision: Decision) -> tuple[str, ...]:
 
 def _figure(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.5f}"
+
+
+def note(message: str) -> None:
+    """Something that a person should know, and that stops nothing."""
+    err.print("note:", style="bold yellow", end=" ")
+    err.print(message, markup=False)
+
+
+def print_backfilled(plan: BackfillPlan, ending: Ending) -> None:
+    """The table that ends a backfill: the seeds asked for, and the verdict where there is one."""
+    out, decision = _stdout(), ending.judgement.decision
+    scores = (*ending.judgement.scores, *ending.judgement.studied)
+    out.print(_seed_table([s for s in scores if s.seed in plan.seeds], decision))
+    study = ending.judgement.study_fields
+    if study:
+        out.print(
+            f"study:     {len(study['seeds'])} seeds, mean PLCC {_figure(study['mean_plcc'])}, "
+            f"spread {_figure(study['plcc_spread'])}"
+        )
+    if ending.judged:
+        _print_decision(out, decision)
+    else:
+        missing = ", ".join(map(str, decision.missing_seeds))
+        out.print(f"verdict:   not yet, without results for seeds {missing}")
+    _print_places(out, [("results", str(plan.results))])
+    if ending.candidate_dir is not None:
+        _print_places(out, [("candidate", str(ending.candidate_dir))])
+
+
+def print_status(status: Status, to_stderr: bool) -> None:
+    """What stands, top down: corpus, seeds, verdict, candidates, work."""
+    out = err if to_stderr else _stdout()
+    _print_places(out, [("home", str(status.home))])
+    _print_places(out, [("served at", status.served_at or "nowhere (fr-ensemble ui)")])
+    if status.corpus is None or status.judgement is None:
+        out.print("corpus:    none yet (fr-ensemble run, or put one into inbox/)")
+    else:
+        corpus, decision = status.corpus, status.judgement.decision
+        rows = f"{corpus.n_rows} rows, {len(corpus.sources)} sources"
+        read = status.read_from.encode("utf-8", "replace").decode()
+        _print_places(out, [("corpus", corpus.sha256), ("", f"{rows}, from {read}")])
+        if decision.seeds:
+            out.print(_seed_table(status.judgement.scores, decision))
+            _print_decision(out, decision)
+        else:
+            out.print("seeds:     none yet (fr-ensemble backfill)")
+    for candidate in status.candidates:
+        state = "; ".join(candidate.problems) or "verified"
+        of = "" if candidate.current else ", of an earlier corpus"
+        _print_places(out, [("candidate", f"{candidate.folder} ({state}{of})")])
+    if not status.candidates:
+        out.print("candidate: none")
+    for work in status.work:
+        _print_places(out, [("run", f"{work.job} {work.state.lower()} ({work.run_id[:8]})")])
+    if not status.work:
+        out.print("run:       none waits or is at work")
+
+
+def print_stores(stores: Sequence[Store], removed: bool, freed: int) -> None:
+    """A row a corpus; what was removed, or how to."""
+    out = _stdout()
+    table = Table(title_justify="left", header_style="bold")
+    for heading in ("corpus", "verdict", "MB", "kept for"):
+        table.add_column(heading, justify="right" if heading == "MB" else "left")
+    for store in stores:
+        megabytes = f"{store.size_bytes / 1e6:.1f}"
+        kept = store.kept_for or ("[yellow]removed[/]" if removed else "[yellow]nothing[/]")
+        table.add_row(store.folder.name[:SHORT_SHA_LENGTH], store.verdict, megabytes, kept)
+    out.print(table)
+    unneeded = [store for store in stores if not store.kept_for]
+    if removed:
+        out.print(f"removed:   {len(unneeded)} of {len(stores)}, {freed / 1e6:.1f} MB")
+    elif unneeded:
+        out.print(f"unneeded:  {len(unneeded)} of {len(stores)}; remove with --remove")
+    else:
+        out.print("unneeded:  none")

@@ -6,13 +6,14 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fr_ensemble_assets.corpus.shards import SUFFIXES
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json, sha256_of_file
+from fr_ensemble_assets.foundation.stamps import Stamp, read_stamp, stamp_files
 
 #: A folder of shards is whole when this file lies in it.
 MARKER_FILE = "_SUCCESS"
@@ -20,9 +21,6 @@ _PARQUET_MAGIC = b"PAR1"
 #: Looks at an unchanging file that isn't whole, until its run says what is wrong with it.
 _PATIENCE = 3
 _CURSOR_VERSION = 1
-
-#: Size, change time and inode of each of its files: what a writer can't help changing.
-Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -88,10 +86,10 @@ class Memory:
                 return cls()
             return cls(
                 {
-                    n: Watched(_stamp_of(s), int(looks))
+                    n: Watched(read_stamp(s), int(looks))
                     for n, (s, looks) in known["watched"].items()
                 },
-                {name: _stamp_of(stamp) for name, stamp in known["settled"].items()},
+                {name: read_stamp(stamp) for name, stamp in known["settled"].items()},
                 {str(sha256): str(name) for sha256, name in known["taken"].items()},
             )
         except (UnusableInput, KeyError, TypeError, ValueError):
@@ -177,12 +175,7 @@ def _files(entry: Path) -> list[Path]:
 
 
 def _stamp(entry: Path) -> Stamp:
-    found = ((file.name, file.stat()) for file in _files(entry))
-    return tuple((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in found)
-
-
-def _stamp_of(parts: Sequence[Sequence[object]]) -> Stamp:
-    return tuple((str(name), int(str(s)), int(str(t)), int(str(i))) for name, s, t, i in parts)
+    return stamp_files(_files(entry))
 
 
 def _is_whole(entry: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from fr_ensemble_assets.corpus.identity import Corpus
@@ -13,6 +15,7 @@ CORPUS_KEY = dg.AssetKey("corpus")
 #: A run with this tag works on the corpus of that sha256, whatever arrived in the meantime.
 CORPUS_TAG = "fr_ensemble/corpus_sha256"
 _DATA_VERSION_TAG = "dagster/data_version"
+_BACKFILL_TAG = "dagster/backfill"
 
 
 def corpus_in_use(
@@ -20,15 +23,30 @@ def corpus_in_use(
 ) -> Corpus:
     """Load the corpus of this run.
 
-    In this order: the one that this run materialised; the one that its tag names; the one that the
-    run materialised of which this is a retry; the newest one.
+    In this order: the one that this run materialised; the one that its tag names; the one that a
+    run materialised of which this is a retry, or that belongs to the same backfill; the one that
+    was the newest when the run, the first attempt or the backfill was asked for. So a corpus that
+    arrives in the meantime changes nothing for work under way.
 
     Raises
     ------
     UnusableInput
         If no corpus was ever materialised, or the stored one is missing or altered.
     """
-    return load_corpus(home, _sha256_in_use(context.instance, context.run))
+    return load_corpus(home, sha256_in_use(context))
+
+
+def sha256_in_use(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> str:
+    """The same, without loading it."""
+    return _sha256_in_use(context.instance, context.run)
+
+
+def newest_corpus(instance: dg.DagsterInstance, before: float | None = None) -> str | None:
+    """The sha256 of the corpus that was materialised last (before that many seconds since 1970)."""
+    found = instance.fetch_materializations(
+        dg.AssetRecordsFilter(CORPUS_KEY, before_timestamp=before), limit=1
+    ).records
+    return _version(found[0].asset_materialization) if found else None
 
 
 def _sha256_in_use(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
@@ -37,17 +55,30 @@ def _sha256_in_use(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
         return own
     if CORPUS_TAG in run.tags:
         return run.tags[CORPUS_TAG]
-    for earlier in (run.parent_run_id, run.root_run_id):
-        found = _materialised_by(instance, earlier) if earlier else None
+    asked_for = []
+    for relative in _relatives(instance, run):
+        found = _materialised_by(instance, relative.dagster_run.run_id)
         if found is not None:
             return found
-    newest = instance.get_latest_materialization_event(CORPUS_KEY)
-    found = _version(newest.asset_materialization) if newest is not None else None
+        asked_for.append(relative.create_timestamp.timestamp())
+    backfill = instance.get_backfill(run.tags.get(_BACKFILL_TAG, ""))
+    if backfill is not None:
+        asked_for.append(backfill.backfill_timestamp)
+    found = newest_corpus(instance, min(asked_for, default=None)) or newest_corpus(instance)
     if found is None:
         raise UnusableInput(
             "corpus: expected a materialised corpus, found none; materialise 'corpus' first."
         )
     return found
+
+
+def _relatives(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[dg.RunRecord]:
+    """The run itself, the attempts that it repeats, the other runs of its backfill."""
+    family = [one for one in (run.run_id, run.parent_run_id, run.root_run_id) if one]
+    yield from instance.get_run_records(dg.RunsFilter(run_ids=family))
+    if _BACKFILL_TAG in run.tags:
+        same = {_BACKFILL_TAG: run.tags[_BACKFILL_TAG]}
+        yield from instance.get_run_records(dg.RunsFilter(tags=same))
 
 
 def _materialised_by(instance: dg.DagsterInstance, run_id: str) -> str | None:

@@ -38,6 +38,9 @@ class GridResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return Grid(parse_qualities(self.qualities, encoders), self.frames, self.every)
 
 
+#: The pool of what encodes, as TRAINING_POOL is that of what trains.
+ENCODING_POOL = "encode"
+
 with warnings.catch_warnings():
     # As for loso_results: one run takes all the clips that it was asked for.
     warnings.simplefilter("ignore", dg.BetaWarning)
@@ -50,7 +53,7 @@ with warnings.catch_warnings():
         kinds={"ffmpeg", "parquet"},
         tags={"domain": "video-quality"},
         code_version="1",
-        pool="encode",
+        pool=ENCODING_POOL,
         deps=[reference_clips],
         metadata=column_schema({c: (column_type(c), DESCRIPTIONS[c]) for c in COLUMNS}),
     )

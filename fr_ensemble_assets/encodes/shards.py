@@ -44,6 +44,15 @@ def save_shard(
     return sha256_of(buffer.getvalue())
 
 
+def has_shard(shards: UPath, clip: Clip) -> bool:
+    """Whether the clip has a shard of its present content."""
+    try:
+        note = _note(shards, clip)
+    except UnusableInput:
+        return False
+    return note is not None and not _is_stale(note, clip)
+
+
 def shards_of(shards: UPath, inventory: Inventory) -> list[UPath]:
     """The shards of all clips that the folder holds, in the order of names.
 

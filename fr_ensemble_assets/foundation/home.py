@@ -16,6 +16,7 @@
     │       ├── PROMOTE.json or HOLD.json
     │       └── members/               ONNX, sidecars, manifest (after PROMOTE)
     ├── candidates/<sha, short>/       registry candidates
+    ├── logs/                          of the services, and failures.log
     └── dagster/                       Dagster's own home
 """
 
@@ -33,16 +34,26 @@ HOME_VARIABLE = "FR_ENSEMBLE_HOME"
 DEFAULT_HOME = ".fr-ensemble"
 SHORT_SHA_LENGTH = 12
 
-# Dagster warns at every command where this file is missing; a retried gate would only repeat
-# its refusal, so retries are for crashes (a killed process), never for failures of ours.
+# Dagster warns at every command where this file is missing. A retried gate would only repeat its
+# refusal, so retries are for crashes (a killed process), never for failures of ours; a crash is
+# noticed by our launcher, which looks at the process itself. One run trains at a time: its seeds
+# share all cores already.
 _DAGSTER_YAML = """\
 telemetry:
   enabled: false
 nux:
   enabled: false
+run_launcher:
+  module: fr_ensemble_assets.doors.workers
+  class: WatchedRunLauncher
+run_monitoring:
+  enabled: true
+  poll_interval_seconds: 10
+  start_timeout_seconds: 120
+  max_resume_run_attempts: 0
 run_retries:
   enabled: true
-  max_retries: 1
+  max_retries: 2
   retry_on_asset_or_op_failure: false
 concurrency:
   pools:
@@ -103,9 +114,18 @@ class Home:
         return self.root / "dagster"
 
     @property
+    def failures_log(self) -> UPath:
+        """A line for every failed run."""
+        return self.logs / "failures.log"
+
+    @property
+    def logs(self) -> UPath:
+        return self.root / "logs"
+
+    @property
     def _folders(self) -> tuple[UPath, ...]:
-        made_here = (self.cells, self.shards, self.store, self.candidates, self.dagster)
-        return (self.clips, self.inbox, *made_here)
+        kept = (self.cells, self.shards, self.store, self.candidates, self.logs, self.dagster)
+        return (self.clips, self.inbox, *kept)
 
     def corpus_dir(self, corpus_sha256: str) -> UPath:
         """Where everything that belongs to one corpus is kept."""

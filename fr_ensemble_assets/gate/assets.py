@@ -9,6 +9,7 @@ from fr_ensemble_assets.doors.metadata import OWNERS, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.plots import verdict_figure
+from fr_ensemble_assets.gate.previous import Previous, previous_verdict
 from fr_ensemble_assets.gate.rule import Decision
 from fr_ensemble_assets.gate.verdict import (
     judge,
@@ -16,7 +17,7 @@ from fr_ensemble_assets.gate.verdict import (
     verdict_document,
     write_verdict,
 )
-from fr_ensemble_assets.loso.assets import loso_results
+from fr_ensemble_assets.loso.assets import loso_results, study_results
 from fr_ensemble_assets.loso.results import SeedScore
 from fr_ensemble_assets.loso.run import results_dir
 from fr_ensemble_assets.training.resources import RecipeResource
@@ -33,6 +34,7 @@ _WORST_FOLDS = 8
     deps=[
         corpus,
         dg.AssetDep(loso_results, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(study_results, partition_mapping=dg.AllPartitionMapping()),
     ],
 )
 def ensemble_verdict(
@@ -49,13 +51,17 @@ def ensemble_verdict(
         folder = results_dir(kept, used.sha256, plan)
         judgement = judge(folder, used, plan)
         path = write_verdict(folder, verdict_document(judgement, used, _relative(kept, folder)))
+        previous = previous_verdict(kept, used.sha256, plan)
     decision = judgement.decision
     return dg.MaterializeResult(
         metadata=_figures(decision)
+        | _change(decision, previous)
         | {
             "verdict": decision.verdict,
-            "verdict_plot": plot(verdict_figure(decision, judgement.scores), "all seeds"),
+            "verdict_plot": plot(verdict_figure(judgement, previous), "all seeds"),
             "recommendation": recommendation(decision),
+            "judged_seeds": ", ".join(map(str, decision.seeds)) or "none",
+            "studied_seeds": ", ".join(str(s.seed) for s in judgement.studied) or "none",
             "dry_run": decision.dry_run,
             "worst_folds": table(_worst_folds(judgement.scores)),
             "corpus_sha256": used.sha256,
@@ -71,6 +77,16 @@ def _relative(kept: Home, folder: object) -> str:
 def _figures(decision: Decision) -> dict[str, float]:
     named = {"mean_plcc": decision.mean_plcc, "plcc_spread": decision.plcc_spread}
     return {name: value for name, value in named.items() if value is not None}
+
+
+def _change(decision: Decision, previous: Previous | None) -> dict[str, float | str]:
+    """The step since the last corpus."""
+    if previous is None:
+        return {"previous_corpus": "none"}
+    told = {"previous_corpus": f"{previous.corpus_sha256}: {previous.verdict}"}
+    if decision.mean_plcc is None or previous.mean_plcc is None:
+        return {**told}
+    return {**told, "mean_plcc_change": decision.mean_plcc - previous.mean_plcc}
 
 
 def _worst_folds(scores: tuple[SeedScore, ...]) -> list[dict[str, str | float | int | None]]:

@@ -12,13 +12,13 @@ from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import Cell, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.gate.assets import ensemble_verdict
-from fr_ensemble_assets.gate.rule import (
+from fr_ensemble_assets.foundation.thresholds import (
     MEAN_PLCC_MIN,
     PER_SEED_PLCC_MIN,
     PLCC_SPREAD_MAX,
-    Decision,
 )
+from fr_ensemble_assets.gate.assets import ensemble_verdict
+from fr_ensemble_assets.gate.rule import Decision
 from fr_ensemble_assets.gate.verdict import judge
 from fr_ensemble_assets.loso.assets import loso_results
 from fr_ensemble_assets.loso.run import results_dir

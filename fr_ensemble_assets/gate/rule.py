@@ -1,6 +1,6 @@
 """The gate: a pure decision over the seeds' results, with its reasons (ADR-0303, ADR-0319).
 
-The one home of the thresholds and of the rule. Checks, assets and the command line all call
+The one home of the rule. Checks, assets and the command line all call
 :func:`decide`; nothing else compares a PLCC with a threshold.
 """
 
@@ -13,15 +13,13 @@ from typing import Any
 
 from fr_ensemble_assets.features.codec_block import NUM_CODECS
 from fr_ensemble_assets.foundation.schema import ENCODER_VOCAB_VERSION
+from fr_ensemble_assets.foundation.thresholds import (
+    MEAN_PLCC_MIN,
+    PER_SEED_PLCC_MIN,
+    PLCC_SPREAD_MAX,
+)
 from fr_ensemble_assets.loso.results import MEAN_TOLERANCE, SeedScore
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, ENSEMBLE_SEEDS
-
-#: An ensemble below this generalises too poorly to steer an encoder (ADR-0303).
-MEAN_PLCC_MIN = 0.95
-#: Members further apart than this disagree by luck of the seed: the mean can't be trusted.
-PLCC_SPREAD_MAX = 0.005
-#: A single weak member would widen every interval.
-PER_SEED_PLCC_MIN = 0.95
 
 
 @dataclass(frozen=True)
@@ -116,8 +114,8 @@ def decide(scores: Sequence[SeedScore], corpus_sha256: str | None = None) -> Dec
     file's own mean leaves it out.
     """
     judged = sorted((s for s in scores if s.seed in ENSEMBLE_SEEDS), key=lambda s: s.seed)
-    plcc = {score.seed: _seed_plcc(score) for score in judged}
-    mean, spread = _mean_and_spread(list(plcc.values()))
+    plcc = {score.seed: seed_plcc(score) for score in judged}
+    mean, spread = mean_and_spread(list(plcc.values()))
     missing = tuple(seed for seed in ENSEMBLE_SEEDS if seed not in plcc)
     failing = tuple(
         seed for seed, value in plcc.items() if value is None or value < PER_SEED_PLCC_MIN
@@ -143,7 +141,7 @@ def decide(scores: Sequence[SeedScore], corpus_sha256: str | None = None) -> Dec
     )
 
 
-def _mean_and_spread(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+def mean_and_spread(values: Sequence[float | None]) -> tuple[float | None, float | None]:
     """Mean and max - min, in decimal arithmetic over the figures as they are written.
 
     In binary 0.955 - 0.95 is a hair over 0.005, and an inclusive threshold would turn exclusive.
@@ -154,7 +152,8 @@ def _mean_and_spread(values: Sequence[float | None]) -> tuple[float | None, floa
     return float(sum(exact) / len(exact)), float(max(exact) - min(exact))
 
 
-def _seed_plcc(score: SeedScore) -> float | None:
+def seed_plcc(score: SeedScore) -> float | None:
+    """A seed's mean PLCC over its folds; undefined where that of a fold is."""
     return None if score.undefined_folds else score.mean_plcc
 
 
@@ -176,7 +175,7 @@ def _shortfalls(judged: Sequence[SeedScore], mean: float | None, spread: float |
 
 
 def _seed_shortfalls(score: SeedScore) -> list[str]:
-    plcc = _seed_plcc(score)
+    plcc = seed_plcc(score)
     if plcc is None:
         folds = ", ".join(score.undefined_folds)
         return [f"seed {score.seed}: PLCC is undefined" + (f" in {folds}" if folds else "")]

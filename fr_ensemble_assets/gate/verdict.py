@@ -13,7 +13,7 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json, read_bytes, write_json
 from fr_ensemble_assets.gate.evidence import audit_predictions, load_scores
-from fr_ensemble_assets.gate.rule import Decision, decide
+from fr_ensemble_assets.gate.rule import Decision, decide, mean_and_spread, seed_plcc
 from fr_ensemble_assets.loso.results import SeedScore, results_file
 from fr_ensemble_assets.training.recipe import Recipe, deviations
 
@@ -22,10 +22,33 @@ VERDICT_FILES = {"PROMOTE": "PROMOTE.json", "HOLD": "HOLD.json"}
 
 @dataclass(frozen=True)
 class Judgement:
-    """A decision and the results that it rests on."""
+    """A decision and the results that it rests on.
+
+    Attributes
+    ----------
+    scores
+        Of the seeds that were judged.
+    studied
+        Of seeds beyond the ensemble: told beside the verdict, no part of it.
+    """
 
     decision: Decision
     scores: tuple[SeedScore, ...]
+    studied: tuple[SeedScore, ...] = ()
+
+    @property
+    def study_fields(self) -> dict[str, Any]:
+        """The gate's figures over all seeds that have results; empty without studied ones."""
+        if not self.studied:
+            return {}
+        plcc = {score.seed: seed_plcc(score) for score in (*self.scores, *self.studied)}
+        mean, spread = mean_and_spread(list(plcc.values()))
+        return {
+            "seeds": list(plcc),
+            "mean_plcc": mean,
+            "plcc_spread": spread,
+            "per_seed_plccs": {str(seed): value for seed, value in plcc.items()},
+        }
 
 
 def judge(folder: UPath, corpus: Corpus, recipe: Recipe) -> Judgement:
@@ -44,6 +67,7 @@ def judge(folder: UPath, corpus: Corpus, recipe: Recipe) -> Judgement:
         scores = []  # nothing was trained yet: every seed is missing
     decision = decide(scores, corpus.sha256)
     judged = [score for score in scores if score.seed in decision.seeds]
+    studied = [score for score in scores if score.seed not in decision.seeds]
     off_recipe = [f"dry run: {what}" for what in deviations(recipe)]
     told = decision.objections
     objections = (
@@ -52,7 +76,8 @@ def judge(folder: UPath, corpus: Corpus, recipe: Recipe) -> Judgement:
         *audit_predictions(folder, corpus, recipe, judged),
     )
     dry_run = decision.dry_run or bool(off_recipe)
-    return Judgement(replace(decision, objections=objections, dry_run=dry_run), tuple(judged))
+    decision = replace(decision, objections=objections, dry_run=dry_run)
+    return Judgement(decision, tuple(judged), tuple(studied))
 
 
 def verdict_document(
@@ -79,6 +104,7 @@ def verdict_document(
         "dry_run": decision.dry_run,
         "reasons": list(decision.reasons),
         "results": results_digests(judgement.scores),
+        **({"study": judgement.study_fields} if judgement.studied else {}),
     }
 
 

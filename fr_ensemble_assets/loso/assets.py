@@ -1,6 +1,7 @@
 """Door: ``loso_results``, a partition a seed."""
 
 import warnings
+from collections.abc import Callable
 
 import dagster as dg
 
@@ -24,37 +25,39 @@ from fr_ensemble_assets.training.resources import (
 )
 
 SEED_PARTITIONS = dg.StaticPartitionsDefinition([str(seed) for seed in ENSEMBLE_SEEDS])
-
-with warnings.catch_warnings():
-    # Backfill policies are still called beta in Dagster 1.13, with a warning at each start. Ours
-    # gives one run all the seeds that it was asked for, which then train side by side.
-    warnings.simplefilter("ignore", dg.BetaWarning)
-    _partitioned_by_seed = dg.asset(
-        name="loso_results",
-        partitions_def=SEED_PARTITIONS,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name="loso",
-        owners=OWNERS,
-        kinds={"numba", "json"},
-        tags={"domain": "video-quality"},
-        code_version="1",
-        pool=TRAINING_POOL,
-        metadata=column_schema(
-            {
-                "src, encoder, cq, frame_index": (
-                    "key",
-                    "The row's key, and preset where recorded",
-                ),
-                "fold": ("int", "Position of the held-out source in sorted order"),
-                "target": ("float", "VMAF, 0..100"),
-                "prediction": ("float", "By the model that never saw the row's source"),
-            }
-        ),
-        deps=[corpus, codec_block],
-    )
+#: Registered by whoever asks for them: ``fr-ensemble backfill --seeds 0-19``.
+STUDY_PARTITIONS = dg.DynamicPartitionsDefinition(name="study_seeds")
+_COLUMNS = {
+    "src, encoder, cq, frame_index": ("key", "The row's key, and preset where recorded"),
+    "fold": ("int", "Position of the held-out source in sorted order"),
+    "target": ("float", "VMAF, 0..100"),
+    "prediction": ("float", "By the model that never saw the row's source"),
+}
 
 
-@_partitioned_by_seed
+def _asset_by_seed(
+    name: str, partitions: dg.PartitionsDefinition[str]
+) -> Callable[[Callable[..., None]], dg.AssetsDefinition]:
+    with warnings.catch_warnings():
+        # Backfill policies are still called beta in Dagster 1.13, with a warning at each start.
+        # Ours gives one run all the seeds that it was asked for, which then train side by side.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.asset(
+            name=name,
+            partitions_def=partitions,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            group_name="loso",
+            owners=OWNERS,
+            kinds={"numba", "json"},
+            tags={"domain": "video-quality"},
+            code_version="1",
+            pool=TRAINING_POOL,
+            metadata=column_schema(_COLUMNS),
+            deps=[corpus, codec_block],
+        )
+
+
+@_asset_by_seed("loso_results", SEED_PARTITIONS)
 def loso_results(
     context: dg.AssetExecutionContext,
     config: TrainingConfig,
@@ -69,6 +72,34 @@ def loso_results(
     one run train side by side; a seed that is done for this corpus and recipe is not trained again
     unless ``force`` is set.
     """
+    _evaluate(context, config, home, recipe, trainer, watch)
+
+
+@_asset_by_seed("study_results", STUDY_PARTITIONS)
+def study_results(
+    context: dg.AssetExecutionContext,
+    config: TrainingConfig,
+    home: HomeResource,
+    recipe: RecipeResource,
+    trainer: TrainerResource,
+    watch: dg.ResourceParam[Watch],
+) -> None:
+    """As ``loso_results``, for seeds beyond the ensemble: how far do seeds spread?
+
+    The verdict shows them and doesn't judge them; none of them becomes a member. Their partitions
+    are made by ``fr-ensemble backfill --seeds 0-19``.
+    """
+    _evaluate(context, config, home, recipe, trainer, watch)
+
+
+def _evaluate(
+    context: dg.AssetExecutionContext,
+    config: TrainingConfig,
+    home: HomeResource,
+    recipe: RecipeResource,
+    trainer: TrainerResource,
+    watch: Watch,
+) -> None:
     with refusals_as_failures():
         kept = home.open()
         used, plan = corpus_in_use(context, kept), recipe.build()

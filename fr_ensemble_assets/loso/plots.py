@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.foundation.figures import LINE_COLOUR, PALETTE, new_figure, styled
+from fr_ensemble_assets.foundation.figures import (
+    FAIL_COLOUR,
+    LINE_COLOUR,
+    PALETTE,
+    PASS_COLOUR,
+    new_figure,
+    styled,
+)
 from fr_ensemble_assets.foundation.schema import VMAF_MAX
+from fr_ensemble_assets.foundation.thresholds import PER_SEED_PLCC_MIN
 from fr_ensemble_assets.loso.evaluation import SeedResult
 
 if TYPE_CHECKING:
@@ -41,8 +49,20 @@ def fold_figure(corpus: Corpus, result: SeedResult) -> Figure:
 def _draw_folds(axis: Axes, result: SeedResult) -> None:
     ordered = sorted(result.folds, key=lambda fold: fold.agreement.plcc or -1.0)
     plccs = [fold.agreement.plcc or 0.0 for fold in ordered]
-    axis.barh([fold.held_out for fold in ordered], plccs, color=PALETTE[0], height=0.7)
-    axis.set_xlim(left=max(-1.0, min(plccs) - 0.02), right=1.0)
+    passed = [plcc >= PER_SEED_PLCC_MIN for plcc in plccs]
+    colours = [PASS_COLOUR if above else FAIL_COLOUR for above in passed]
+    places = range(len(ordered))
+    axis.scatter(plccs, places, c=colours, s=28, zorder=3)
+    axis.set_yticks(places, [fold.held_out for fold in ordered])
+    axis.axvline(
+        PER_SEED_PLCC_MIN,
+        color=LINE_COLOUR,
+        linestyle="--",
+        linewidth=1,
+        label=f"threshold of their mean, {PER_SEED_PLCC_MIN:g}",
+    )
+    axis.legend(loc="center")
+    axis.set_xlim(left=max(-1.05, min(*plccs, PER_SEED_PLCC_MIN) - 0.02), right=1.005)
     axis.set_title(f"Seed {result.seed}: PLCC a held-out source")
     axis.set_xlabel("PLCC")
     axis.tick_params(axis="y", labelsize=7)

@@ -11,7 +11,7 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import read_bytes, sha256_of, write_bytes, write_json
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
-from fr_ensemble_assets.gate.rule import PER_SEED_PLCC_MIN
+from fr_ensemble_assets.foundation.thresholds import PER_SEED_PLCC_MIN
 from fr_ensemble_assets.gate.verdict import Judgement
 from fr_ensemble_assets.loso.metrics import agreement
 from fr_ensemble_assets.members.fit import (

@@ -17,7 +17,7 @@ from fr_ensemble_assets.foundation.schema import (
     ENCODER_VOCAB_VERSION,
     ENCODER_VOCABULARY,
 )
-from fr_ensemble_assets.gate.rule import PER_SEED_PLCC_MIN
+from fr_ensemble_assets.foundation.thresholds import PER_SEED_PLCC_MIN
 from fr_ensemble_assets.gate.verdict import Judgement
 from fr_ensemble_assets.members.names import ENSEMBLE_ID, member_id, onnx_file
 from fr_ensemble_assets.members.onnx_export import INPUT_NAMES, OPSET, OUTPUT_NAMES

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields
 
 #: The deep ensemble: a candidate has exactly these members.
 ENSEMBLE_SEEDS = (0, 1, 2, 3, 4)
+#: Seeds up to this one may be trained for studies of the spread; none of them is ever a member.
+LAST_STUDY_SEED = 99
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,79 @@
+"""The command itself, and what its parts share. Start-up is fast: each imports what it needs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fr_ensemble_assets import __version__
+from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
+from fr_ensemble_assets.foundation.home import DEFAULT_HOME, HOME_VARIABLE
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+EXIT_PROMOTE, EXIT_HOLD, EXIT_UNUSABLE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(
+    name="fr-ensemble",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="""From a VMAF corpus to a gated registry candidate.
+
+Trains the `fr_regressor_v2` deep ensemble leave-one-source-out under seeds 0..4 and publishes it
+as a candidate only if it generalises: mean PLCC >= 0.95, spread <= 0.005, every seed >= 0.95.
+
+**Exit codes**: 0 PROMOTE, 1 HOLD, 2 unusable input, 3 something else failed, 130 interrupted.
+
+**FR_ENSEMBLE_HOME** (default `.fr-ensemble/` under the working directory) holds `inbox/`, `store/`,
+`candidates/` and Dagster's home `dagster/`; `--home` overrides it.""",
+)
+
+HomeOption = Annotated[
+    str | None,
+    typer.Option("--home", help=f"Home folder [env: {HOME_VARIABLE}] [default: {DEFAULT_HOME}/]"),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON object on stdout, everything else on stderr.")
+]
+
+
+@contextmanager
+def told_in_one_sentence() -> Iterator[None]:
+    """Turn our errors into one sentence and an exit code."""
+    from fr_ensemble_assets.cli.console import fail
+
+    try:
+        yield
+    except UnusableInput as error:
+        fail(str(error))
+        raise typer.Exit(EXIT_UNUSABLE) from None
+    except GateRefusal as error:
+        fail(str(error))
+        raise typer.Exit(EXIT_HOLD) from None
+    except KeyboardInterrupt:
+        fail("interrupted; what was done is kept, type the same command to go on.")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        sys.stdout.write(f"fr-ensemble {__version__}\n")
+        raise typer.Exit
+
+
+def named_path(option: str, text: str) -> UPath:
+    from fr_ensemble_assets.foundation.files import parse_path
+
+    if not text:
+        raise UnusableInput(f"{option}: expected a path, found nothing; leave the option out.")
+    return parse_path(text)

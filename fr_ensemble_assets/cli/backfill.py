@@ -1,0 +1,80 @@
+"""The conversation of ``fr-ensemble backfill``: daemon or not, wait or not, how it ended."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from fr_ensemble_assets.cli.app import EXIT_HOLD, EXIT_INTERRUPTED, EXIT_PROMOTE
+from fr_ensemble_assets.cli.console import err, fail, note, print_backfilled, watched
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.operations.backfill import (
+    BackfillPlan,
+    Ending,
+    daemon_lives,
+    follow,
+    launch,
+    plan_backfill,
+    run_here,
+)
+from fr_ensemble_assets.operations.instance import (
+    OrchestrationFailure,
+    close_dead_runs,
+    open_instance,
+)
+from fr_ensemble_assets.operations.serve import served_at
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import dagster as dg
+
+
+def ask_for_backfill(
+    home: Home, seeds: Sequence[int], corpus: str, wait: bool, in_process: bool
+) -> int:
+    """Launch, follow and report; returns the exit code."""
+    home.prepare()
+    with open_instance(home) as instance:
+        plan = plan_backfill(instance, home, seeds, corpus)
+        err.print(f"home {home.root}\ncorpus {plan.corpus_sha256}", markup=False)
+        if in_process or _wants_it_here(instance, home):
+            close_dead_runs(instance)
+            with watched() as progress:
+                return _report(plan, run_here(instance, plan, progress))
+        backfill_id = launch(instance, plan)
+        where = served_at(home)
+        shown = f"{where}/runs/b/{backfill_id}" if where else "in the UI"
+        err.print(f"backfill {backfill_id}: {shown}", markup=False)
+        if not wait:
+            return EXIT_PROMOTE
+        try:
+            with watched() as progress:
+                ending = follow(instance, plan, backfill_id, progress, note)
+        except KeyboardInterrupt:
+            fail(f"interrupted; backfill {backfill_id} goes on, stop it in the UI.")
+            return EXIT_INTERRUPTED
+        return _report(plan, ending)
+
+
+def _wants_it_here(instance: dg.DagsterInstance, home: Home) -> bool:
+    """Without a daemon nothing would ever start: say so, and offer this process where one can."""
+    if daemon_lives(instance):
+        return False
+    told = f"no daemon runs over {home.root}, so a backfill would wait for ever"
+    if sys.stdin.isatty() and err.is_terminal:
+        note(told)
+        if typer.confirm("Train in this process instead?", default=True, err=True):
+            return True
+        raise OrchestrationFailure("nothing was started")
+    raise OrchestrationFailure(
+        f"{told}; start `fr-ensemble ui`, or type the same with --in-process"
+    )
+
+
+def _report(plan: BackfillPlan, ending: Ending) -> int:
+    print_backfilled(plan, ending)
+    held = ending.judged and not ending.judgement.decision.promote
+    return EXIT_HOLD if held else EXIT_PROMOTE

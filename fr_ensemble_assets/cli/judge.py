@@ -1,0 +1,105 @@
+"""``gate`` and ``propose``: judge results, hand a candidate over."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fr_ensemble_assets.cli.app import (
+    EXIT_HOLD,
+    EXIT_PROMOTE,
+    HomeOption,
+    JsonOption,
+    app,
+    told_in_one_sentence,
+)
+from fr_ensemble_assets.foundation.errors import UnusableInput
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from fr_ensemble_assets.foundation.home import Home
+
+
+@app.command()
+def gate(
+    results_dir: Annotated[
+        str, typer.Argument(help="A folder of loso_seed{N}.json, ours or the fork's.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a folder of leave-one-source-out results; nothing is written."""
+    from fr_ensemble_assets.cli.console import print_verdict
+    from fr_ensemble_assets.foundation.files import parse_path
+    from fr_ensemble_assets.gate.evidence import load_scores
+    from fr_ensemble_assets.gate.rule import decide
+
+    with told_in_one_sentence():
+        scores = load_scores(parse_path(results_dir))
+    decision = decide(scores)
+    judged = [score for score in scores if score.seed in decision.seeds]
+    print_verdict(decision, judged, [("results", results_dir)], to_stderr=as_json)
+    if as_json:
+        document = {
+            "verdict": decision.verdict,
+            "seeds": list(decision.seeds),
+            "gate": decision.gate_fields(),
+            "dry_run": decision.dry_run,
+            "reasons": list(decision.reasons),
+        }
+        sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    raise typer.Exit(EXIT_PROMOTE if decision.promote else EXIT_HOLD)
+
+
+@app.command()
+def propose(
+    registry: Annotated[
+        str, typer.Option(help="Their live registry.json; it is read, never written.")
+    ],
+    candidate: Annotated[
+        str | None,
+        typer.Option(help="A candidate folder [default: the one candidate in the home]"),
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Print the diff that puts our five rows into somebody's registry, for `git apply`.
+
+    The candidate is verified first. In rows that are there, digest, smoke flag and notes are
+    replaced; rows that aren't are added; every other byte stays. The flip is a person's change.
+    """
+    from fr_ensemble_assets.candidate.propose import propose_candidate
+    from fr_ensemble_assets.cli.console import err
+    from fr_ensemble_assets.foundation.files import parse_path
+    from fr_ensemble_assets.foundation.home import Home
+
+    with told_in_one_sentence():
+        folder = parse_path(candidate) if candidate else _only_candidate(Home.at(home))
+        diff, proposal = propose_candidate(folder, parse_path(registry))
+    sys.stdout.buffer.write(diff.encode())
+    sys.stdout.buffer.flush()
+    err.print(
+        f"{len(proposal.replaced)} rows replaced, {len(proposal.added)} added, from {folder}",
+        markup=False,
+    )
+    for row in proposal.stale_signatures:
+        err.print(
+            f"note: '{row}' keeps its sigstore_bundle, which signs the old digest; sign it anew",
+            markup=False,
+        )
+
+
+def _only_candidate(home: Home) -> UPath:
+    folders = (
+        [path for path in home.candidates.iterdir() if not path.name.startswith(".")]
+        if home.candidates.is_dir()
+        else []
+    )
+    if len(folders) != 1:
+        listed = ", ".join(sorted(path.name for path in folders)) or "none"
+        raise UnusableInput(
+            f"{home.candidates}: expected one candidate, found {listed}; name it with --candidate."
+        )
+    return folders[0]

@@ -1,0 +1,79 @@
+"""``ui``, ``status`` and ``clean``: the platform from day to day."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from fr_ensemble_assets.cli.app import HomeOption, JsonOption, app, told_in_one_sentence
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 3000,
+    home: HomeOption = None,
+) -> None:
+    """Serve Dagster's UI, sensors and backfills on 127.0.0.1, over this home, until Ctrl-C.
+
+    A service that dies is started again. A run that is at work on Ctrl-C, or is killed, is taken up
+    the next time.
+    """
+    from fr_ensemble_assets.cli.console import err, note
+    from fr_ensemble_assets.foundation.home import Home
+    from fr_ensemble_assets.operations.instance import open_instance
+    from fr_ensemble_assets.operations.serve import serve
+
+    try:
+        with told_in_one_sentence():
+            kept = Home.at(home)
+            kept.prepare()
+            kept.sweep()
+            open_instance(kept).dispose()
+            err.print(f"home {kept.root}", markup=False)
+            try:
+                serve(kept, port, say=lambda text: err.print(text, markup=False), warn=note)
+            except KeyboardInterrupt:
+                err.print("ended", markup=False)
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+
+
+@app.command()
+def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """What stands: current corpus, seeds, verdict, candidates, and what runs now."""
+    from fr_ensemble_assets.cli.console import print_status
+    from fr_ensemble_assets.foundation.home import Home
+    from fr_ensemble_assets.operations.status import status_of
+
+    with told_in_one_sentence():
+        found = status_of(Home.at(home))
+    print_status(found, to_stderr=as_json)
+    if as_json:
+        sys.stdout.write(json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n")
+
+
+@app.command()
+def clean(
+    home: HomeOption = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove what the list calls unneeded.")
+    ] = False,
+) -> None:
+    """List what is kept for each corpus; with --remove, remove what no candidate needs.
+
+    A store stays while its candidate is published, and while its corpus is the current one. What is
+    removed can be made again from the corpus' own file.
+    """
+    from fr_ensemble_assets.cli.console import print_stores
+    from fr_ensemble_assets.foundation.home import Home
+    from fr_ensemble_assets.operations.clean import list_stores, remove_stores
+
+    with told_in_one_sentence():
+        kept = Home.at(home)
+        stores = list_stores(kept)
+        unneeded = [store for store in stores if not store.kept_for]
+        freed = remove_stores(kept, unneeded) if remove and unneeded else 0
+    print_stores(stores, removed=remove, freed=freed)

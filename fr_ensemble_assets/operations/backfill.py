@@ -1,0 +1,340 @@
+"""Seeds of one corpus as a true asset backfill: launched, followed, and judged from the data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from upath import UPath
+
+from fr_ensemble_assets.corpus.in_use import CORPUS_TAG, newest_corpus
+from fr_ensemble_assets.corpus.store import load_corpus
+from fr_ensemble_assets.doors.progress import read_progress
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
+from fr_ensemble_assets.gate.verdict import Judgement, judge
+from fr_ensemble_assets.loso.run import finished_seed, results_dir
+from fr_ensemble_assets.operations.in_process import consecutive, execute, name_seeds
+from fr_ensemble_assets.operations.instance import OrchestrationFailure, daemon_silence_s
+from fr_ensemble_assets.operations.refusals import first_failure, raise_refusals
+from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, ENSEMBLE_SEEDS
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from fr_ensemble_assets.foundation.progress import Progress, StepReport
+
+#: The daemon says that it lives every 30 s; one that is silent for longer than this is gone.
+DAEMON_SILENT_S = 75.0
+#: So long a backfill waits for a daemon to come back before the command gives up on it.
+_DAEMON_LOST_S = 600.0
+_SECONDS_BETWEEN_LOOKS = 1.0
+_ENDED = frozenset({"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"})
+_JUDGING_ASSETS = ("ensemble_verdict", "ensemble_members", "registry_candidate")
+
+
+@dataclass(frozen=True)
+class BackfillPlan:
+    """What is to be trained.
+
+    Attributes
+    ----------
+    seeds
+        In ascending order; those beyond the ensemble's are for a study.
+    judges
+        Whether the ensemble is whole once they are done, so that the verdict and, on PROMOTE,
+        members and candidate follow.
+    """
+
+    home: Home
+    corpus_sha256: str
+    seeds: tuple[int, ...]
+    judges: bool
+
+    @property
+    def ensemble(self) -> tuple[int, ...]:
+        return tuple(seed for seed in self.seeds if seed in ENSEMBLE_SEEDS)
+
+    @property
+    def studied(self) -> tuple[int, ...]:
+        return tuple(seed for seed in self.seeds if seed not in ENSEMBLE_SEEDS)
+
+    @property
+    def results(self) -> UPath:
+        return results_dir(self.home, self.corpus_sha256, CONTRACT_RECIPE)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What stands after a backfill.
+
+    Attributes
+    ----------
+    judgement
+        Of all results that the corpus has by now.
+    judged
+        Whether the verdict was asked for: not while seeds of the ensemble are missing.
+    candidate_dir
+        The published candidate, where there is one.
+    """
+
+    judgement: Judgement
+    judged: bool
+    candidate_dir: UPath | None
+
+
+def plan_backfill(
+    instance: dg.DagsterInstance, home: Home, seeds: Sequence[int], corpus: str
+) -> BackfillPlan:
+    """Settle what is trained on what.
+
+    Parameters
+    ----------
+    corpus
+        A sha256 or its beginning; empty for the corpus that was materialised last.
+
+    Raises
+    ------
+    UnusableInput
+        If there is no such corpus in the store, or more than one.
+    """
+    sha256 = _stored(home, corpus) if corpus else newest_corpus(instance)
+    if sha256 is None:
+        raise UnusableInput(
+            f"{home.root}: expected a corpus that was materialised, found none; "
+            "put one into inbox/ while `fr-ensemble ui` runs, or type `fr-ensemble run`."
+        )
+    used = load_corpus(home, sha256)
+    folder = results_dir(home, sha256, CONTRACT_RECIPE)
+    missing = [seed for seed in ENSEMBLE_SEEDS if seed not in seeds]
+    whole = all(finished_seed(folder, used, CONTRACT_RECIPE, seed) for seed in missing)
+    return BackfillPlan(home, sha256, tuple(sorted(set(seeds))), whole)
+
+
+def _stored(home: Home, prefix: str) -> str:
+    known = sorted(folder.name for folder in home.store.iterdir() if folder.is_dir())
+    found = [name for name in known if name.startswith(prefix.lower())]
+    if len(found) != 1:
+        listed = ", ".join(name[:12] for name in known) or "none"
+        told = f"{len(found)} that begin so" if found else "none that begins so"
+        raise UnusableInput(
+            f"--corpus {prefix}: expected the sha256 of a corpus in the store, or its beginning, "
+            f"found {told}; in the store: {listed}."
+        )
+    return found[0]
+
+
+def daemon_lives(instance: dg.DagsterInstance) -> bool:
+    """Whether a daemon takes up backfills over this home."""
+    return daemon_silence_s(instance) < DAEMON_SILENT_S
+
+
+def launch(instance: dg.DagsterInstance, plan: BackfillPlan) -> str:
+    """Ask the daemon for it, as the UI would; returns the backfill's id.
+
+    Its runs carry the corpus' sha256 as a tag: whatever arrives meanwhile, they work on this one.
+    """
+    # Dagster has no public way to launch an asset backfill from Python; this is what the web
+    # server's own mutation calls.
+    import dagster as dg
+    from dagster._core.definitions.selector import (
+        PartitionRangeSelector,
+        PartitionsByAssetSelector,
+        PartitionsSelector,
+    )
+    from dagster._core.execution.backfill import PartitionBackfill
+    from dagster._core.utils import make_new_backfill_id
+
+    from fr_ensemble_assets.definitions import defs
+
+    def selector(asset: str, seeds: Sequence[int]) -> PartitionsByAssetSelector:
+        ranges = [PartitionRangeSelector(str(seed), str(seed)) for seed in seeds]
+        return PartitionsByAssetSelector(
+            asset_key=dg.AssetKey(asset), partitions=PartitionsSelector(ranges)
+        )
+
+    _register_studied(instance, plan)
+    chosen = [("loso_results", plan.ensemble), ("study_results", plan.studied)]
+    selectors = [selector(asset, seeds) for asset, seeds in chosen if seeds]
+    if plan.judges:
+        selectors += [
+            PartitionsByAssetSelector(asset_key=dg.AssetKey(name)) for name in _JUDGING_ASSETS
+        ]
+    backfill_id = str(make_new_backfill_id())
+    with dg.partition_loading_context(dynamic_partitions_store=instance):
+        backfill = PartitionBackfill.from_partitions_by_assets(
+            backfill_id=backfill_id,
+            asset_graph=defs.resolve_asset_graph(),
+            backfill_timestamp=time.time(),
+            tags={CORPUS_TAG: plan.corpus_sha256},
+            dynamic_partitions_store=instance,
+            partitions_by_assets=selectors,
+            title=f"seeds {name_seeds(plan.seeds)} of {plan.corpus_sha256[:SHORT_SHA_LENGTH]}",
+            description=None,
+            run_config=None,
+        )
+    instance.add_backfill(backfill)
+    return backfill_id
+
+
+def follow(
+    instance: dg.DagsterInstance,
+    plan: BackfillPlan,
+    backfill_id: str,
+    progress: Progress,
+    say: Callable[[str], None],
+) -> Ending:
+    """Wait until the backfill has ended, and tell how it did.
+
+    Raises
+    ------
+    UnusableInput, GateRefusal
+        As the runs said.
+    OrchestrationFailure
+        If it was canceled, if seeds are missing for no reason of ours, or if no daemon has been
+        there for ten minutes; the backfill stands and goes on when one comes back.
+    """
+    relay = _Relay(instance, backfill_id, _bars(plan, progress))
+    warned = False
+    while True:
+        backfill = instance.get_backfill(backfill_id)
+        relay.pass_on()
+        if backfill is None or backfill.status.value in _ENDED:
+            break
+        silence = daemon_silence_s(instance)
+        if silence > _DAEMON_LOST_S:
+            raise OrchestrationFailure(
+                f"no daemon for {silence:.0f} s; backfill {backfill_id} goes on when "
+                "`fr-ensemble ui` runs again"
+            )
+        if silence > DAEMON_SILENT_S and not warned:
+            say(f"the daemon is silent for {silence:.0f} s; waiting for `fr-ensemble ui`")
+        warned = silence > DAEMON_SILENT_S
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    if backfill is None or backfill.status.value == "CANCELED":
+        raise OrchestrationFailure(f"backfill {backfill_id} was canceled")
+    return conclude(plan, relay.events())
+
+
+def run_here(instance: dg.DagsterInstance, plan: BackfillPlan, progress: Progress) -> Ending:
+    """The same without a daemon: in this process, one range of seeds after the other."""
+    _register_studied(instance, plan)
+    bars = _bars(plan, progress)
+    onto = _OntoBars(bars, progress)
+    events: list[dg.DagsterEvent] = []
+    for job, asset, seeds in (
+        ("train_seeds", "loso_results", plan.ensemble),
+        ("train_study", "study_results", plan.studied),
+    ):
+        for part in consecutive(seeds):
+            result = _execute(instance, plan, job, part, onto, [asset])
+            events += result.all_events
+    if plan.judges:
+        last = [ENSEMBLE_SEEDS[-1]]
+        result = _execute(instance, plan, "train_ensemble", last, onto, _JUDGING_ASSETS)
+        events += result.all_events
+    for seed in plan.seeds:
+        bars[f"seed {seed}"](1, 1)
+    return conclude(plan, events)
+
+
+def conclude(plan: BackfillPlan, events: Sequence[dg.DagsterEvent]) -> Ending:
+    """Judge by what lies in the store; ``events`` only explain what is missing there.
+
+    Raises
+    ------
+    UnusableInput, GateRefusal, KeyboardInterrupt, OrchestrationFailure
+        If a seed, or after PROMOTE the candidate, isn't there.
+    """
+    used = load_corpus(plan.home, plan.corpus_sha256)
+    missing = [
+        seed
+        for seed in plan.seeds
+        if finished_seed(plan.results, used, CONTRACT_RECIPE, seed) is None
+    ]
+    if missing:
+        raise_refusals(events)
+        listed = ", ".join(map(str, missing))
+        told = first_failure(events) or "no step failed; look at the backfill's runs in the UI"
+        raise OrchestrationFailure(f"seeds {listed} are missing: {told}")
+    judgement = judge(plan.results, used, CONTRACT_RECIPE)
+    candidate = plan.home.candidate_dir(plan.corpus_sha256)
+    if plan.judges and judgement.decision.promote and not candidate.is_dir():
+        raise_refusals(events)
+        told = first_failure(events) or "no step failed; look at the backfill's runs in the UI"
+        raise OrchestrationFailure(f"the verdict is PROMOTE, and there is no candidate: {told}")
+    published = judgement.decision.promote and candidate.is_dir()
+    return Ending(judgement, plan.judges, candidate if published else None)
+
+
+def _execute(
+    instance: dg.DagsterInstance,
+    plan: BackfillPlan,
+    job: str,
+    seeds: Sequence[int],
+    progress: Progress,
+    assets: Sequence[str],
+) -> dg.ExecuteInProcessResult:
+    tags = {CORPUS_TAG: plan.corpus_sha256}
+    return execute(instance, plan.home, job, seeds, progress, assets=assets, tags=tags)
+
+
+def _register_studied(instance: dg.DagsterInstance, plan: BackfillPlan) -> None:
+    from fr_ensemble_assets.loso.assets import STUDY_PARTITIONS
+
+    if plan.studied and STUDY_PARTITIONS.name is not None:
+        instance.add_dynamic_partitions(STUDY_PARTITIONS.name, [str(s) for s in plan.studied])
+
+
+def _bars(plan: BackfillPlan, progress: Progress) -> dict[str, StepReport]:
+    return {name: progress.report(name) for name in (f"seed {seed}" for seed in plan.seeds)}
+
+
+class _OntoBars:
+    """Progress that goes on with the bars that are shown already."""
+
+    def __init__(self, bars: dict[str, StepReport], progress: Progress) -> None:
+        self._bars, self._progress = bars, progress
+
+    def report(self, name: str) -> StepReport:
+        return self._bars.get(name) or self._progress.report(name)
+
+
+class _Relay:
+    """Passes on what the backfill's runs tell, each event once."""
+
+    def __init__(
+        self, instance: dg.DagsterInstance, backfill_id: str, bars: dict[str, StepReport]
+    ) -> None:
+        self._instance, self._bars = instance, bars
+        self._tags = {"dagster/backfill": backfill_id}
+        self._cursors: dict[str, str] = {}
+        self._seen: list[dg.DagsterEvent] = []
+
+    def pass_on(self) -> None:
+        for run_id in self._runs():
+            found = self._instance.get_records_for_run(run_id, self._cursors.get(run_id))
+            self._cursors[run_id] = found.cursor
+            for record in found.records:
+                entry = record.event_log_entry
+                if entry.dagster_event is None:
+                    self._tell(read_progress(entry.user_message))
+                    continue
+                self._seen.append(entry.dagster_event)
+                if entry.dagster_event.event_type_value == "ASSET_MATERIALIZATION":
+                    self._tell((f"seed {entry.dagster_event.partition}", 100))
+
+    def events(self) -> list[dg.DagsterEvent]:
+        return list(self._seen)
+
+    def _runs(self) -> Iterator[str]:
+        import dagster as dg
+
+        for run in self._instance.get_runs(dg.RunsFilter(tags=self._tags)):
+            yield run.run_id
+
+    def _tell(self, told: tuple[str, int] | None) -> None:
+        if told is not None and told[0] in self._bars:
+            self._bars[told[0]](told[1], 100)

@@ -1,0 +1,91 @@
+"""Stores that no candidate needs: listed, and removed when told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from upath import UPath
+
+from fr_ensemble_assets.corpus.in_use import newest_corpus
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import remove_tree, temporary_name
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.operations.instance import (
+    close_dead_runs,
+    open_instance,
+    unfinished_runs,
+)
+
+
+@dataclass(frozen=True)
+class Store:
+    """What is kept for one corpus.
+
+    Attributes
+    ----------
+    size_bytes
+        Of all files in it.
+    verdict
+        PROMOTE, HOLD, or ``none`` under any recipe.
+    kept_for
+        Why it stays; empty if nothing needs it.
+    """
+
+    folder: UPath
+    size_bytes: int
+    verdict: str
+    kept_for: str
+
+
+def list_stores(home: Home) -> list[Store]:
+    """Every store, the needed ones first."""
+    home.prepare()
+    with open_instance(home) as instance:
+        current = newest_corpus(instance)
+    folders = [f for f in home.store.iterdir() if f.is_dir() and not f.name.startswith(".")]
+    stores = [
+        Store(folder, _size(folder), _verdict(folder), _kept_for(home, folder.name, current))
+        for folder in folders
+    ]
+    return sorted(stores, key=lambda store: (not store.kept_for, store.folder.name))
+
+
+def remove_stores(home: Home, stores: Sequence[Store]) -> int:
+    """Remove these, each out of sight first; returns the bytes that were freed.
+
+    Raises
+    ------
+    UnusableInput
+        If a run is at work or waits: it may be about to need one of them.
+    """
+    with open_instance(home) as instance:
+        close_dead_runs(instance)
+        busy = unfinished_runs(instance)
+    if busy:
+        raise UnusableInput(
+            f"{home.root}: expected no run at work, found {len(busy)}; "
+            "clean when they are done (`fr-ensemble status` shows them)."
+        )
+    for store in stores:
+        aside = home.store / temporary_name(store.folder.name)
+        store.folder.rename(aside)
+        remove_tree(aside)
+    return sum(store.size_bytes for store in stores)
+
+
+def _kept_for(home: Home, sha256: str, current: str | None) -> str:
+    if home.candidate_dir(sha256).is_dir():
+        return "its candidate"
+    return "being the current corpus" if sha256 == current else ""
+
+
+def _size(folder: UPath) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _verdict(folder: UPath) -> str:
+    for verdict in ("PROMOTE", "HOLD"):
+        if any(folder.glob(f"*/{verdict}.json")):
+            return verdict
+    return "none"

@@ -1,0 +1,113 @@
+"""Dagster's jobs in this process: no daemon, no server, everything in the UI afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fr_ensemble_assets.doors.workers import PROCESS_TAG
+from fr_ensemble_assets.foundation.home import Home
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from fr_ensemble_assets.foundation.progress import Progress, StepReport
+
+
+def execute(
+    instance: dg.DagsterInstance,
+    home: Home,
+    job: str,
+    seeds: Sequence[int],
+    progress: Progress,
+    *,
+    ops: Mapping[str, Any] | None = None,
+    epochs: int | None = None,
+    assets: Sequence[str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> dg.ExecuteInProcessResult:
+    """Run ``job`` over the range of ``seeds``, which is without gaps, and show its progress.
+
+    Parameters
+    ----------
+    ops
+        Configuration by the name of the asset.
+    assets
+        Only these assets of the job.
+    tags
+        Besides those that every run of the command line has.
+    """
+    import dagster as dg
+
+    from fr_ensemble_assets.definitions import build_definitions
+    from fr_ensemble_assets.doors.home import HomeResource
+    from fr_ensemble_assets.training.resources import RecipeResource
+
+    definitions = build_definitions(
+        home=HomeResource(path=str(home.root)),
+        recipe=RecipeResource() if epochs is None else RecipeResource(epochs=epochs),
+        watch=lambda _log: _ImportingAhead(progress),
+    )
+    quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
+    return definitions.resolve_job_def(job).execute_in_process(
+        instance=instance,
+        run_config={"ops": dict(ops or {}), "loggers": quiet},
+        tags={
+            "dagster/asset_partition_range_start": str(seeds[0]),
+            "dagster/asset_partition_range_end": str(seeds[-1]),
+            PROCESS_TAG: str(os.getpid()),
+            # The daemon must not take up a killed run: its command is simply typed again.
+            "dagster/max_retries": "0",
+            **(tags or {}),
+        },
+        asset_selection=None if assets is None else [dg.AssetKey(name) for name in assets],
+        raise_on_error=False,
+    )
+
+
+def consecutive(seeds: Sequence[int]) -> list[list[int]]:
+    """Cut seeds into ranges without gaps, as Dagster's partition ranges want them."""
+    ranges: list[list[int]] = []
+    for seed in sorted(set(seeds)):
+        if ranges and ranges[-1][-1] == seed - 1:
+            ranges[-1].append(seed)
+        else:
+            ranges.append([seed])
+    return ranges
+
+
+def name_seeds(seeds: Sequence[int]) -> str:
+    """As one would type them: ``0-4,7``."""
+    parts = consecutive(seeds)
+    return ",".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)
+
+
+class _ImportingAhead:
+    """Progress that uses the time: imports what is slow to import and needed after training.
+
+    Only once the first model is under way: then the kernel runs, and leaves Python's lock alone.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._idle = threading.Semaphore()  # taken once, by the first to report
+
+    def report(self, name: str) -> StepReport:
+        told = self._progress.report(name)
+
+        def tell(done: int, total: int) -> None:
+            if self._idle.acquire(blocking=False):
+                threading.Thread(target=_import_ahead, daemon=True).start()
+            told(done, total)
+
+        return tell
+
+
+def _import_ahead() -> None:
+    for module in ("matplotlib.backends.backend_agg", "torch", "onnxruntime", "onnx"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)

@@ -1,0 +1,71 @@
+"""Dagster's own records under a home: opened safely, cleared of the dead, asked who is there."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from fr_ensemble_assets.doors.workers import is_worked_on
+from fr_ensemble_assets.foundation.home import Home
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+_UNFINISHED = frozenset({"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"})
+
+
+class OrchestrationFailure(Exception):
+    """Dagster, or code of ours, failed in a way that says nothing about the input."""
+
+
+def open_instance(home: Home) -> dg.DagsterInstance:
+    """Dagster's instance under ``home``, its storage initialised.
+
+    Several processes that initialise one fresh SQLite home at once break it for good; whoever
+    starts several calls this first.
+    """
+    import dagster as dg
+
+    from fr_ensemble_assets.encodes.assets import ENCODING_POOL
+    from fr_ensemble_assets.training.resources import TRAINING_POOL
+
+    instance = dg.DagsterInstance.from_config(str(home.dagster))
+    instance.get_runs(limit=1)
+    instance.all_asset_keys()
+    instance.all_instigator_state()
+    for pool in (ENCODING_POOL, TRAINING_POOL):
+        # A pool that was never used has no limit yet, and two first runs would start together.
+        instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
+    return instance
+
+
+def close_dead_runs(instance: dg.DagsterInstance) -> int:
+    """Mark runs whose process was killed as failed; Dagster would show them running for ever.
+
+    For the command line; where a daemon runs, it does the same by itself.
+    """
+    import dagster as dg
+
+    dead = [
+        run
+        for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+        if not is_worked_on(instance, run)
+    ]
+    for run in dead:
+        instance.report_run_failed(run, "The process of this run was killed.")
+    return len(dead)
+
+
+def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Runs that wait or are at work, the newest first."""
+    import dagster as dg
+
+    statuses = [status for status in dg.DagsterRunStatus if status.value in _UNFINISHED]
+    return list(instance.get_runs(dg.RunsFilter(statuses=statuses)))
+
+
+def daemon_silence_s(instance: dg.DagsterInstance) -> float:
+    """Seconds since the daemon that runs backfills last said that it lives; infinite if never."""
+    heartbeat = instance.get_daemon_heartbeats().get("BACKFILL")
+    return time.time() - heartbeat.timestamp if heartbeat is not None else float("inf")

@@ -1,0 +1,144 @@
+"""Materialise everything in this process, through Dagster, and tell how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from upath import UPath
+
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.gate.verdict import Judgement
+from fr_ensemble_assets.operations.in_process import consecutive, execute
+from fr_ensemble_assets.operations.instance import (
+    OrchestrationFailure,
+    close_dead_runs,
+    open_instance,
+)
+from fr_ensemble_assets.operations.refusals import first_failure, raise_refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import dagster as dg
+
+    from fr_ensemble_assets.foundation.progress import Progress
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What ``fr-ensemble run`` was asked for."""
+
+    home: Home
+    corpus: str
+    seeds: tuple[int, ...]
+    epochs: int
+    force: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    judgement
+        The gate's decision and the results behind it.
+    corpus_sha256
+        The corpus that was judged.
+    results_dir
+        Holds the ``loso_seed{N}.json`` and the verdict file.
+    candidate_dir
+        The published candidate; ``None`` on HOLD.
+    """
+
+    judgement: Judgement
+    corpus_sha256: str
+    results_dir: UPath
+    candidate_dir: UPath | None
+
+    def to_json(self) -> dict[str, Any]:
+        decision = self.judgement.decision
+        gate = decision.gate_fields()
+        return {
+            "verdict": decision.verdict,
+            "mean_plcc": gate["mean_plcc"],
+            "plcc_spread": gate["plcc_spread"],
+            "per_seed_plccs": gate["per_seed_plccs"],
+            "corpus_sha256": self.corpus_sha256,
+            "results_dir": str(self.results_dir),
+            "candidate_dir": str(self.candidate_dir) if self.candidate_dir else None,
+            "dry_run": decision.dry_run,
+        }
+
+
+def run_ensemble(plan: Plan, progress: Progress) -> Outcome:
+    """Run the chain from the corpus to the verdict and, on PROMOTE, to the candidate.
+
+    Raises
+    ------
+    UnusableInput
+        If the corpus or the home can't be used.
+    GateRefusal
+        If something that only a PROMOTE may build was refused after a PROMOTE was written.
+    KeyboardInterrupt
+        On Ctrl-C, after the step at work has stopped.
+    OrchestrationFailure
+        If anything else failed; Dagster's UI has the whole story.
+    """
+    plan.home.prepare()
+    plan.home.sweep()
+    with open_instance(plan.home) as instance:
+        close_dead_runs(instance)
+        *others, last = consecutive(plan.seeds)
+        for seeds in others:
+            raise_refusals(_execute(instance, "train_seeds", plan, seeds, progress).all_events)
+        result = _execute(instance, "train_ensemble", plan, last, progress)
+        return _outcome(plan, result)
+
+
+def _execute(
+    instance: dg.DagsterInstance, job: str, plan: Plan, seeds: Sequence[int], progress: Progress
+) -> dg.ExecuteInProcessResult:
+    force = {"config": {"force": plan.force}}
+    ops = {"corpus": {"config": {"path": plan.corpus}}, "loso_results": force}
+    if job == "train_ensemble":
+        ops["ensemble_members"] = force
+    return execute(instance, plan.home, job, seeds, progress, ops=ops, epochs=plan.epochs)
+
+
+def _outcome(plan: Plan, result: dg.ExecuteInProcessResult) -> Outcome:
+    from fr_ensemble_assets.corpus.store import load_corpus
+    from fr_ensemble_assets.gate.verdict import judge
+    from fr_ensemble_assets.loso.run import results_dir
+    from fr_ensemble_assets.training.recipe import Recipe
+
+    raise_refusals(result.all_events)
+    materialised = {event.asset_key.to_user_string() for event in _materialisations(result)}
+    if "ensemble_verdict" not in materialised:
+        raise OrchestrationFailure(_told(result))
+    recipe = Recipe(epochs=plan.epochs)
+    corpus = load_corpus(plan.home, _corpus_sha256(result))
+    folder = results_dir(plan.home, corpus.sha256, recipe)
+    judgement = judge(folder, corpus, recipe)
+    if judgement.decision.promote and not result.success:
+        raise OrchestrationFailure(_told(result))
+    candidate = plan.home.candidate_dir(corpus.sha256) if judgement.decision.promote else None
+    return Outcome(judgement, corpus.sha256, folder, candidate)
+
+
+def _materialisations(result: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:
+    return [
+        event.step_materialization_data.materialization
+        for event in result.all_events
+        if event.event_type_value == "ASSET_MATERIALIZATION"
+    ]
+
+
+def _corpus_sha256(result: dg.ExecuteInProcessResult) -> str:
+    (event,) = (e for e in _materialisations(result) if e.asset_key.path == ["corpus"])
+    return (event.tags or {})["dagster/data_version"]
+
+
+def _told(result: dg.ExecuteInProcessResult) -> str:
+    return first_failure(result.all_events) or "the run ended without a verdict"

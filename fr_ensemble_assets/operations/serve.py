@@ -1,0 +1,343 @@
+"""Dagster's three services over one home: started, kept alive, ended without a trace.
+
+The code server, the web server and the daemon each are a process of ours, in a session of its own.
+One that dies, for whatever reason, is started again; ``dagster dev`` ends them all with the web
+server and the daemon, and does not notice a dead code server. Runs are children of the code server
+and outlive it; the daemon's monitoring (``doors/workers.py``) notices those that are dead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import psutil
+
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import parse_json, read_bytes, write_json
+from fr_ensemble_assets.foundation.home import HOME_VARIABLE, Home
+
+MODULE = "fr_ensemble_assets.definitions"
+HOST = "127.0.0.1"
+_LOCK_FILE, _NOTE_FILE = "ui.lock", "ui.json"
+_SECONDS_BETWEEN_LOOKS = 0.5
+#: Services that die within this time of their start, so often in a row, won't be mended by another.
+_SHORT_LIFE_S, _SHORT_LIVES = 10.0, 5
+_PATIENCE_S = 15.0
+_LOG_BYTES_MAX = 10_000_000
+
+
+@dataclass
+class _Service:
+    """One of the three, and its life so far."""
+
+    name: str
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = None
+    born: float = 0.0
+    short_lives: int = 0
+
+
+@dataclass
+class _Platform:
+    """Everything that was started over a home by this process."""
+
+    home: Home
+    port: int
+    services: list[_Service]
+    environment: Mapping[str, str]
+    #: Every session that was ever started: a run may outlive its code server in one.
+    sessions: list[tuple[int, float]] = field(default_factory=list)
+
+    def start(self, service: _Service) -> None:
+        log = _log_file(self.home, service.name)
+        with log.open("ab") as output:
+            service.process = subprocess.Popen(
+                service.command,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        service.born = time.time()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            created = psutil.Process(service.process.pid).create_time()
+            self.sessions.append((service.process.pid, created))
+        note = {"pid": os.getpid(), "port": self.port, "sessions": self.sessions}
+        write_json(self.home.dagster / _NOTE_FILE, note)
+
+
+def serve(home: Home, port: int, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
+    """Serve until interrupted (SIGINT, SIGTERM).
+
+    Raises
+    ------
+    UnusableInput
+        If another process serves this home, the port is taken, or a service doesn't stay alive.
+    """
+    with _alone(home), _interruptible():
+        swept = _end_sessions(_noted_sessions(home))
+        if swept:
+            warn(f"ended {swept} processes that a killed `fr-ensemble ui` had left")
+        _require_free(port)
+        with tempfile.TemporaryDirectory(prefix="fr-ensemble-") as folder:
+            platform = _platform(home, port, Path(folder))
+            try:
+                _start_all(platform)
+                say(f"http://{HOST}:{port}")
+                _watch(platform, warn)
+            finally:
+                _stop(platform, warn)
+
+
+def served_at(home: Home) -> str | None:
+    """The address of the UI that serves this home now, if any does."""
+    path = home.dagster / _LOCK_FILE
+    try:
+        with Path(str(path)).open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        note = _note(home)
+        return f"http://{HOST}:{note['port']}" if "port" in note else None
+    except OSError:
+        return None
+    return None
+
+
+# --- the pieces -------------------------------------------------------------------------------
+
+
+def _platform(home: Home, port: int, folder: Path) -> _Platform:
+    code = folder / "code.sock"
+    # Named as `dagster dev -m` names it, so that sensors keep their state between the two.
+    workspace = folder / "workspace.yaml"
+    workspace.write_text(
+        "load_from:\n  - grpc_server:\n"
+        f"      socket: {json.dumps(str(code))}\n      location_name: {MODULE}\n"
+    )
+    python = [sys.executable, "-m"]
+    services = [
+        _Service(
+            "code server",
+            [*python, "dagster", "api", "grpc", "-m", MODULE, "--socket", str(code)],
+        ),
+        _Service(
+            "web server",
+            [*python, "dagster_webserver", "-w", str(workspace), "-h", HOST, "-p", str(port)],
+        ),
+        _Service("daemon", [*python, "dagster._daemon", "run", "-w", str(workspace)]),
+    ]
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(home.dagster),
+        HOME_VARIABLE: str(home.root),
+    }
+    return _Platform(home, port, services, environment)
+
+
+def _start_all(platform: _Platform) -> None:
+    """The code server first, since the others ask it for what there is; wait for the web server."""
+    code, *others = platform.services
+    platform.start(code)
+    _wait(platform, lambda: _is_listening(code.command[-1]), "the code server listens")
+    for service in others:
+        platform.start(service)
+    address = f"http://{HOST}:{platform.port}/server_info"
+    _wait(platform, lambda: _answers(address), "the web server answers")
+
+
+def _wait(platform: _Platform, ready: Callable[[], bool], what: str, seconds: float = 120) -> None:
+    until = time.time() + seconds
+    while not ready():
+        dead = [s for s in platform.services if s.process is not None and s.process.poll()]
+        if dead or time.time() > until:
+            raise UnusableInput(_told(platform, dead[0] if dead else platform.services[0], what))
+        time.sleep(0.1)
+
+
+def _watch(platform: _Platform, warn: Callable[[str], None]) -> None:
+    """Start again whatever dies; show what the failure notices say."""
+    notices = Path(str(platform.home.failures_log))
+    read = notices.stat().st_size if notices.exists() else 0
+    while True:
+        for service in platform.services:
+            if service.process is None or service.process.poll() is None:
+                continue
+            young = time.time() - service.born < _SHORT_LIFE_S
+            service.short_lives = service.short_lives + 1 if young else 0
+            if service.short_lives >= _SHORT_LIVES:
+                raise UnusableInput(_told(platform, service, "it stays alive"))
+            warn(f"the {service.name} ended ({service.process.returncode}); starting it again")
+            platform.start(service)
+        if notices.exists() and notices.stat().st_size > read:
+            with notices.open("rb") as handle:
+                handle.seek(read)
+                told = handle.read()
+            read += len(told)
+            for line in told.decode("utf-8", "replace").splitlines():
+                warn(line)
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def _stop(platform: _Platform, warn: Callable[[str], None]) -> None:
+    """End the daemon first, so that it starts nothing more; then the rest, with runs at work.
+
+    A run that is ended so is noticed and retried when the home is served again; what its seeds or
+    encodes had done is kept.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave processes behind
+    for service in reversed(platform.services):
+        process = service.process
+        if process is None or process.poll() is not None:
+            continue
+        if service.name != "code server":  # it would mark its runs as failed, not as killed
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_PATIENCE_S)
+    runs = _count_runs(platform)
+    _end_sessions(platform.sessions)
+    for service in platform.services:
+        if service.process is not None:
+            service.process.wait()
+    if runs:
+        warn("a run was at work; it is taken up when the home is served again")
+    (platform.home.dagster / _NOTE_FILE).unlink(missing_ok=True)
+
+
+def _count_runs(platform: _Platform) -> int:
+    code = platform.services[0].process
+    with contextlib.suppress(psutil.NoSuchProcess):
+        if code is not None:
+            children = psutil.Process(code.pid).children()
+            return sum("spawn_main" in " ".join(child.cmdline()) for child in children)
+    return 0
+
+
+def _end_sessions(sessions: list[tuple[int, float]]) -> int:
+    """Kill every process of these sessions; count them. A number that was given anew is spared."""
+    leaders = dict(sessions)
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            session = os.getsid(process.pid)
+            if session in leaders and process.create_time() >= leaders[session] - 1:
+                found.append(process)
+    for process in found:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(found, timeout=_PATIENCE_S)
+    return len(found)
+
+
+# --- one home, one server ---------------------------------------------------------------------
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    with Path(str(home.dagster / _LOCK_FILE)).open("wb") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            where = _note(home).get("port", "some port")
+            raise UnusableInput(
+                f"{home.root}: expected a home that nobody serves, found one that is served on "
+                f"{where} already; use that one, or another --home."
+            ) from None
+        yield
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM, as a service manager sends it, end things as Ctrl-C does."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise UnusableInput(
+                f"--port {port}: expected a free port on {HOST}, found '{error.strerror}'; "
+                "name another with --port, or make ui PORT=3001."
+            ) from error
+
+
+def _note(home: Home) -> dict[str, object]:
+    path = home.dagster / _NOTE_FILE
+    try:
+        note = parse_json(read_bytes(path, "a note of the UI"), str(path))
+    except UnusableInput:
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _noted_sessions(home: Home) -> list[tuple[int, float]]:
+    sessions = _note(home).get("sessions")
+    try:
+        return [(int(pid), float(created)) for pid, created in sessions or []]  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        return []
+
+
+# --- what they say ----------------------------------------------------------------------------
+
+
+def _log_file(home: Home, service: str) -> Path:
+    """The log of a service; the one before it is kept when it has grown large."""
+    path = Path(str(home.logs)) / f"{service.replace(' ', '-')}.log"
+    if path.exists() and path.stat().st_size > _LOG_BYTES_MAX:
+        path.replace(path.with_suffix(".log.1"))
+    return path
+
+
+def _told(platform: _Platform, service: _Service, expected: str) -> str:
+    log = _log_file(platform.home, service.name)
+    lines = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
+    return (
+        f"the {service.name}: expected that {expected}, found that it didn't; its last words: "
+        f"{last} (all of them: {log})."
+    )
+
+
+def _is_listening(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urlopen(address, timeout=2):
+            return True
+    except (URLError, OSError):
+        return False

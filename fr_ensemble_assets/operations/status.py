@@ -1,0 +1,151 @@
+"""Where things stand: what the UI would show, for a terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from upath import UPath
+
+from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.corpus.in_use import newest_corpus
+from fr_ensemble_assets.corpus.store import ORIGIN_FILE, load_corpus
+from fr_ensemble_assets.doors.workers import is_worked_on
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import parse_json, read_bytes
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.gate.verdict import Judgement, judge
+from fr_ensemble_assets.loso.run import results_dir
+from fr_ensemble_assets.operations.instance import open_instance, unfinished_runs
+from fr_ensemble_assets.operations.serve import served_at
+from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A published candidate, verified now.
+
+    Attributes
+    ----------
+    problems
+        What is wrong with it; empty if it can be proposed.
+    current
+        Whether it belongs to the current corpus.
+    """
+
+    folder: UPath
+    problems: tuple[str, ...]
+    current: bool
+
+
+@dataclass(frozen=True)
+class Work:
+    """A run that is queued or at work; ``state`` as Dagster calls it, or KILLED."""
+
+    job: str
+    state: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """Everything that ``fr-ensemble status`` prints.
+
+    Attributes
+    ----------
+    corpus
+        The one that was materialised last, and where it was read from.
+    judgement
+        The gate over the results that it has, evaluated now.
+    candidates
+        All that are published, the current corpus' first.
+    """
+
+    home: UPath
+    served_at: str | None
+    corpus: Corpus | None
+    read_from: str
+    judgement: Judgement | None
+    candidates: tuple[Candidate, ...]
+    work: tuple[Work, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        decision = self.judgement.decision if self.judgement else None
+        return {
+            "home": str(self.home),
+            "served_at": self.served_at,
+            "corpus_sha256": self.corpus.sha256 if self.corpus else None,
+            "read_from": self.read_from if self.corpus else None,
+            "seeds": list(decision.seeds) if decision else [],
+            "verdict": decision.verdict if decision and decision.seeds else None,
+            "reasons": list(decision.reasons) if decision and decision.seeds else [],
+            "candidates": [
+                {"folder": str(c.folder), "current": c.current, "problems": list(c.problems)}
+                for c in self.candidates
+            ],
+            "work": [{"job": w.job, "state": w.state, "run_id": w.run_id} for w in self.work],
+        }
+
+
+def status_of(home: Home) -> Status:
+    """Look, and change nothing but what a first look creates.
+
+    Raises
+    ------
+    UnusableInput
+        If the home can't be opened, or what it holds can't be read.
+    """
+    home.prepare()
+    with open_instance(home) as instance:
+        sha256, work = newest_corpus(instance), tuple(_work(instance))
+    corpus = load_corpus(home, sha256) if sha256 else None
+    judgement = None
+    if corpus is not None:
+        folder = results_dir(home, corpus.sha256, CONTRACT_RECIPE)
+        judgement = judge(folder, corpus, CONTRACT_RECIPE)
+    return Status(
+        home=home.root,
+        served_at=served_at(home),
+        corpus=corpus,
+        read_from=_read_from(home, corpus) if corpus else "",
+        judgement=judgement,
+        candidates=tuple(_candidates(home, corpus)),
+        work=work,
+    )
+
+
+def _work(instance: dg.DagsterInstance) -> list[Work]:
+    return [
+        Work(run.job_name, _state(instance, run), run.run_id) for run in unfinished_runs(instance)
+    ]
+
+
+def _state(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    dead = run.status.value == "STARTED" and not is_worked_on(instance, run)
+    return "KILLED" if dead else run.status.value
+
+
+def _read_from(home: Home, corpus: Corpus) -> str:
+    path = home.corpus_dir(corpus.sha256) / ORIGIN_FILE
+    try:
+        return str(parse_json(read_bytes(path, "a corpus' origin"), str(path))["read_from"])
+    except (UnusableInput, KeyError, TypeError):
+        return "unknown"
+
+
+def _candidates(home: Home, corpus: Corpus | None) -> list[Candidate]:
+    current = home.candidate_dir(corpus.sha256) if corpus else None
+    folders = sorted(f for f in home.candidates.iterdir() if not f.name.startswith("."))
+    found = [Candidate(f, _problems(f), f == current) for f in folders]
+    return sorted(found, key=lambda candidate: not candidate.current)
+
+
+def _problems(folder: UPath) -> tuple[str, ...]:
+    try:
+        return verify_candidate(folder).problems
+    except UnusableInput as error:
+        return (str(error),)
