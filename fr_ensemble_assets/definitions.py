@@ -1,6 +1,8 @@
 """Where everything meets: the assets, checks, jobs and resources of the platform."""
 
 import os
+import warnings
+from collections.abc import Sequence
 
 import dagster as dg
 
@@ -76,18 +78,20 @@ def build_definitions(
 ) -> dg.Definitions:
     """All definitions, with these settings; the defaults are what the Dagster UI gets."""
     return dg.Definitions(
-        assets=[
-            reference_clips,
-            corpus_shards,
-            corpus,
-            fitted_scaler,
-            codec_block,
-            loso_results,
-            study_results,
-            ensemble_verdict,
-            ensemble_members,
-            registry_candidate,
-        ],
+        assets=_with_code_references(
+            [
+                reference_clips,
+                corpus_shards,
+                corpus,
+                fitted_scaler,
+                codec_block,
+                loso_results,
+                study_results,
+                ensemble_verdict,
+                ensemble_members,
+                registry_candidate,
+            ]
+        ),
         asset_checks=[
             clips_usable,
             corpus_checks,
@@ -115,6 +119,13 @@ def build_definitions(
         # A run has one step that takes time; a process a step would cost 3 s each.
         executor=dg.in_process_executor,
     )
+
+
+def _with_code_references(assets: Sequence[dg.AssetsDefinition]) -> Sequence[dg.AssetsDefinition]:
+    """Each asset with a link to the lines that define it; Dagster 1.13 still calls that beta."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.with_source_code_references(list(assets))  # type: ignore[return-value]
 
 
 defs = build_definitions()

@@ -10,14 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from upath import UPath
 
 from fr_ensemble_assets.candidate.verify import CANDIDATE_FILES
 from fr_ensemble_assets.foundation.home import Home
-from fr_ensemble_tests.conftest import Chain, Row, write_rows
+from fr_ensemble_tests.conftest import Chain, Row, without_times, write_rows
 
 COMMAND = str(Path(sys.executable).with_name("fr-ensemble"))
 
@@ -42,16 +41,6 @@ def refused(ran: subprocess.CompletedProcess[str]) -> str:
     assert "Traceback" not in ran.stderr
     assert ran.stdout == ""
     return ran.stderr.split("error: ")[1]
-
-
-def without_times(path: Path) -> Any:
-    """A file's content, without the figures that differ from run to run."""
-    if path.suffix != ".json":
-        return path.read_bytes()
-    text = path.read_text()
-    text = re.sub(r'"(wall_time_s|generated_at_utc)": [^\n]*', "", text)
-    # The verdict names the digests of files that hold those times.
-    return re.sub(r'"loso_seed\d.json": "[0-9a-f]{64}"', "", text)
 
 
 @pytest.mark.slow

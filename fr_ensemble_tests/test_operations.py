@@ -1,0 +1,341 @@
+"""Day to day: status, clean, failure notices, drift, and a home that is served once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+from upath import UPath
+
+from fr_ensemble_assets.candidate.drift import drift_of
+from fr_ensemble_assets.cli.main import app
+from fr_ensemble_assets.definitions import build_definitions, defs
+from fr_ensemble_assets.doors.home import HomeResource
+from fr_ensemble_assets.doors.sensors import notice_of
+from fr_ensemble_assets.doors.workers import PROCESS_TAG, is_worked_on
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.notices import Notice, post_notice, write_notice
+from fr_ensemble_assets.gate.previous import previous_verdict
+from fr_ensemble_assets.operations.clean import list_stores, remove_stores
+from fr_ensemble_assets.operations.instance import close_dead_runs, open_instance
+from fr_ensemble_assets.operations.serve import served_at
+from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
+from fr_ensemble_tests.conftest import Chain, Row, run_chain, write_rows
+
+
+def typed(command: str, home: Home, *arguments: str) -> Result:
+    return CliRunner().invoke(app, [command, *arguments, "--home", str(home.root)])
+
+
+@pytest.fixture
+def overtaken(promoted: Home, shuffled_rows: list[Row], tmp_path: Path) -> Home:
+    """A home with a candidate, in which a newer corpus was then held."""
+    run_chain(Path(str(promoted.root)), write_rows(tmp_path / "newer.jsonl", shuffled_rows))
+    return promoted
+
+
+# --- status ---------------------------------------------------------------------------------
+
+
+def test_status_of_a_fresh_home_says_what_to_do(tmp_path: Path) -> None:
+    told = typed("status", Home.at(tmp_path / "home"))
+    assert told.exit_code == 0
+    assert "corpus:    none yet (fr-ensemble run, or put one into inbox/)" in told.stdout
+    assert "candidate: none" in told.stdout
+    assert "served at: nowhere" in told.stdout
+
+
+def test_status_names_corpus_seeds_verdict_and_candidate(promoted: Home) -> None:
+    told = typed("status", promoted, "--json")
+    status = json.loads(told.stdout)
+    (candidate,) = promoted.candidates.iterdir()
+    assert status["seeds"] == [0, 1, 2, 3, 4]
+    assert status["verdict"] == "PROMOTE"
+    assert status["candidates"] == [{"folder": str(candidate), "current": True, "problems": []}]
+    assert status["work"] == []
+    assert "(verified)" in told.stderr
+
+
+def test_status_judges_now_and_believes_no_file(promoted: Home) -> None:
+    (results,) = promoted.store.glob("*/loso-*")
+    (results / "loso_seed3.json").unlink()
+    status = json.loads(typed("status", promoted, "--json").stdout)
+    assert (results / "PROMOTE.json").exists()
+    assert status["verdict"] == "HOLD"
+    assert status["reasons"] == ["no results for seed 3"]
+
+
+def test_status_shows_a_run_whose_process_is_gone(promoted: Home) -> None:
+    with open_instance(promoted) as instance:
+        run_id = stranded_run(instance)
+    status = json.loads(typed("status", promoted, "--json").stdout)
+    assert status["work"] == [{"job": "train_seeds", "state": "KILLED", "run_id": run_id}]
+
+
+# --- clean ----------------------------------------------------------------------------------
+
+
+def test_clean_keeps_what_a_candidate_or_the_current_corpus_needs(
+    overtaken: Home, few_rows: list[Row], tmp_path: Path
+) -> None:
+    run_chain(Path(str(overtaken.root)), write_rows(tmp_path / "few.jsonl", few_rows), epochs=1)
+    kept_for = {store.folder.name: store.kept_for for store in list_stores(overtaken)}
+    assert sorted(kept_for.values()) == ["", "being the current corpus", "its candidate"]
+
+    listed = typed("clean", overtaken)
+    assert "unneeded:  1 of 3; remove with --remove" in listed.stdout
+    assert len(list(overtaken.store.iterdir())) == 3
+
+    removed = typed("clean", overtaken, "--remove")
+    assert "removed:   1 of 3" in removed.stdout
+    assert {folder.name for folder in overtaken.store.iterdir()} == {
+        name for name, why in kept_for.items() if why
+    }
+
+
+def test_clean_removes_nothing_while_a_run_is_at_work(overtaken: Home) -> None:
+    with open_instance(overtaken) as instance:
+        instance.create_run_for_job(
+            defs.resolve_job_def("list_clips"),
+            status=dg.DagsterRunStatus.STARTED,
+            tags={PROCESS_TAG: str(os.getpid())},
+        )
+    with pytest.raises(UnusableInput, match="expected no run at work, found 1"):
+        remove_stores(overtaken, list_stores(overtaken))
+    assert len(list(overtaken.store.iterdir())) == 2
+
+
+# --- dead runs ------------------------------------------------------------------------------
+
+
+def stranded_run(instance: dg.DagsterInstance) -> str:
+    """A run that Dagster believes at work, by a process that has ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    run = instance.create_run_for_job(
+        defs.resolve_job_def("train_seeds"),
+        status=dg.DagsterRunStatus.STARTED,
+        tags={PROCESS_TAG: str(ended.pid)},
+    )
+    return run.run_id
+
+
+def test_run_of_a_killed_process_is_told_from_one_at_work(promoted: Home) -> None:
+    with open_instance(promoted) as instance:
+        dead = instance.get_run_by_id(stranded_run(instance))
+        alive = instance.create_run_for_job(
+            defs.resolve_job_def("train_seeds"),
+            status=dg.DagsterRunStatus.STARTED,
+            tags={PROCESS_TAG: str(os.getpid())},
+        )
+        assert dead is not None
+        assert not is_worked_on(instance, dead)
+        assert is_worked_on(instance, alive)
+        assert close_dead_runs(instance) == 1
+        closed = instance.get_run_by_id(dead.run_id)
+        assert closed is not None
+        assert closed.status is dg.DagsterRunStatus.FAILURE
+
+
+# --- drift ----------------------------------------------------------------------------------
+
+
+def test_candidate_that_stands_has_not_drifted(promoted: Home, promoted_once: Chain) -> None:
+    sha256 = promoted_once[1].corpus_sha256
+    assert drift_of(promoted, sha256, sha256, CONTRACT_RECIPE).found == ()
+
+
+def test_newer_corpus_overtakes_a_candidate_and_alters_nothing(
+    overtaken: Home, promoted_once: Chain
+) -> None:
+    (held,) = (p.parent.parent.name for p in overtaken.store.glob("*/loso-*/HOLD.json"))
+    drift = drift_of(overtaken, promoted_once[1].corpus_sha256, held, CONTRACT_RECIPE)
+    assert drift.altered == ()
+    assert drift.overtaken == f"the current corpus is {held}, verdict: HOLD"
+
+
+@pytest.mark.parametrize(
+    ("altered", "told"),
+    [
+        ("corpus.parquet", "corpus.parquet: expected"),
+        ("loso_seed2.json", "loso_seed2.json"),
+        ("loso_seed2_predictions.parquet", "seed 2"),
+        ("PROMOTE.json", "PROMOTE.json"),
+    ],
+)
+def test_what_changes_beneath_a_candidate_is_drift(
+    promoted: Home, promoted_once: Chain, altered: str, told: str
+) -> None:
+    (path,) = promoted.store.rglob(altered)
+    path.write_bytes(path.read_bytes().replace(b"1", b"2"))
+    sha256 = promoted_once[1].corpus_sha256
+    drift = drift_of(promoted, sha256, sha256, CONTRACT_RECIPE)
+    assert any(told in sentence for sentence in drift.altered), drift.altered
+
+
+def test_schedule_is_off_and_its_job_reports_drift_as_a_check(overtaken: Home) -> None:
+    definitions = build_definitions(home=HomeResource(path=str(overtaken.root)))
+    schedule = definitions.resolve_schedule_def("reverify_candidate")
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    with open_instance(overtaken) as instance:
+        result = definitions.resolve_job_def(schedule.job_name).execute_in_process(
+            instance=instance
+        )
+    found = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert result.success
+    assert found["digests"].passed
+    assert found["registry_schema"].passed
+    assert not found["drift"].passed
+    assert found["drift"].severity is dg.AssetCheckSeverity.WARN
+
+
+# --- what changed since the last corpus -----------------------------------------------------
+
+
+def test_previous_verdict_is_the_newest_of_another_corpus(
+    overtaken: Home, promoted_once: Chain
+) -> None:
+    outcome = promoted_once[1]
+    (held,) = (p.parent.parent.name for p in overtaken.store.glob("*/loso-*/HOLD.json"))
+    previous = previous_verdict(overtaken, held, CONTRACT_RECIPE)
+    assert previous is not None
+    assert (previous.corpus_sha256, previous.verdict) == (outcome.corpus_sha256, "PROMOTE")
+    assert previous.mean_plcc == outcome.judgement.decision.mean_plcc
+
+
+def test_damaged_verdict_of_another_corpus_is_no_previous_one(
+    promoted: Home, promoted_once: Chain
+) -> None:
+    other = promoted.store / ("f" * 64) / CONTRACT_RECIPE.folder
+    other.mkdir(parents=True)
+    sha256 = promoted_once[1].corpus_sha256
+    for damage in ("", "[]", "{}", '{"dry_run": false, "gate": {"mean_plcc": 1}}'):
+        (other / "PROMOTE.json").write_text(damage)
+        assert previous_verdict(promoted, sha256, CONTRACT_RECIPE) is None
+
+
+# --- failure notices ------------------------------------------------------------------------
+
+NOTICE = Notice("train_ensemble ab failed: no\nreason", "train_ensemble", "abc", ("no\nreason",))
+
+
+@contextmanager
+def webhook(status: int = 200) -> Iterator[tuple[str, list[Any]]]:
+    """A web server that keeps what it is told."""
+    told: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/hook", told
+    server.shutdown()
+
+
+def test_notice_is_one_line_in_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "failures.log"
+    write_notice(log, NOTICE)
+    write_notice(log, NOTICE)
+    lines = log.read_text().splitlines()
+    assert len(lines) == 2
+    assert lines[0].endswith("train_ensemble ab failed: no reason")
+
+
+def test_webhook_gets_the_notice_as_json() -> None:
+    with webhook() as (address, told):
+        post_notice(address, NOTICE)
+    assert told == [
+        {
+            "text": NOTICE.text,
+            "job": "train_ensemble",
+            "run_id": "abc",
+            "reasons": ["no\nreason"],
+        }
+    ]
+
+
+def test_webhook_that_refuses_is_one_sentence() -> None:
+    with webhook(500) as (address, _), pytest.raises(UnusableInput, match="expected it to accept"):
+        post_notice(address, NOTICE)
+    with pytest.raises(UnusableInput, match="expected an http"):
+        post_notice("file:///etc/passwd", NOTICE)
+
+
+def test_notice_of_a_hold_gives_the_gates_figures(held: Home) -> None:
+    with open_instance(held) as instance:
+        (run,) = instance.get_runs(dg.RunsFilter(job_name="train_ensemble"))
+        notice = notice_of(instance, run, None)
+    assert any(r.startswith("ensemble_verdict: mean_plcc: ") for r in notice.reasons)
+    assert notice.text.startswith(f"train_ensemble {run.run_id[:8]} failed: ensemble_verdict")
+
+
+def test_notice_of_a_bad_corpus_gives_the_readers_sentence(
+    tmp_path: Path, few_rows: list[Row]
+) -> None:
+    bad = write_rows(tmp_path / "bad.jsonl", [{**few_rows[0], "vmaf": 101.0}, *few_rows[1:]])
+    with pytest.raises(UnusableInput):
+        run_chain(tmp_path / "home", bad)
+    with open_instance(Home.at(tmp_path / "home")) as instance:
+        (run,) = instance.get_runs()
+        (reason,) = notice_of(instance, run, "Steps failed").reasons
+    assert "bad.jsonl line 1: expected column 'vmaf'" in reason
+
+
+# --- serving --------------------------------------------------------------------------------
+
+
+def test_home_that_nobody_serves_has_no_address(promoted: Home) -> None:
+    assert served_at(promoted) is None
+
+
+def test_taken_port_is_one_sentence(promoted: Home) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        told = typed("ui", promoted, "--port", port)
+    assert told.exit_code == 2
+    assert f"--port {port}: expected a free port" in told.stderr
+
+
+def test_code_that_can_not_be_loaded_is_told_with_its_last_words(
+    promoted: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fr_ensemble_assets.operations.serve.MODULE", "no.such.module")
+    told = typed("ui", promoted, "--port", str(free_port()))
+    assert told.exit_code == 2
+    assert "the code server: expected that" in told.stderr
+    assert "No module named 'no'" in told.stderr
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_copy_of_a_home_serves_nothing(promoted: Home, tmp_path: Path) -> None:
+    shutil.copytree(str(promoted.root), tmp_path / "copy")
+    assert served_at(Home(UPath(tmp_path / "copy"))) is None
