@@ -5,7 +5,7 @@ PORT ?= 3000
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup run test ui bench bench-video lint clean
+.PHONY: setup run test test-live screenshots ui bench bench-video lint clean
 
 setup: $(STAMP)
 
@@ -20,7 +20,14 @@ run: setup
 	@$(BIN)/fr-ensemble run
 
 test: setup
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 -m "not live"
+
+# Real services, killed and started again, and the UI in Chromium: some minutes.
+test-live: setup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m live
+
+screenshots: setup
+	@FR_ENSEMBLE_SCREENSHOTS=docs/images $(BIN)/python -m pytest -m browser
 
 ui: setup
 	@exec $(BIN)/fr-ensemble ui --port $(PORT)

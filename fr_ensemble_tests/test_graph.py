@@ -52,9 +52,10 @@ def test_definitions_load_and_name_what_the_ui_shows() -> None:
         "fitted_scaler": ("features", ["corpus"], []),
         "codec_block": ("features", ["corpus"], []),
         "loso_results": ("loso", ["codec_block", "corpus"], ["seed_plcc"]),
+        "study_results": ("loso", ["codec_block", "corpus"], []),
         "ensemble_verdict": (
             "gate",
-            ["corpus", "loso_results"],
+            ["corpus", "loso_results", "study_results"],
             ["all_seeds", "mean_plcc", "per_seed_plcc", "plcc_spread"],
         ),
         "ensemble_members": (
@@ -65,9 +66,16 @@ def test_definitions_load_and_name_what_the_ui_shows() -> None:
         "registry_candidate": (
             "candidate",
             ["corpus", "ensemble_members", "ensemble_verdict"],
-            ["digests", "registry_schema"],
+            ["digests", "drift", "registry_schema"],
         ),
     }
+
+
+def test_sensors_are_on_and_the_schedule_is_off() -> None:
+    sensors = {sensor.name: sensor.default_status.value for sensor in defs.sensors or ()}
+    assert sensors == dict.fromkeys(("corpus_inbox", "clips_folder", "run_failures"), "RUNNING")
+    (schedule,) = defs.schedules or ()
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
 
 
 def test_every_asset_is_described_owned_and_of_a_kind() -> None:
@@ -76,6 +84,33 @@ def test_every_asset_is_described_owned_and_of_a_kind() -> None:
         assert spec.owners, spec.key
         assert spec.kinds, spec.key
         assert spec.tags, spec.key
+        assert spec.metadata["dagster/code_references"], spec.key
+
+
+def test_numbers_that_the_ui_plots_over_time_have_stable_names(promoted_once: Chain) -> None:
+    with open_instance(Home.at(promoted_once[0])) as instance:
+        named = {
+            name: _numbers(instance, name)
+            for name in ("corpus", "loso_results", "ensemble_verdict", "registry_candidate")
+        }
+    assert named == {
+        "corpus": {
+            *("dagster/row_count", "sources", "vmaf_min", "vmaf_max", "share_at_100"),
+            *("rows_read", "repeats_dropped", "rows_with_preset"),
+        },
+        "loso_results": {"mean_plcc", "wall_time_s"},
+        "ensemble_verdict": {"mean_plcc", "plcc_spread", "lowest_fold_plcc"},
+        "registry_candidate": set(),
+    }
+
+
+def _numbers(instance: dg.DagsterInstance, name: str) -> set[str]:
+    event = instance.get_latest_materialization_event(dg.AssetKey(name))
+    assert event is not None
+    assert event.asset_materialization is not None
+    kinds = (dg.IntMetadataValue, dg.FloatMetadataValue)
+    found = event.asset_materialization.metadata
+    return {key for key, value in found.items() if isinstance(value, kinds)}
 
 
 def test_blocking_checks_are_the_ones_that_the_gate_needs() -> None:
@@ -101,7 +136,7 @@ def test_good_corpus_ends_in_a_candidate_that_verifies(promoted_once: Chain) -> 
 
 def test_every_check_is_green_on_a_good_corpus_but_the_warning(promoted_once: Chain) -> None:
     results = check_results(Home.at(promoted_once[0]))
-    assert len(results) == 15
+    assert len(results) == 16
     red = [name for name, passed in results.items() if not passed]
     assert red == ["corpus:reference_sources"]  # the slice has six sources, not nine
 

@@ -326,7 +326,7 @@ def test_code_that_can_not_be_loaded_is_told_with_its_last_words(
     monkeypatch.setattr("fr_ensemble_assets.operations.serve.MODULE", "no.such.module")
     told = typed("ui", promoted, "--port", str(free_port()))
     assert told.exit_code == 2
-    assert "the code server: expected that" in told.stderr
+    assert "the code server: expected that it listens" in told.stderr
     assert "No module named 'no'" in told.stderr
 
 

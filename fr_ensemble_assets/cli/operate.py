@@ -23,7 +23,6 @@ def ui(
     """
     from fr_ensemble_assets.cli.console import err, note
     from fr_ensemble_assets.foundation.home import Home
-    from fr_ensemble_assets.operations.instance import open_instance
     from fr_ensemble_assets.operations.serve import serve
 
     try:
@@ -31,7 +30,6 @@ def ui(
             kept = Home.at(home)
             kept.prepare()
             kept.sweep()
-            open_instance(kept).dispose()
             err.print(f"home {kept.root}", markup=False)
             try:
                 serve(kept, port, say=lambda text: err.print(text, markup=False), warn=note)

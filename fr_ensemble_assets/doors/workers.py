@@ -35,13 +35,13 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return CheckRunHealthResult(WorkerStatus.FAILED, "its process is gone")
 
 
-def is_worked_on(instance: DagsterInstance, run: DagsterRun) -> bool:
-    """Whether the process of ``run`` still runs; true where none was named yet."""
+def is_worked_on(instance: DagsterInstance, run: DagsterRun, unknown: bool = True) -> bool:
+    """Whether the process of ``run`` still runs; ``unknown`` where none was named yet."""
     import psutil
 
     process = _process_of(instance, run)
     if process is None:
-        return True
+        return unknown
     pid, named_at = process
     try:
         found = psutil.Process(pid)

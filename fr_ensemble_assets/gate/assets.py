@@ -63,6 +63,7 @@ def ensemble_verdict(
             "judged_seeds": ", ".join(map(str, decision.seeds)) or "none",
             "studied_seeds": ", ".join(str(s.seed) for s in judgement.studied) or "none",
             "dry_run": decision.dry_run,
+            **_lowest(judgement.scores),
             "worst_folds": table(_worst_folds(judgement.scores)),
             "corpus_sha256": used.sha256,
             "stored_at": dg.MetadataValue.path(str(path)),
@@ -77,6 +78,11 @@ def _relative(kept: Home, folder: object) -> str:
 def _figures(decision: Decision) -> dict[str, float]:
     named = {"mean_plcc": decision.mean_plcc, "plcc_spread": decision.plcc_spread}
     return {name: value for name, value in named.items() if value is not None}
+
+
+def _lowest(scores: tuple[SeedScore, ...]) -> dict[str, float]:
+    defined = [fold.plcc for score in scores for fold in score.folds if fold.plcc is not None]
+    return {"lowest_fold_plcc": min(defined)} if defined else {}
 
 
 def _change(decision: Decision, previous: Previous | None) -> dict[str, float | str]:

@@ -40,18 +40,23 @@ def open_instance(home: Home) -> dg.DagsterInstance:
     return instance
 
 
-def close_dead_runs(instance: dg.DagsterInstance) -> int:
+def close_dead_runs(instance: dg.DagsterInstance, unattended: bool = False) -> int:
     """Mark runs whose process was killed as failed; Dagster would show them running for ever.
 
-    For the command line; where a daemon runs, it does the same by itself.
+    The daemon does the same by itself. Whoever starts a daemon calls this before: in its first
+    moments the daemon may look at a backfill between its marking a run as failed and its noting
+    that the run will be retried, and give the backfill up.
+
+    Parameters
+    ----------
+    unattended
+        Whether nothing serves the home now: runs that were about to start then never will.
     """
     import dagster as dg
 
-    dead = [
-        run
-        for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-        if not is_worked_on(instance, run)
-    ]
+    started, starting = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING
+    at_work = instance.get_runs(dg.RunsFilter(statuses=[started, starting]))
+    dead = [run for run in at_work if not is_worked_on(instance, run, unknown=not unattended)]
     for run in dead:
         instance.report_run_failed(run, "The process of this run was killed.")
     return len(dead)

@@ -31,6 +31,7 @@ import psutil
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json, read_bytes, write_json
 from fr_ensemble_assets.foundation.home import HOME_VARIABLE, Home
+from fr_ensemble_assets.operations.instance import close_dead_runs, open_instance
 
 MODULE = "fr_ensemble_assets.definitions"
 HOST = "127.0.0.1"
@@ -39,6 +40,7 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 #: Services that die within this time of their start, so often in a row, won't be mended by another.
 _SHORT_LIFE_S, _SHORT_LIVES = 10.0, 5
 _PATIENCE_S = 15.0
+_START_S = 120.0
 _LOG_BYTES_MAX = 10_000_000
 
 
@@ -51,6 +53,11 @@ class _Service:
     process: subprocess.Popen[bytes] | None = None
     born: float = 0.0
     short_lives: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was started and has ended."""
+        return self.process is not None and self.process.poll() is not None
 
 
 @dataclass
@@ -65,6 +72,9 @@ class _Platform:
     sessions: list[tuple[int, float]] = field(default_factory=list)
 
     def start(self, service: _Service) -> None:
+        if service.name == "daemon":
+            with open_instance(self.home) as instance:
+                close_dead_runs(instance)
         log = _log_file(self.home, service.name)
         with log.open("ab") as output:
             service.process = subprocess.Popen(
@@ -96,6 +106,8 @@ def serve(home: Home, port: int, say: Callable[[str], None], warn: Callable[[str
         if swept:
             warn(f"ended {swept} processes that a killed `fr-ensemble ui` had left")
         _require_free(port)
+        with open_instance(home) as instance:
+            close_dead_runs(instance, unattended=True)
         with tempfile.TemporaryDirectory(prefix="fr-ensemble-") as folder:
             platform = _platform(home, port, Path(folder))
             try:
@@ -153,22 +165,30 @@ def _platform(home: Home, port: int, folder: Path) -> _Platform:
 
 def _start_all(platform: _Platform) -> None:
     """The code server first, since the others ask it for what there is; wait for the web server."""
-    code, *others = platform.services
+    code, web, daemon = platform.services
     platform.start(code)
-    _wait(platform, lambda: _is_listening(code.command[-1]), "the code server listens")
-    for service in others:
-        platform.start(service)
+    _require(platform, code, lambda: _is_listening(code.command[-1]), "it listens")
+    platform.start(web)
+    platform.start(daemon)
     address = f"http://{HOST}:{platform.port}/server_info"
-    _wait(platform, lambda: _answers(address), "the web server answers")
+    _require(platform, web, lambda: _answers(address), "it answers")
 
 
-def _wait(platform: _Platform, ready: Callable[[], bool], what: str, seconds: float = 120) -> None:
-    until = time.time() + seconds
+def _require(
+    platform: _Platform, service: _Service, ready: Callable[[], bool], expected: str
+) -> None:
+    if not _wait(service, ready):
+        raise UnusableInput(_told(platform, service, expected))
+
+
+def _wait(service: _Service, ready: Callable[[], bool]) -> bool:
+    """Wait until the service is ready; false if it ended, or takes too long."""
+    until = time.time() + _START_S
     while not ready():
-        dead = [s for s in platform.services if s.process is not None and s.process.poll()]
-        if dead or time.time() > until:
-            raise UnusableInput(_told(platform, dead[0] if dead else platform.services[0], what))
+        if service.ended or time.time() > until:
+            return False
         time.sleep(0.1)
+    return True
 
 
 def _watch(platform: _Platform, warn: Callable[[str], None]) -> None:
@@ -176,15 +196,8 @@ def _watch(platform: _Platform, warn: Callable[[str], None]) -> None:
     notices = Path(str(platform.home.failures_log))
     read = notices.stat().st_size if notices.exists() else 0
     while True:
-        for service in platform.services:
-            if service.process is None or service.process.poll() is None:
-                continue
-            young = time.time() - service.born < _SHORT_LIFE_S
-            service.short_lives = service.short_lives + 1 if young else 0
-            if service.short_lives >= _SHORT_LIVES:
-                raise UnusableInput(_told(platform, service, "it stays alive"))
-            warn(f"the {service.name} ended ({service.process.returncode}); starting it again")
-            platform.start(service)
+        if any(service.ended for service in platform.services):
+            _revive(platform, warn)
         if notices.exists() and notices.stat().st_size > read:
             with notices.open("rb") as handle:
                 handle.seek(read)
@@ -195,6 +208,36 @@ def _watch(platform: _Platform, warn: Callable[[str], None]) -> None:
         time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
+def _revive(platform: _Platform, warn: Callable[[str], None]) -> None:
+    """Start what ended. The daemon goes with the code server, and comes back after it.
+
+    A daemon that can't reach the code server when it wants to retry a run gives that run up.
+    """
+    code, *_, daemon = platform.services
+    for service in platform.services:
+        if service.ended and service.process is not None:
+            young = time.time() - service.born < _SHORT_LIFE_S
+            service.short_lives = service.short_lives + 1 if young else 0
+            if service.short_lives >= _SHORT_LIVES:
+                raise UnusableInput(_told(platform, service, "it stays alive"))
+            warn(f"the {service.name} ended ({service.process.returncode}); starting it again")
+    if code.ended:
+        _terminate(daemon)
+        platform.start(code)
+        if not _wait(code, lambda: _is_listening(code.command[-1])):
+            return  # the next look sees it
+    for service in platform.services:
+        if service.ended:
+            platform.start(service)
+
+
+def _terminate(service: _Service) -> None:
+    if service.process is not None and not service.ended:
+        service.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            service.process.wait(_PATIENCE_S)
+
+
 def _stop(platform: _Platform, warn: Callable[[str], None]) -> None:
     """End the daemon first, so that it starts nothing more; then the rest, with runs at work.
 
@@ -202,14 +245,9 @@ def _stop(platform: _Platform, warn: Callable[[str], None]) -> None:
     encodes had done is kept.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave processes behind
-    for service in reversed(platform.services):
-        process = service.process
-        if process is None or process.poll() is not None:
-            continue
-        if service.name != "code server":  # it would mark its runs as failed, not as killed
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_PATIENCE_S)
+    _, web, daemon = platform.services
+    _terminate(daemon)
+    _terminate(web)  # and not the code server: it would mark its runs as failed, not as killed
     runs = _count_runs(platform)
     _end_sessions(platform.sessions)
     for service in platform.services:
