@@ -29,7 +29,9 @@ _CORPUS = """{ assetNodeOrError(assetKey: {path: ["corpus"]}) { ... on AssetNode
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(promoted_once: Chain, held_once: Chain) -> Iterator[Browser]:
+    """Started after the chains: Playwright's event loop and Dagster's get into each other's way."""
+    del promoted_once, held_once
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
     if found is None:
         pytest.fail("expected Chromium on PATH, found none; `apt-get install chromium`")
