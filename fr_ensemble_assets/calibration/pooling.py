@@ -150,7 +150,7 @@ class Encodes:
 
     keys: pd.DataFrame
     number: npt.NDArray[np.intp]
-    rows: npt.NDArray[np.intp]
+    rows: npt.NDArray[np.int64]
 
     def mean(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The mean of each encode's values; (n_rows,) to (n_encodes,)."""
@@ -164,7 +164,7 @@ def group_encodes(frame: pd.DataFrame) -> Encodes:
     number = groups.ngroup().to_numpy(dtype=np.intp)
     firsts = np.unique(number, return_index=True)[1]
     keys = frame[columns].iloc[firsts].reset_index(drop=True)
-    return Encodes(keys, number, np.bincount(number).astype(np.intp))
+    return Encodes(keys, number, np.bincount(number).astype(np.int64))
 
 
 def pool_encodes(frames: OutOfFold) -> OutOfFold:
