@@ -161,7 +161,7 @@ def group_encodes(frame: pd.DataFrame) -> Encodes:
     """Find the encodes among the rows of ``frame``."""
     columns = encode_columns(frame)
     groups = frame.groupby(columns, sort=True, dropna=False, observed=True)
-    number = groups.ngroup().to_numpy(dtype=np.intp)
+    number = np.asarray(groups.ngroup(), dtype=np.intp)
     firsts = np.unique(number, return_index=True)[1]
     keys = frame[columns].iloc[firsts].reset_index(drop=True)
     return Encodes(keys, number, np.bincount(number).astype(np.int64))

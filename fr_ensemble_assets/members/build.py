@@ -1,4 +1,4 @@
-"""The members folder: parameters, ONNX files, sidecars, and the manifest written last."""
+"""The members folder: parameters, ONNX files, sidecars, calibration, the manifest written last."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from upath import UPath
 
+from fr_ensemble_assets.calibration.calibrate import Calibration
+from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, calibration_bytes
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import read_bytes, sha256_of, write_bytes, write_json
@@ -50,14 +52,16 @@ def build_members(
     corpus: Corpus,
     recipe: Recipe,
     judgement: Judgement,
+    calibration: Calibration,
     trainer: Trainer,
     force: bool = False,
     report: StepReport = report_nothing,
 ) -> tuple[list[Member], bool]:
     """Fit (unless all fits of this corpus and recipe are there), export, describe.
 
-    ``judgement`` comes from :func:`~fr_ensemble_assets.gate.verdict.authorise`. Returns the
-    members in seed order, and whether the fits were reused.
+    ``judgement`` comes from :func:`~fr_ensemble_assets.gate.verdict.authorise`, ``calibration``
+    from :func:`~fr_ensemble_assets.calibration.calibrate.calibrate` on the predictions of the very
+    results that were judged. Returns the members in seed order, and whether the fits were reused.
 
     Raises
     ------
@@ -79,7 +83,8 @@ def build_members(
         write_bytes(folder / onnx_file(seed), model)
         write_json(folder / sidecar_file(seed), sidecar(corpus, recipe, judgement, member))
         members.append(member)
-    write_json(folder / MANIFEST_FILE, manifest(corpus, judgement, members))
+    write_bytes(folder / CALIBRATION_FILE, calibration_bytes(calibration))
+    write_json(folder / MANIFEST_FILE, manifest(corpus, judgement, members, calibration))
     return members, reused
 
 
