@@ -65,6 +65,14 @@ def read_frames(path: UPath) -> Frames:
         found = "a folder" if path.is_dir() else "no such file"
         raise UnusableInput(f"{path}: expected a file of frames, found {found}.")
     shard = read_shard(path, NEEDED)
+    for column in NEEDED:
+        # Only here is a value that is missing still told from NaN.
+        missing = shard.table.column(column).is_null().to_numpy()
+        if missing.any():
+            raise UnusableInput(
+                f"{shard.where(int(np.argmax(missing)))}: expected column '{column}' to be "
+                f"{expected(column)}, found nothing."
+            )
     return _valid(shard.table.to_pandas(), str(path), shard.where)
 
 
@@ -125,4 +133,4 @@ def _typed(values: pd.Series, column: str) -> tuple[pd.Series, np.ndarray]:
 def _told(value: object) -> str:
     if isinstance(value, str):
         return f"the text {value[:40]!a}"
-    return "nothing" if value is None or value is pd.NA else str(value)
+    return "nothing" if value is None or value is pd.NA else str(value).replace("nan", "NaN")

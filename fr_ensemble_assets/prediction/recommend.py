@@ -349,22 +349,20 @@ def _interpolated(
 ) -> Rung:
     """The wider of the neighbours' intervals about the curve, plus the error of the curve.
 
-    VMAF doesn't rise with the quality value, so that what holds for a harsher neighbour holds
-    here, and what bounds a milder one from above bounds this one.
+    VMAF doesn't rise with the quality value: what bounds the milder neighbour from above bounds
+    this one too.
     """
     milder, harsher = pair
     error = share * float(span(np.array([milder.mu]), np.array([harsher.mu]))[0])
     below = max(rung.mu - rung.lower for rung in pair)
     above = max(rung.upper - rung.mu for rung in pair)
-    lower, upper = mu - below - error, mu + above + error
-    if milder.mu >= harsher.mu:
-        lower, upper = max(lower, harsher.lower), min(upper, milder.upper)
+    highest = milder.upper if milder.mu >= harsher.mu else VMAF_MAX
     return Rung(
         quality=quality,
         interpolated=True,
         mu=mu,
-        lower=max(lower, VMAF_MIN),
-        upper=min(upper, VMAF_MAX),
+        lower=max(mu - below - error, VMAF_MIN),
+        upper=min(mu + above + error, highest),
         frames=0,
         extrapolates=max(rung.extrapolates for rung in pair),
         size=size,
