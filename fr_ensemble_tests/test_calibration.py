@@ -401,27 +401,37 @@ def test_spoiled_file_is_refused_in_one_sentence(calibration: Calibration, name:
     assert message in str(refused.value)
 
 
-def test_manifest_interval_covers_as_its_consumers_compute_it(
+def test_manifest_q_is_rule_2_in_units_of_the_shipped_members_deviation(
     promoted_once: Chain, frames: OutOfFold
 ) -> None:
-    """The plain mean ± q·sigma with the manifest's q holds 95 % of the calibrating frames."""
+    """For the formula that consumers apply: the plain mean ± q·sigma, without a floor."""
     folder = promoted_once[1].candidate_dir
     assert folder is not None
     manifest = json.loads((folder / "fr_regressor_v2_ensemble_v1.json").read_text())
-    confidence = manifest["confidence"]
+    confidence, shipped = manifest["confidence"], manifest["eval"]["mean_sigma"]
     assert confidence["method"] == "ensemble+conformal"
-    quantile = confidence["conformal_q_residual"]
-    score = np.abs(frames.target - frames.members.mean(axis=0)) / frames.members.std(axis=0, ddof=1)
+    sigma = frames.members.std(axis=0, ddof=1)
+    score = np.sort(np.abs(frames.target - frames.members.mean(axis=0)) / sigma)
     rank = int(np.ceil((frames.n_rows + 1) * confidence["nominal_coverage"]))
-    assert quantile == pytest.approx(np.sort(score)[rank - 1], rel=1e-12)
+    wanted = score[rank - 1] * sigma.mean() / shipped
+    assert confidence["conformal_q_residual"] == pytest.approx(wanted, rel=1e-9)
 
 
 def test_members_that_agree_to_the_last_digit_leave_the_manifest_uncalibrated(few: Corpus) -> None:
     results = [SeedResult(seed, (), few.target + 1.0, 0.0) for seed in range(2)]
     made = calibrate(few, out_of_fold(few, results))
-    assert made.plain_quantile(0.95) is None
+    assert made.plain_quantile(0.95, members_sigma=0.5) is None
     assert made.frame["frame"].at(0.95).quantile == pytest.approx(2.0)  # 1 over the floor
     parse_calibration(calibration_bytes(made), "strict JSON all the same")
+
+
+def test_shipped_members_that_never_disagree_leave_the_manifest_uncalibrated(
+    calibration: Calibration,
+) -> None:
+    assert calibration.plain_quantile(0.95, members_sigma=0.0) is None
+    assert calibration.plain_quantile(0.95, calibration.mean_sigma) == pytest.approx(
+        calibration.plain["frame"].at(0.95).quantile
+    )
 
 
 def test_plots_are_small(calibration: Calibration, frames: OutOfFold) -> None:

@@ -294,6 +294,7 @@ def known() -> Candidate:
         n_frames=100,
         n_encodes=50,
         sources=tuple("abcdefghijklmnopqrs"),
+        mean_sigma=0.2,
         frame={"gaussian": gaussian_table(), "source": table_of(0.95, 9.0)},
         encode={"gaussian": gaussian_table(), "source": table_of(0.95, 2.0)},
         plain={},

@@ -146,7 +146,8 @@ def _calibration_problems(folder: UPath, documents: dict[str, dict[str, Any]]) -
     judged = corpus.get("sha256") if isinstance(corpus, dict) else None
     if calibration.corpus_sha256 != judged:
         problems.append(f"{CALIBRATION_FILE} belongs to another corpus than the verdict")
-    if confidence != confidence_of(calibration):
+    sigma = told.get("mean_sigma") if isinstance(told, dict) else None
+    if not isinstance(sigma, float) or confidence != confidence_of(calibration, sigma):
         problems.append(f"{MANIFEST_FILE} has another 'confidence' than {CALIBRATION_FILE} gives")
     return problems
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from upath import UPath
 
 from fr_ensemble_assets.calibration.calibrate import Calibration
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, calibration_bytes
+from fr_ensemble_assets.calibration.pooling import ensemble_sigma
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import read_bytes, sha256_of, write_bytes, write_json
@@ -75,7 +77,9 @@ def build_members(
         for seed, parameters in zip(ENSEMBLE_SEEDS, fitted, strict=True):
             identity = fit_identity(corpus, recipe, seed)
             save_parameters(folder / parameters_file(seed), parameters, identity)
-    _require_sound(corpus, fitted)
+    inputs = full_corpus_inputs(corpus)
+    scores = np.stack([predict(parameters, inputs) for parameters in fitted])
+    _require_sound(corpus, scores)
     members = []
     for seed, parameters in zip(ENSEMBLE_SEEDS, fitted, strict=True):
         model = export_onnx(parameters, member_id(seed))
@@ -84,7 +88,10 @@ def build_members(
         write_json(folder / sidecar_file(seed), sidecar(corpus, recipe, judgement, member))
         members.append(member)
     write_bytes(folder / CALIBRATION_FILE, calibration_bytes(calibration))
-    write_json(folder / MANIFEST_FILE, manifest(corpus, judgement, members, calibration))
+    mean_sigma = float(ensemble_sigma(scores).mean())
+    write_json(
+        folder / MANIFEST_FILE, manifest(corpus, judgement, members, calibration, mean_sigma)
+    )
     return members, reused
 
 
@@ -103,11 +110,13 @@ def _load_fit(folder: UPath, corpus: Corpus, recipe: Recipe, seed: int) -> Param
     return load_parameters(folder / parameters_file(seed), fit_identity(corpus, recipe, seed))
 
 
-def _require_sound(corpus: Corpus, fitted: list[Parameters]) -> None:
-    """The gate judged the folds; a final fit that diverged, or was altered, must not ship."""
-    inputs = full_corpus_inputs(corpus)
-    for seed, parameters in zip(ENSEMBLE_SEEDS, fitted, strict=True):
-        plcc = agreement(predict(parameters, inputs), corpus.target).plcc
+def _require_sound(corpus: Corpus, scores: npt.NDArray[np.float64]) -> None:
+    """The gate judged the folds; a final fit that diverged, or was altered, must not ship.
+
+    ``scores`` is what each fit makes of its own training rows, shape (n_members, n_rows).
+    """
+    for seed, score in zip(ENSEMBLE_SEEDS, scores, strict=True):
+        plcc = agreement(score, corpus.target).plcc
         if plcc is None or plcc < PER_SEED_PLCC_MIN:
             raise GateRefusal(
                 f"member {seed}: expected the final fit to reach PLCC {PER_SEED_PLCC_MIN:g} on its "

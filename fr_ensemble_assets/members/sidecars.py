@@ -108,12 +108,17 @@ def sidecar(corpus: Corpus, recipe: Recipe, judgement: Judgement, member: Member
 
 
 def manifest(
-    corpus: Corpus, judgement: Judgement, members: list[Member], calibration: Calibration
+    corpus: Corpus,
+    judgement: Judgement,
+    members: list[Member],
+    calibration: Calibration,
+    mean_sigma: float,
 ) -> dict[str, Any]:
     """The ensemble as a whole. Interval: mean ± q·(sample deviation).
 
     q is calibrated for this very formula, without the floor that ``calibration.json`` puts under
-    the deviation: with another formula's q, what consumers compute would not hold.
+    the deviation: with another formula's q, what consumers compute would not hold. ``mean_sigma``
+    is the members' mean deviation over the corpus, in VMAF.
     """
     scaler = fit_scaler(corpus.features)
     decision = judgement.decision
@@ -136,7 +141,7 @@ def manifest(
         "feature_std": scaler.std.tolist(),
         "codec_vocab": list(ENCODER_VOCABULARY),
         "codec_vocab_version": ENCODER_VOCAB_VERSION,
-        "confidence": confidence(calibration),
+        "confidence": confidence(calibration, mean_sigma),
         "smoke": False,
         "eval": {
             "protocol": "leave-one-source-out",
@@ -146,15 +151,16 @@ def manifest(
             "plcc_spread": decision.plcc_spread,
             "lowest_fold_plcc": min(fold.plcc for fold in folds if fold.plcc is not None),
             "mean_rmse": _mean([fold.rmse for fold in folds if fold.rmse is not None]),
+            "mean_sigma": mean_sigma,
             "calibration": CALIBRATION_FILE,
             "calibration_sha256": sha256_of(calibration_bytes(calibration)),
         },
     }
 
 
-def confidence(calibration: Calibration) -> dict[str, Any]:
+def confidence(calibration: Calibration, mean_sigma: float) -> dict[str, Any]:
     """How the manifest's consumers come to an interval (contracts section 5)."""
-    quantile = calibration.plain_quantile(NOMINAL_COVERAGE)
+    quantile = calibration.plain_quantile(NOMINAL_COVERAGE, mean_sigma)
     return {
         "method": "ensemble" if quantile is None else "ensemble+conformal",
         "nominal_coverage": NOMINAL_COVERAGE,
