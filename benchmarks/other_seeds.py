@@ -1,10 +1,10 @@
 """Do the intervals hold for members under other seeds than those that they were calibrated on?
 
-``.venv/bin/python -m benchmarks.other_seeds [HOME]`` trains four more ensembles (seeds 5 to 24) for
-each of six sources of the bundled corpus that are left out, a minute on two cores. Leave-one-source-
-out coverage is seen through one set of five seeds, whose folds share their streams; the shipped
-members are a set of their own. How far five seeds disagree, and in which direction they are off, is
-drawn once for all rows.
+``.venv/bin/python -m benchmarks.other_seeds [HOME]`` takes a minute or two on two cores after
+``make run``: for each of six sources of the bundled corpus it trains four more ensembles without
+that source (seeds 5 to 24). Leave-one-source-out coverage is seen through one set of five seeds,
+whose folds share their streams, and the shipped members are a set of their own: how far five seeds
+disagree, and in which direction they are off, is drawn once for all rows.
 """
 
 from __future__ import annotations
