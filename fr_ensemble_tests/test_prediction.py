@@ -386,7 +386,7 @@ def test_unsupported_level_is_answered_at_the_highest_and_flagged(known: Candida
     found = recommend(known, ladder({20: 96.0}), target=92, confidence=0.99)
     assert (found.answer.supported, found.answer.asked, found.answer.level) == (False, 0.99, 0.95)
     assert found.explanation.startswith(
-        "19 sources carry no 99% guarantee; answered at 95%, the highest that they do"
+        "19 sources can't carry 99%; answered at 95%, the highest that this calibration does"
     )
     assert "at 95%" in found.items[0].sentence
     assert recommend(known, ladder({20: 96.0}), target=92).answer.supported

@@ -151,18 +151,19 @@ class Recommendations:
     @property
     def explanation(self) -> str:
         """What the level means, and whether it is the one that was asked for."""
-        level = _percent(self.answer.level)
+        level, n = _percent(self.answer.level), self.n_sources
         meaning = {
-            "source": f"of {level} intervals of new sources like the {self.n_sources} calibrated "
-            f"on, {level} hold the encode's mean VMAF",
-            "frame": f"{level} holds for encodes of the sources calibrated on, not for new ones",
-            "gaussian": f"{level} is nominal: it holds only if errors are normal",
+            "source": f"on average over new sources like the {n} calibrated on, {level} of encodes "
+            "have their mean VMAF within the interval",
+            "frame": f"{level} of encodes of the {n} sources calibrated on have their mean VMAF "
+            "within the interval; of a new source it may be far fewer",
+            "gaussian": f"{level} is nominal, as if errors were normal; nothing is promised",
         }[self.rule]
         if self.answer.supported:
-            return f"{meaning}."
+            return f"At {level}: {meaning}."
         return (
-            f"{self.n_sources} sources carry no {_percent(self.answer.asked)} guarantee; answered "
-            f"at {level}, the highest that they do: {meaning}."
+            f"{n} sources can't carry {_percent(self.answer.asked)}; answered at {level}, the "
+            f"highest that this calibration does: {meaning}."
         )
 
 
