@@ -10,14 +10,19 @@ from typing import Any
 import pytest
 from upath import UPath
 
+from fr_ensemble_assets.candidate.build import build_candidate
 from fr_ensemble_assets.candidate.registry import schema_problems
 from fr_ensemble_assets.candidate.verify import verify_candidate
-from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import folder_in_the_making, temporary_name
+from fr_ensemble_assets.corpus.store import load_corpus
+from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
+from fr_ensemble_assets.foundation.files import folder_in_the_making, sha256_of, temporary_name
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.gate.verdict import authorise
+from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
 from fr_ensemble_tests.conftest import Chain
 
-SEED1 = "fr_regressor_v2_ensemble_v1_seed1"
+ENSEMBLE = "fr_regressor_v2_ensemble_v1"
+SEED1 = f"{ENSEMBLE}_seed1"
 
 
 @pytest.fixture
@@ -61,6 +66,22 @@ SPOILED: dict[str, tuple[Callable[[UPath], Any], str]] = {
         ),
         f"{SEED1}.json belongs to another corpus",
     ),
+    "a calibration": (
+        replace_in("calibration.json", '"kind"', '"sort"'),
+        "calibration.json has the sha256",
+    ),
+    "a broken calibration": (
+        replace_in("calibration.json", '"per_encode"', '"per_shot"'),
+        "expected 'per_encode' to be an object",
+    ),
+    "calibration of another corpus": (
+        replace_in("calibration.json", '"corpus": {\n    "sha256": "', '"corpus": {"sha256": "0'),
+        "calibration.json belongs to another corpus",
+    ),
+    "a q that was not calibrated": (
+        replace_in(f"{ENSEMBLE}.json", '"conformal_q_residual": ', '"conformal_q_residual": 9'),
+        "has another 'confidence' than calibration.json gives",
+    ),
     "copies": (copy_a_member, "two members are the same file"),
     "a HOLD": (replace_in("PROMOTE.json", '"PROMOTE"', '"HOLD"'), "PROMOTE.json says HOLD"),
 }
@@ -72,6 +93,26 @@ def test_verification_finds(candidate: UPath, name: str) -> None:
     spoil, message = SPOILED[name]
     spoil(candidate)
     assert any(message in problem for problem in verify_candidate(candidate).problems)
+
+
+def test_calibration_that_the_predictions_do_not_give_is_not_published(promoted: Home) -> None:
+    """Manifest and calibration may agree with each other and still be made up."""
+    (results,) = promoted.store.glob("*/loso-*")
+    members, corpus = results / "members", load_corpus(promoted, results.parent.name)
+    told = (members / "calibration.json").read_text()
+    forged = told.replace(
+        '"sigma_floor": 0.5,\n      "highest', '"sigma_floor": 0.4,\n      "highest'
+    )
+    assert forged != told
+    (members / "calibration.json").write_text(forged)
+    manifest = members / f"{ENSEMBLE}.json"
+    manifest.write_text(
+        manifest.read_text().replace(sha256_of(told.encode()), sha256_of(forged.encode()))
+    )
+    judgement = authorise(results, corpus, CONTRACT_RECIPE)
+    with pytest.raises(GateRefusal, match="expected the calibration that the out-of-fold"):
+        build_candidate(promoted.candidates / "new", results, members, corpus, judgement)
+    assert not (promoted.candidates / "new").exists()
 
 
 def test_folder_that_is_not_there_is_unusable(promoted: Home) -> None:

@@ -11,6 +11,8 @@ import onnxruntime
 import pytest
 from upath import UPath
 
+from fr_ensemble_assets.calibration.calibrate import Calibration
+from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, read_calibration
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal
@@ -36,6 +38,12 @@ from fr_ensemble_assets.training.model import Parameters
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
 from fr_ensemble_tests.conftest import Chain
+
+
+def calibrated(home: Home) -> Calibration:
+    """The calibration that the home's one candidate carries."""
+    (candidate,) = home.candidates.iterdir()
+    return read_calibration(candidate / CALIBRATION_FILE)
 
 
 @pytest.fixture
@@ -101,7 +109,9 @@ def test_final_fit_that_does_not_agree_with_its_own_rows_is_refused(promoted: Ho
     broken.weights[2][:] = 0.0
     save_parameters(path, broken, identity)
     with pytest.raises(GateRefusal, match="member 1: expected the final fit to reach PLCC"):
-        build_members(members, corpus, CONTRACT_RECIPE, judgement, Trainer("cpu"))
+        build_members(
+            members, corpus, CONTRACT_RECIPE, judgement, calibrated(promoted), Trainer("cpu")
+        )
 
 
 def test_parameters_survive_storage(tmp_path: Path, fitted: Parameters) -> None:
@@ -121,7 +131,9 @@ def test_fit_of_another_seed_is_not_taken_for_this_one(promoted: Home) -> None:
     name = "fr_regressor_v2_ensemble_v1_seed{}_parameters.parquet"
     for seed in range(1, 5):
         (members / name.format(seed)).write_bytes((members / name.format(0)).read_bytes())
-    built, reused = build_members(members, corpus, CONTRACT_RECIPE, judgement, Trainer("cpu"))
+    built, reused = build_members(
+        members, corpus, CONTRACT_RECIPE, judgement, calibrated(promoted), Trainer("cpu")
+    )
     assert not reused
     assert len({member.sha256 for member in built}) == 5
 
@@ -189,10 +201,11 @@ def test_manifest_is_enough_to_score_a_corpus(promoted_once: Chain) -> None:
     mu, sigma = np.mean(scores, axis=0), np.std(scores, axis=0, ddof=1)
     assert np.corrcoef(mu, frame["vmaf"])[0, 1] > 0.99
     assert (sigma > 0).all()
-    assert manifest["confidence"] == {
-        "method": "ensemble",
-        "nominal_coverage": 0.95,
-        "gaussian_z": 1.959963984540054,
-        "conformal_q_residual": None,
+    confidence = manifest["confidence"]
+    assert set(confidence) == {
+        *("method", "nominal_coverage", "gaussian_z", "conformal_q_residual")
     }
+    assert (confidence["method"], confidence["nominal_coverage"]) == ("ensemble+conformal", 0.95)
+    half = confidence["conformal_q_residual"] * sigma
+    assert np.mean(np.abs(frame["vmaf"] - mu) <= half) > 0.95  # members saw these rows
     assert (manifest["kind"], manifest["ensemble_size"]) == ("fr_ensemble", 5)

@@ -1,1 +1,1 @@
-"""Stage 7: a folder that verifies by itself, and the diff that a person applies elsewhere."""
+"""Stage 8: a folder that verifies by itself, and the diff that a person applies elsewhere."""

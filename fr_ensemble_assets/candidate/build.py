@@ -6,6 +6,9 @@ import shutil
 
 from upath import UPath
 
+from fr_ensemble_assets.calibration.calibrate import calibrate
+from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, calibration_bytes
+from fr_ensemble_assets.calibration.pooling import load_out_of_fold
 from fr_ensemble_assets.candidate.registry import (
     REGISTRY_FILE,
     REGISTRY_SCHEMA,
@@ -41,14 +44,14 @@ def build_candidate(
     results
         The folder with the ``loso_seed{N}.json`` and the verdict.
     members
-        The folder with the ONNX files, sidecars and manifest.
+        The folder with the ONNX files, sidecars, manifest and calibration.
     judgement
         From :func:`~fr_ensemble_assets.gate.verdict.authorise`, which let it through.
 
     Raises
     ------
     GateRefusal
-        If what was assembled doesn't verify.
+        If what was assembled doesn't verify, or its calibration doesn't follow from the results.
     UnusableInput
         If the members are missing.
     """
@@ -59,11 +62,13 @@ def build_candidate(
             _copy(members / sidecar_file(seed), making)
         _copy(results / VERDICT_FILES["PROMOTE"], making)
         _copy(members / MANIFEST_FILE, making)
+        _copy(members / CALIBRATION_FILE, making)
         rows = [
             registry_row(member, judgement.decision, corpus.sha256) for member in _members(making)
         ]
         write_json(making / REGISTRY_FILE, registry_document(rows))
         write_json(making / SCHEMA_FILE, REGISTRY_SCHEMA)
+        _require_calibrated(making, results, corpus, judgement)
         problems = verify_candidate(making).problems
         if problems:
             raise GateRefusal(
@@ -78,6 +83,19 @@ def _copy(source: UPath, folder: UPath) -> None:
             f"{source}: expected a file of the candidate, found none; materialise what makes it."
         )
     shutil.copyfile(str(source), str(folder / source.name))
+
+
+def _require_calibrated(
+    folder: UPath, results: UPath, corpus: Corpus, judgement: Judgement
+) -> None:
+    """Stored intervals are not believed: they must be what the judged predictions give now."""
+    frames = load_out_of_fold(results, corpus, judgement.scores)
+    given = calibration_bytes(calibrate(corpus, frames))
+    if read_bytes(folder / CALIBRATION_FILE, "a calibration") != given:
+        raise GateRefusal(
+            f"{CALIBRATION_FILE}: expected the calibration that the out-of-fold predictions give, "
+            "found another; materialise ensemble_members again."
+        )
 
 
 def _members(folder: UPath) -> list[Member]:

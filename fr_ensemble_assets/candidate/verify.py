@@ -7,6 +7,7 @@ from typing import Any
 
 from upath import UPath
 
+from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, parse_calibration
 from fr_ensemble_assets.candidate.registry import REGISTRY_FILE, SCHEMA_FILE, schema_problems
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json, read_bytes, sha256_of
@@ -21,6 +22,7 @@ from fr_ensemble_assets.members.names import (
     sidecar_file,
 )
 from fr_ensemble_assets.members.onnx_export import forbidden_operators, is_onnx
+from fr_ensemble_assets.members.sidecars import confidence as confidence_of
 from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
 
 CANDIDATE_FILES = tuple(
@@ -30,6 +32,7 @@ CANDIDATE_FILES = tuple(
             *(sidecar_file(seed) for seed in ENSEMBLE_SEEDS),
             *(results_file(seed) for seed in ENSEMBLE_SEEDS),
             MANIFEST_FILE,
+            CALIBRATION_FILE,
             VERDICT_FILES["PROMOTE"],
             REGISTRY_FILE,
             SCHEMA_FILE,
@@ -81,7 +84,10 @@ def verify_candidate(folder: UPath) -> Verification:
         return Verification((*missing, *foreign), (), (), ())
     documents = {name: _object(folder, name) for name in CANDIDATE_FILES if name.endswith(".json")}
     schema = tuple(schema_problems(documents[REGISTRY_FILE]))
-    digests = () if schema else tuple(_digest_problems(folder, documents))
+    digests: tuple[str, ...] = ()
+    if not schema:
+        calibration = _calibration_problems(folder, documents)
+        digests = (*_digest_problems(folder, documents), *calibration)
     return Verification(tuple(foreign), digests, schema, tuple(_gate_problems(folder, documents)))
 
 
@@ -118,6 +124,31 @@ def _digest_problems(folder: UPath, documents: dict[str, dict[str, Any]]) -> lis
             problems.append(f"{name} is no ONNX model")
         elif refused := forbidden_operators(model):
             problems.append(f"{name} uses operators that the loader refuses: {', '.join(refused)}")
+    return problems
+
+
+def _calibration_problems(folder: UPath, documents: dict[str, dict[str, Any]]) -> list[str]:
+    """The calibration is the one that the manifest names, and of the verdict's corpus."""
+    path = folder / CALIBRATION_FILE
+    data = read_bytes(path, "a calibration")
+    manifest = documents[MANIFEST_FILE]
+    told, confidence = manifest.get("eval"), manifest.get("confidence")
+    named = told.get("calibration_sha256") if isinstance(told, dict) else None
+    found = sha256_of(data)
+    problems = []
+    if named != found:
+        problems.append(f"{CALIBRATION_FILE} has the sha256 {found}, {MANIFEST_FILE} says {named}")
+    try:
+        calibration = parse_calibration(data, str(path))
+    except UnusableInput as error:
+        return [*problems, str(error)]
+    corpus = documents[VERDICT_FILES["PROMOTE"]].get("corpus")
+    judged = corpus.get("sha256") if isinstance(corpus, dict) else None
+    if calibration.corpus_sha256 != judged:
+        problems.append(f"{CALIBRATION_FILE} belongs to another corpus than the verdict")
+    sigma = told.get("mean_sigma") if isinstance(told, dict) else None
+    if not isinstance(sigma, float) or confidence != confidence_of(calibration, sigma):
+        problems.append(f"{MANIFEST_FILE} has another 'confidence' than {CALIBRATION_FILE} gives")
     return problems
 
 

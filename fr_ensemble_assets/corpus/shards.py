@@ -15,7 +15,7 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -71,8 +71,11 @@ class Shard:
             return f"{self.path} line {next(n for i, n in enumerate(numbers) if i == row)}"
 
 
-def read_shard(path: UPath) -> Shard:
+def read_shard(path: UPath, required: Sequence[str] = REQUIRED) -> Shard:
     """Read one file, whatever its name: gzip and Parquet are known by their first bytes.
+
+    ``required`` are the columns that it must have; the others of the contract are taken where they
+    are there.
 
     Raises
     ------
@@ -84,7 +87,8 @@ def read_shard(path: UPath) -> Shard:
             raise UnusableInput(
                 f"{path}: expected canonical-6 rows, found an empty file; write the corpus again."
             )
-        return _read_parquet(path) if _is_parquet(path) else _read_json_lines(path)
+        read = _read_parquet if _is_parquet(path) else _read_json_lines
+        return read(path, required)
     except OSError as error:
         raise UnusableInput(
             f"{path}: expected a readable file, found '{error.strerror or error}'."
@@ -99,7 +103,7 @@ def _is_parquet(path: UPath) -> bool:
 # --- Parquet ---------------------------------------------------------------------------------
 
 
-def _read_parquet(path: UPath) -> Shard:
+def _read_parquet(path: UPath, required: Sequence[str]) -> Shard:
     try:
         with path.open("rb") as handle:
             file = pyarrow.parquet.ParquetFile(handle)
@@ -115,7 +119,7 @@ def _read_parquet(path: UPath) -> Shard:
             f"{path}: expected a whole Parquet file, found '{_first_line(error)}'; "
             "it may be truncated, write it again."
         ) from error
-    _require_columns(path, set(names))
+    _require_columns(path, set(names), required)
     arrays = [_parquet_column(path, table, column) for column in COLUMNS]
     extra = frozenset(names) - frozenset(COLUMNS)
     return Shard(path, pa.table(arrays, schema=SHARD_SCHEMA), extra)
@@ -166,7 +170,7 @@ def _open_text(path: UPath) -> IO[bytes]:
     return handle
 
 
-def _read_json_lines(path: UPath) -> Shard:
+def _read_json_lines(path: UPath, required: Sequence[str]) -> Shard:
     tables: list[pa.Table] = []
     keys: set[str] = set()
     line = 1
@@ -185,7 +189,7 @@ def _read_json_lines(path: UPath) -> Shard:
         ) from error
     table = pa.concat_tables(tables) if tables else SHARD_SCHEMA.empty_table()
     if table.num_rows:
-        _require_columns(path, keys)
+        _require_columns(path, keys, required)
     return Shard(path, table, frozenset(keys) - frozenset(COLUMNS))
 
 
@@ -325,11 +329,11 @@ def _describe(value: Any) -> str:
 # --- shared ----------------------------------------------------------------------------------
 
 
-def _require_columns(path: UPath, keys: set[str]) -> None:
-    missing = [column for column in REQUIRED if column not in keys]
+def _require_columns(path: UPath, keys: set[str], required: Sequence[str]) -> None:
+    missing = [column for column in required if column not in keys]
     if missing:
         raise UnusableInput(
-            f"{path}: expected the columns {', '.join(REQUIRED)}, found no "
+            f"{path}: expected the columns {', '.join(required)}, found no "
             f"{', '.join(repr(column) for column in missing)}; add what is missing."
         )
 

@@ -51,13 +51,17 @@ class CodecBlock:
 
     def encode(self, corpus: Corpus) -> npt.NDArray[np.float32]:
         """The codec columns of every row, shape (n_rows, 14), in the order of the layout."""
-        block = np.zeros((corpus.n_rows, NUM_CODECS), dtype=np.float32)
-        slots = pd.Index(ENCODER_VOCABULARY).get_indexer(pd.Index(corpus.frame["encoder"]))
+        return self.encode_rows(corpus.frame)
+
+    def encode_rows(self, frame: pd.DataFrame) -> npt.NDArray[np.float32]:
+        """The same for rows of any origin, with ``encoder``, ``cq`` and perhaps ``preset``."""
+        block = np.zeros((len(frame), NUM_CODECS), dtype=np.float32)
+        slots = pd.Index(ENCODER_VOCABULARY).get_indexer(pd.Index(frame["encoder"]))
         slots = np.where(slots < 0, ENCODER_VOCABULARY.index(UNKNOWN_ENCODER), slots)
-        block[np.arange(corpus.n_rows), slots] = 1.0
-        block[:, CODEC_BLOCK_LAYOUT.index("preset_norm")] = self.preset_norm(corpus.frame)
+        block[np.arange(len(frame)), slots] = 1.0
+        block[:, CODEC_BLOCK_LAYOUT.index("preset_norm")] = self.preset_norm(frame)
         block[:, CODEC_BLOCK_LAYOUT.index("crf_norm")] = self.normalise_cq(
-            corpus.frame["cq"].to_numpy(dtype=np.float64)
+            frame["cq"].to_numpy(dtype=np.float64)
         )
         return block
 

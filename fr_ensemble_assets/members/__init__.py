@@ -1,1 +1,1 @@
-"""Stage 6: after PROMOTE, each seed is fitted on the whole corpus and exported to ONNX."""
+"""Stage 7: after PROMOTE, each seed is fitted on the whole corpus and exported to ONNX."""

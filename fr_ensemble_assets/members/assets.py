@@ -3,6 +3,8 @@
 import dagster as dg
 from upath import UPath
 
+from fr_ensemble_assets.calibration.calibrate import calibrate
+from fr_ensemble_assets.calibration.pooling import load_out_of_fold
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
@@ -55,11 +57,13 @@ def ensemble_members(
         used, plan = corpus_in_use(context, kept), recipe.build()
         results = results_dir(kept, used.sha256, plan)
         judgement = authorise(results, used, plan)
+        frames = load_out_of_fold(results, used, judgement.scores)
         members, reused = build_members(
             members_dir(results),
             used,
             plan,
             judgement,
+            calibrate(used, frames),
             trainer.build(),
             config.force,
             watch(context.log).report("final fits"),

@@ -1,12 +1,16 @@
-"""The members folder: parameters, ONNX files, sidecars, and the manifest written last."""
+"""The members folder: parameters, ONNX files, sidecars, calibration, the manifest written last."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from upath import UPath
 
+from fr_ensemble_assets.calibration.calibrate import Calibration
+from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, calibration_bytes
+from fr_ensemble_assets.calibration.pooling import ensemble_sigma
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import read_bytes, sha256_of, write_bytes, write_json
@@ -50,14 +54,16 @@ def build_members(
     corpus: Corpus,
     recipe: Recipe,
     judgement: Judgement,
+    calibration: Calibration,
     trainer: Trainer,
     force: bool = False,
     report: StepReport = report_nothing,
 ) -> tuple[list[Member], bool]:
     """Fit (unless all fits of this corpus and recipe are there), export, describe.
 
-    ``judgement`` comes from :func:`~fr_ensemble_assets.gate.verdict.authorise`. Returns the
-    members in seed order, and whether the fits were reused.
+    ``judgement`` comes from :func:`~fr_ensemble_assets.gate.verdict.authorise`, ``calibration``
+    from :func:`~fr_ensemble_assets.calibration.calibrate.calibrate` on the predictions of the very
+    results that were judged. Returns the members in seed order, and whether the fits were reused.
 
     Raises
     ------
@@ -71,7 +77,9 @@ def build_members(
         for seed, parameters in zip(ENSEMBLE_SEEDS, fitted, strict=True):
             identity = fit_identity(corpus, recipe, seed)
             save_parameters(folder / parameters_file(seed), parameters, identity)
-    _require_sound(corpus, fitted)
+    inputs = full_corpus_inputs(corpus)
+    scores = np.stack([predict(parameters, inputs) for parameters in fitted])
+    _require_sound(corpus, scores)
     members = []
     for seed, parameters in zip(ENSEMBLE_SEEDS, fitted, strict=True):
         model = export_onnx(parameters, member_id(seed))
@@ -79,7 +87,11 @@ def build_members(
         write_bytes(folder / onnx_file(seed), model)
         write_json(folder / sidecar_file(seed), sidecar(corpus, recipe, judgement, member))
         members.append(member)
-    write_json(folder / MANIFEST_FILE, manifest(corpus, judgement, members))
+    write_bytes(folder / CALIBRATION_FILE, calibration_bytes(calibration))
+    mean_sigma = float(ensemble_sigma(scores).mean())
+    write_json(
+        folder / MANIFEST_FILE, manifest(corpus, judgement, members, calibration, mean_sigma)
+    )
     return members, reused
 
 
@@ -98,11 +110,13 @@ def _load_fit(folder: UPath, corpus: Corpus, recipe: Recipe, seed: int) -> Param
     return load_parameters(folder / parameters_file(seed), fit_identity(corpus, recipe, seed))
 
 
-def _require_sound(corpus: Corpus, fitted: list[Parameters]) -> None:
-    """The gate judged the folds; a final fit that diverged, or was altered, must not ship."""
-    inputs = full_corpus_inputs(corpus)
-    for seed, parameters in zip(ENSEMBLE_SEEDS, fitted, strict=True):
-        plcc = agreement(predict(parameters, inputs), corpus.target).plcc
+def _require_sound(corpus: Corpus, scores: npt.NDArray[np.float64]) -> None:
+    """The gate judged the folds; a final fit that diverged, or was altered, must not ship.
+
+    ``scores`` is what each fit makes of its own training rows, shape (n_members, n_rows).
+    """
+    for seed, score in zip(ENSEMBLE_SEEDS, scores, strict=True):
+        plcc = agreement(score, corpus.target).plcc
         if plcc is None or plcc < PER_SEED_PLCC_MIN:
             raise GateRefusal(
                 f"member {seed}: expected the final fit to reach PLCC {PER_SEED_PLCC_MIN:g} on its "

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from fr_ensemble_assets.calibration.calibrate import Calibration
+from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, calibration_bytes
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.features.codec_block import (
     CODEC_BLOCK_LAYOUT,
@@ -12,6 +14,7 @@ from fr_ensemble_assets.features.codec_block import (
     fit_codec_block,
 )
 from fr_ensemble_assets.features.scaler import fit_scaler
+from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.schema import (
     CANONICAL_6,
     ENCODER_VOCAB_VERSION,
@@ -104,8 +107,19 @@ def sidecar(corpus: Corpus, recipe: Recipe, judgement: Judgement, member: Member
     }
 
 
-def manifest(corpus: Corpus, judgement: Judgement, members: list[Member]) -> dict[str, Any]:
-    """The ensemble as a whole. Interval: mean ± q·(sample deviation), q = 1.96 uncalibrated."""
+def manifest(
+    corpus: Corpus,
+    judgement: Judgement,
+    members: list[Member],
+    calibration: Calibration,
+    mean_sigma: float,
+) -> dict[str, Any]:
+    """The ensemble as a whole. Interval: mean ± q·(sample deviation).
+
+    q is calibrated for this very formula, without the floor that ``calibration.json`` puts under
+    the deviation: with another formula's q, what consumers compute would not hold. ``mean_sigma``
+    is the members' mean deviation over the corpus, in VMAF.
+    """
     scaler = fit_scaler(corpus.features)
     decision = judgement.decision
     folds = [fold for score in judgement.scores for fold in score.folds]
@@ -127,12 +141,7 @@ def manifest(corpus: Corpus, judgement: Judgement, members: list[Member]) -> dic
         "feature_std": scaler.std.tolist(),
         "codec_vocab": list(ENCODER_VOCABULARY),
         "codec_vocab_version": ENCODER_VOCAB_VERSION,
-        "confidence": {
-            "method": "ensemble",
-            "nominal_coverage": NOMINAL_COVERAGE,
-            "gaussian_z": GAUSSIAN_Z,
-            "conformal_q_residual": None,
-        },
+        "confidence": confidence(calibration, mean_sigma),
         "smoke": False,
         "eval": {
             "protocol": "leave-one-source-out",
@@ -142,7 +151,21 @@ def manifest(corpus: Corpus, judgement: Judgement, members: list[Member]) -> dic
             "plcc_spread": decision.plcc_spread,
             "lowest_fold_plcc": min(fold.plcc for fold in folds if fold.plcc is not None),
             "mean_rmse": _mean([fold.rmse for fold in folds if fold.rmse is not None]),
+            "mean_sigma": mean_sigma,
+            "calibration": CALIBRATION_FILE,
+            "calibration_sha256": sha256_of(calibration_bytes(calibration)),
         },
+    }
+
+
+def confidence(calibration: Calibration, mean_sigma: float) -> dict[str, Any]:
+    """How the manifest's consumers come to an interval (contracts section 5)."""
+    quantile = calibration.plain_quantile(NOMINAL_COVERAGE, mean_sigma)
+    return {
+        "method": "ensemble" if quantile is None else "ensemble+conformal",
+        "nominal_coverage": NOMINAL_COVERAGE,
+        "gaussian_z": GAUSSIAN_Z,
+        "conformal_q_residual": quantile,
     }
 
 

@@ -1,0 +1,170 @@
+"""Everything that a corpus' out-of-fold predictions say about intervals, in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fr_ensemble_assets.calibration.coverage import Coverage, Unit, leave_one_source_out
+from fr_ensemble_assets.calibration.interpolation import (
+    interpolation_tables,
+    leave_one_quality_out,
+)
+from fr_ensemble_assets.calibration.pooling import OutOfFold, pool_encodes
+from fr_ensemble_assets.calibration.rules import (
+    SIGMA_FLOOR,
+    QuantileTable,
+    Rule,
+    WeightedScores,
+    frame_table,
+    gaussian_table,
+    normalised_scores,
+    source_table,
+)
+from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.foundation.schema import CANONICAL_6
+
+
+@dataclass(frozen=True)
+class Range:
+    """The least and the greatest value that training saw."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """What the members were trained on; beyond it they extrapolate.
+
+    Attributes
+    ----------
+    features
+        Range of each of the canonical-6 features.
+    qualities
+        Range of ``cq`` of each encoder.
+    """
+
+    features: Mapping[str, Range]
+    qualities: Mapping[str, Range]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Quantiles of every rule, what they were computed from, and how they did.
+
+    Attributes
+    ----------
+    corpus_sha256
+        The corpus whose out-of-fold predictions were used.
+    n_frames, n_encodes
+        Rows, and (source, encoder, quality[, preset]) cells.
+    sources
+        Distinct sources in sorted order.
+    mean_sigma
+        Mean deviation of the members over all frames, out of fold; in VMAF.
+    frame, encode
+        Quantiles by rule, for single frames and for the pooled mean of an encode.
+    plain
+        For single frames as the manifest's consumers compute them: the members' plain mean ±
+        q·sigma, without a floor and not brought into 0..100 (contracts section 5). A rule is
+        missing where members agree so exactly that no finite q holds.
+    coverages
+        Leave-one-source-out coverage of every rule at the reported levels, for both units.
+    trained_on
+        Ranges of the training corpus.
+    interpolation
+        By encoder, quantiles of the error between measured qualities.
+    """
+
+    corpus_sha256: str
+    n_frames: int
+    n_encodes: int
+    sources: tuple[str, ...]
+    mean_sigma: float
+    frame: Mapping[Rule, QuantileTable]
+    encode: Mapping[Rule, QuantileTable]
+    plain: Mapping[Rule, QuantileTable]
+    coverages: tuple[Coverage, ...]
+    trained_on: TrainedOn
+    interpolation: Mapping[str, QuantileTable]
+
+    def tables(self, unit: Unit) -> Mapping[Rule, QuantileTable]:
+        """Quantiles by rule for one unit."""
+        return self.frame if unit == "frame" else self.encode
+
+    @property
+    def every_table(self) -> tuple[QuantileTable, ...]:
+        """All quantiles there are, for the check that they are in order."""
+        by_rule = (*self.frame.values(), *self.encode.values(), *self.plain.values())
+        return (*by_rule, *self.interpolation.values())
+
+    def plain_quantile(self, level: float, members_sigma: float) -> float | None:
+        """The manifest's ``conformal_q_residual``: rule ``frame`` at ``level``, plain formula.
+
+        In units of the shipped members' deviation, whose mean over the same frames is
+        ``members_sigma``. How far five seeds disagree is a draw of its own, shared by all rows:
+        on the bundled corpus the mean is 0.49 out of fold and 0.34 of the shipped members, with
+        errors as large. A q in units of the first, multiplied with the second, covers 80 % of the
+        rows that the members were trained on where it says 95 %. Where a floor lies under the
+        deviation this matters little, and nothing is rescaled.
+
+        ``None`` where the corpus doesn't carry the level, or the members never disagree.
+        """
+        table = self.plain.get("frame")
+        if table is None or not table.at(level).supported or members_sigma <= 0:
+            return None
+        return table.at(level).quantile * self.mean_sigma / members_sigma
+
+
+def calibrate(corpus: Corpus, frames: OutOfFold) -> Calibration:
+    """Fit and try all rules on ``frames``, the out-of-fold predictions of ``corpus``."""
+    encodes = pool_encodes(frames)
+    plain = normalised_scores(np.abs(frames.target - frames.mean), frames.sigma, floor=0.0)
+    return Calibration(
+        corpus_sha256=corpus.sha256,
+        n_frames=frames.n_rows,
+        n_encodes=encodes.n_rows,
+        sources=frames.sources,
+        mean_sigma=float(frames.sigma.mean()),
+        frame=_tables(frames),
+        encode=_tables(encodes),
+        plain=_conformal_tables(plain, frames, floor=0.0),
+        coverages=(
+            *leave_one_source_out(frames, "frame"),
+            *leave_one_source_out(encodes, "encode"),
+        ),
+        trained_on=_trained_on(corpus),
+        interpolation=interpolation_tables(leave_one_quality_out(encodes)),
+    )
+
+
+def _tables(rows: OutOfFold) -> dict[Rule, QuantileTable]:
+    scores = normalised_scores(rows.residual, rows.sigma, SIGMA_FLOOR)
+    return {"gaussian": gaussian_table(), **_conformal_tables(scores, rows, SIGMA_FLOOR)}
+
+
+def _conformal_tables(
+    scores: npt.NDArray[np.float64], rows: OutOfFold, floor: float
+) -> dict[Rule, QuantileTable]:
+    weighted = WeightedScores.of(scores, rows.source_index)
+    tables = (frame_table(weighted, floor), source_table(weighted, floor))
+    return {table.rule: table for table in tables if table is not None}
+
+
+def _trained_on(corpus: Corpus) -> TrainedOn:
+    low, high = corpus.features.min(axis=0), corpus.features.max(axis=0)
+    quality = corpus.frame.groupby("encoder", observed=True)["cq"].agg(["min", "max"])
+    return TrainedOn(
+        features={
+            name: Range(float(low[place]), float(high[place]))
+            for place, name in enumerate(CANONICAL_6)
+        },
+        qualities={
+            str(encoder): Range(float(row["min"]), float(row["max"]))
+            for encoder, row in quality.iterrows()
+        },
+    )

@@ -1,0 +1,136 @@
+"""Frames to predict: the key and the canonical-6 features of each; VMAF is not needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from upath import UPath
+
+from fr_ensemble_assets.corpus.shards import read_shard
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.schema import (
+    CANONICAL_6,
+    INTEGER,
+    KEY,
+    OPTIONAL,
+    PRESET,
+    TEXT,
+    expected,
+)
+
+#: What a frame must have.
+NEEDED = (*KEY, *CANONICAL_6)
+_SIZE = "enc_bytes"
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Valid rows, in the order in which they came.
+
+    Attributes
+    ----------
+    origin
+        What to call them in a message: a file, or whatever a caller says.
+    frame
+        ``src``, ``encoder``, ``cq``, ``frame_index``, the canonical-6 features and, where some row
+        has them, ``preset`` and ``enc_bytes``.
+    """
+
+    origin: str
+    frame: pd.DataFrame
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.frame)
+
+    @property
+    def key_columns(self) -> list[str]:
+        """The columns that identify a row."""
+        return [*KEY, *([PRESET] if PRESET in self.frame else [])]
+
+
+def read_frames(path: UPath) -> Frames:
+    """Read JSON Lines, gzipped JSON Lines or Parquet.
+
+    Raises
+    ------
+    UnusableInput
+        Names the file, and the line where there is one: a missing column or value, NaN, infinity,
+        a wrong type, no rows.
+    """
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "no such file"
+        raise UnusableInput(f"{path}: expected a file of frames, found {found}.")
+    shard = read_shard(path, NEEDED)
+    for column in NEEDED:
+        # Only here is a value that is missing still told from NaN.
+        missing = shard.table.column(column).is_null().to_numpy()
+        if missing.any():
+            raise UnusableInput(
+                f"{shard.where(int(np.argmax(missing)))}: expected column '{column}' to be "
+                f"{expected(column)}, found nothing."
+            )
+    return _valid(shard.table.to_pandas(), str(path), shard.where)
+
+
+def frames_of(frame: pd.DataFrame, origin: str = "frames") -> Frames:
+    """Take frames from a table at hand; ``origin`` is what a message calls them.
+
+    Raises
+    ------
+    UnusableInput
+        As :func:`read_frames`, with rows counted from 1.
+    """
+    missing = [column for column in NEEDED if column not in frame]
+    if missing:
+        raise UnusableInput(
+            f"{origin}: expected the columns {', '.join(NEEDED)}, found no {', '.join(missing)}; "
+            "add what is missing."
+        )
+    kept = [column for column in (*NEEDED, PRESET, _SIZE) if column in frame]
+    return _valid(frame[kept].reset_index(drop=True), origin, lambda row: f"{origin} row {row + 1}")
+
+
+def _valid(frame: pd.DataFrame, origin: str, where: Callable[[int], str]) -> Frames:
+    if not len(frame):
+        raise UnusableInput(f"{origin}: expected frames, found no rows.")
+    kept = [*NEEDED, *(c for c in (PRESET, _SIZE) if c in frame and frame[c].notna().any())]
+    typed = {}
+    for column in kept:
+        values, wrong = _typed(frame[column], column)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise UnusableInput(
+                f"{where(row)}: expected column '{column}' to be {expected(column)}, found "
+                f"{_told(frame[column].iloc[row])}."
+            )
+        typed[column] = values
+    return Frames(origin, pd.DataFrame(typed))
+
+
+def _typed(values: pd.Series, column: str) -> tuple[pd.Series, np.ndarray]:
+    """The column with its type, and which of its values can't be used."""
+    missing = values.isna().to_numpy(dtype=bool)
+    allowed = missing & (column in OPTIONAL)
+    if column in TEXT:
+        # Found on distinct values: there are few, in however many rows.
+        numbers, distinct = pd.factorize(values)
+        usable = np.array([isinstance(v, str) and v != "" for v in distinct] + [False])
+        return values, ~usable[numbers] & ~allowed
+    numeric = pd.to_numeric(values, errors="coerce").astype(np.float64)
+    array = numeric.to_numpy()
+    wrong = ~np.isfinite(array)
+    if column in INTEGER:
+        wrong |= (array < 0) | (array != np.floor(array))
+        if not wrong.any():
+            return pd.Series(array.astype(np.int64)), wrong
+    return numeric, wrong & ~allowed
+
+
+def _told(value: object) -> str:
+    if isinstance(value, str):
+        return f"the text {value[:40]!a}"
+    return "nothing" if value is None or value is pd.NA else str(value).replace("nan", "NaN")
