@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from fr_ensemble_assets.calibration.assets import interval_calibration
+from fr_ensemble_assets.calibration.checks import calibration_checks
 from fr_ensemble_assets.candidate.assets import registry_candidate
 from fr_ensemble_assets.candidate.checks import candidate_checks
 from fr_ensemble_assets.candidate.schedules import reverify_schedule
@@ -88,6 +90,7 @@ def build_definitions(
                 loso_results,
                 study_results,
                 ensemble_verdict,
+                interval_calibration,
                 ensemble_members,
                 registry_candidate,
             ]
@@ -97,6 +100,7 @@ def build_definitions(
             corpus_checks,
             seed_plcc,
             verdict_checks,
+            calibration_checks,
             members_checks,
             candidate_checks,
         ],

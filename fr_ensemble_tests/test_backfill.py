@@ -160,7 +160,8 @@ def test_launched_backfill_is_bound_to_its_corpus(two_corpora: tuple[Home, str, 
         assert backfill.title == f"seeds 1,3,6 of {older[:12]}"
         assert {key.to_user_string() for key in backfill.asset_selection or ()} == {
             *("loso_results", "study_results"),
-            *("ensemble_verdict", "ensemble_members", "registry_candidate"),
+            *("ensemble_verdict", "interval_calibration"),
+            *("ensemble_members", "registry_candidate"),
         }
         assert instance.get_dynamic_partitions("study_seeds") == ["6"]
 

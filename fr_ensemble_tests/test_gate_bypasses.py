@@ -108,8 +108,8 @@ def test_eager_automation_reaches_the_candidate_and_fails_on_hold(held: Home) ->
     definitions = dg.Definitions(assets=automated, resources=settings(held))
     with open_instance(held) as instance:
         before = dg.evaluate_automation_conditions(definitions, instance)
-        instance.report_runless_asset_event(dg.AssetMaterialization("ensemble_members"))
-        instance.report_runless_asset_event(dg.AssetMaterialization("ensemble_verdict"))
+        for parent in ("ensemble_verdict", "interval_calibration", "ensemble_members"):
+            instance.report_runless_asset_event(dg.AssetMaterialization(parent))
         after = dg.evaluate_automation_conditions(definitions, instance, cursor=before.cursor)
     assert after.total_requested == 1
     assert "HOLD for the corpus" in attempt(held, eager, assets=automated)

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from fr_ensemble_assets.calibration.assets import interval_calibration
 from fr_ensemble_assets.candidate.build import build_candidate
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
@@ -22,7 +23,7 @@ from fr_ensemble_assets.training.resources import RecipeResource
     kinds={"onnx", "json"},
     tags={"domain": "video-quality"},
     code_version="1",
-    deps=[corpus, ensemble_verdict, ensemble_members],
+    deps=[corpus, ensemble_verdict, interval_calibration, ensemble_members],
 )
 def registry_candidate(
     context: dg.AssetExecutionContext, home: HomeResource, recipe: RecipeResource

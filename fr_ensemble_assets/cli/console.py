@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich import filesize
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from fr_ensemble_assets.operations.clean import Store
     from fr_ensemble_assets.operations.generate import Delivery
     from fr_ensemble_assets.operations.status import Status
+    from fr_ensemble_assets.prediction.recommend import Recommendations
 
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
@@ -255,3 +257,30 @@ def print_stores(stores: Sequence[Store], removed: bool, freed: int) -> None:
         out.print(f"unneeded:  {len(unneeded)} of {len(stores)}; remove with --remove")
     else:
         out.print("unneeded:  none")
+
+
+def print_recommendations(found: Recommendations, to_stderr: bool) -> None:
+    """The qualities of each source and encoder, the answers, and what the level means."""
+    out = err if to_stderr else _stdout()
+    table = Table(title_justify="left", header_style="bold")
+    for heading in ("source", "encoder", "quality", "VMAF", "lower", "upper", "size"):
+        left = heading in ("source", "encoder")
+        table.add_column(heading, justify="left" if left else "right")
+    for item in found.items:
+        shown = (*item.measured, *([item.choice] if item.choice else []))
+        for rung in sorted(set(shown), key=lambda rung: rung.quality):
+            chosen = rung == item.choice
+            table.add_row(
+                escape(item.src),
+                escape(item.encoder),
+                f"{rung.quality:g}" + (" *" if rung.interpolated else ""),
+                *(f"{value:.2f}" for value in (rung.mu, rung.lower, rung.upper)),
+                filesize.decimal(round(rung.size)) if rung.size else "",
+                style="bold green" if chosen else None,
+            )
+    out.print(table)
+    if any(item.choice and item.choice.interpolated for item in found.items):
+        out.print("* interpolated: nothing was encoded at it", markup=False)
+    for item in found.items:
+        out.print(f"- {item.sentence}", markup=False)
+    out.print(found.explanation, markup=False)

@@ -73,10 +73,9 @@ def propose(
     from fr_ensemble_assets.candidate.propose import propose_candidate
     from fr_ensemble_assets.cli.console import err
     from fr_ensemble_assets.foundation.files import parse_path
-    from fr_ensemble_assets.foundation.home import Home
 
     with told_in_one_sentence():
-        folder = parse_path(candidate) if candidate else _only_candidate(Home.at(home))
+        folder = chosen_candidate(candidate, home)
         diff, proposal = propose_candidate(folder, parse_path(registry))
     sys.stdout.buffer.write(diff.encode())
     sys.stdout.buffer.flush()
@@ -89,6 +88,20 @@ def propose(
             f"note: '{row}' keeps its sigstore_bundle, which signs the old digest; sign it anew",
             markup=False,
         )
+
+
+def chosen_candidate(candidate: str | None, home: str | None) -> UPath:
+    """The candidate folder that was named, else the only one in the home.
+
+    Raises
+    ------
+    UnusableInput
+        If none was named, and the home has none or several.
+    """
+    from fr_ensemble_assets.foundation.files import parse_path
+    from fr_ensemble_assets.foundation.home import Home
+
+    return parse_path(candidate) if candidate else _only_candidate(Home.at(home))
 
 
 def _only_candidate(home: Home) -> UPath:

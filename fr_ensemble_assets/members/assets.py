@@ -3,6 +3,7 @@
 import dagster as dg
 from upath import UPath
 
+from fr_ensemble_assets.calibration.assets import interval_calibration
 from fr_ensemble_assets.calibration.calibrate import calibrate
 from fr_ensemble_assets.calibration.pooling import load_out_of_fold
 from fr_ensemble_assets.corpus.assets import corpus
@@ -37,7 +38,7 @@ def members_dir(results: UPath) -> UPath:
     tags={"domain": "video-quality"},
     code_version="1",
     pool=TRAINING_POOL,
-    deps=[corpus, fitted_scaler, codec_block, ensemble_verdict],
+    deps=[corpus, fitted_scaler, codec_block, ensemble_verdict, interval_calibration],
 )
 def ensemble_members(
     context: dg.AssetExecutionContext,

@@ -32,7 +32,12 @@ DAEMON_SILENT_S = 75.0
 _DAEMON_LOST_S = 600.0
 _SECONDS_BETWEEN_LOOKS = 1.0
 _ENDED = frozenset({"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"})
-_JUDGING_ASSETS = ("ensemble_verdict", "ensemble_members", "registry_candidate")
+_JUDGING_ASSETS = (
+    "ensemble_verdict",
+    "interval_calibration",
+    "ensemble_members",
+    "registry_candidate",
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,113 @@
+"""Door: ``interval_calibration``."""
+
+import dagster as dg
+from upath import UPath
+
+from fr_ensemble_assets.calibration.calibrate import Calibration, calibrate
+from fr_ensemble_assets.calibration.coverage import SHARP_LEVEL, Coverage
+from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, calibration_bytes
+from fr_ensemble_assets.calibration.plots import calibration_figure, coverage_figure, width_figure
+from fr_ensemble_assets.calibration.pooling import OutOfFold, load_out_of_fold
+from fr_ensemble_assets.corpus.assets import corpus
+from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.doors.home import HomeResource
+from fr_ensemble_assets.doors.metadata import OWNERS, Cell, plot, table
+from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import write_bytes
+from fr_ensemble_assets.gate.assets import ensemble_verdict
+from fr_ensemble_assets.gate.verdict import judge
+from fr_ensemble_assets.loso.assets import loso_results
+from fr_ensemble_assets.loso.run import results_dir
+from fr_ensemble_assets.training.recipe import Recipe
+from fr_ensemble_assets.training.resources import RecipeResource
+
+
+@dg.asset(
+    group_name="calibration",
+    owners=OWNERS,
+    kinds={"json"},
+    tags={"domain": "video-quality"},
+    code_version="1",
+    deps=[
+        corpus,
+        dg.AssetDep(loso_results, partition_mapping=dg.AllPartitionMapping()),
+        ensemble_verdict,
+    ],
+)
+def interval_calibration(
+    context: dg.AssetExecutionContext, home: HomeResource, recipe: RecipeResource
+) -> dg.MaterializeResult[None]:
+    """What the ensemble's intervals are worth on a source that it has never seen.
+
+    From the out-of-fold predictions of all seeds: each row is predicted by members that never saw
+    its source. Three rules (Gaussian, split conformal over frames, hierarchical conformal over
+    sources), per frame and per encode, each tried on every source left out.
+    """
+    with refusals_as_failures():
+        kept = home.open()
+        used, plan = corpus_in_use(context, kept), recipe.build()
+        results = results_dir(kept, used.sha256, plan)
+        frames = judged_frames(results, used, plan)
+        made = calibrate(used, frames)
+        write_bytes(results / CALIBRATION_FILE, calibration_bytes(made))
+    return dg.MaterializeResult(
+        metadata=_figures(made)
+        | _plots(made, frames)
+        | {
+            "coverage": table([_row(c) for c in made.coverages if c.measured]),
+            "corpus_sha256": used.sha256,
+            "stored_at": dg.MetadataValue.path(str(results / CALIBRATION_FILE)),
+        }
+    )
+
+
+def judged_frames(results: UPath, used: Corpus, plan: Recipe) -> OutOfFold:
+    """The out-of-fold predictions of the whole ensemble, each proved to be of these results.
+
+    Raises
+    ------
+    UnusableInput
+        If a seed has no results, or they can't be read.
+    """
+    judgement = judge(results, used, plan)
+    missing = judgement.decision.missing_seeds
+    if missing:
+        raise UnusableInput(
+            "interval_calibration: expected the results of every seed of the ensemble, found none "
+            f"of {', '.join(map(str, missing))}; materialise these partitions of 'loso_results'."
+        )
+    return load_out_of_fold(results, used, judgement.scores)
+
+
+def _plots(made: Calibration, frames: OutOfFold) -> dict[str, dg.MetadataValue]:
+    return {
+        "calibration_plot": plot(calibration_figure(frames), "level against coverage"),
+        "coverage_plot": plot(coverage_figure(made.coverages), "coverage by source"),
+        "width_plot": plot(width_figure(made, frames), "width by predicted VMAF"),
+    }
+
+
+def _figures(made: Calibration) -> dict[str, float]:
+    """Numbers with stable names, for Dagster's plots over time."""
+    source = made.encode.get("source")
+    highest = {"highest_level": source.highest_level} if source else {}
+    widths = {
+        f"{c.unit}_width_{SHARP_LEVEL:.0%}".replace("%", ""): c.width
+        for c in made.coverages
+        if c.rule == "source" and c.level == SHARP_LEVEL and c.measured
+    }
+    return {"sources": float(len(made.sources)), "mean_sigma": made.mean_sigma, **highest, **widths}
+
+
+def _row(coverage: Coverage) -> dict[str, Cell]:
+    return {
+        "rule": coverage.rule,
+        "per": coverage.unit,
+        "level": coverage.level,
+        "covered": round(coverage.coverage, 4),
+        "lowest_source": coverage.lowest.name,
+        "lowest": round(coverage.lowest.coverage, 4),
+        "width": round(coverage.width, 3),
+    }

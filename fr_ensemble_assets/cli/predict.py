@@ -1,0 +1,160 @@
+"""``predict`` and ``recommend``: what a candidate says of frames that nobody has measured."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fr_ensemble_assets.cli.app import (
+    EXIT_FAILED,
+    EXIT_PROMOTE,
+    HomeOption,
+    JsonOption,
+    app,
+    named_path,
+    told_in_one_sentence,
+)
+from fr_ensemble_assets.foundation.errors import UnusableInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fr_ensemble_assets.calibration.rules import Answer, Rule
+
+CandidateOption = Annotated[
+    str | None, typer.Option(help="A candidate folder [default: the one candidate in the home]")
+]
+FramesOption = Annotated[
+    str,
+    typer.Option(
+        help="Rows as in a corpus, VMAF not needed: JSON Lines, gzipped JSON Lines or Parquet."
+    ),
+]
+ConfidenceOption = Annotated[
+    float, typer.Option(help="The coverage asked for, from 0.5 to below 1.")
+]
+RuleOption = Annotated[
+    str,
+    typer.Option(
+        help="source: holds for new sources; frame: for frames like the corpus' own; "
+        "gaussian: promises nothing."
+    ),
+]
+AllowLowerOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-lower", help="Exit 0 even if the corpus carries only a lower confidence."
+    ),
+]
+
+
+@app.command()
+def predict(
+    frames: FramesOption,
+    out: Annotated[str, typer.Option(help="What to write: *.jsonl, *.jsonl.gz or *.parquet.")],
+    candidate: CandidateOption = None,
+    confidence: ConfidenceOption = 0.95,
+    rule: RuleOption = "source",
+    allow_lower: AllowLowerOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Predict the VMAF of frames, with intervals: `mu`, `sigma`, `lower`, `upper`, `extrapolates`.
+
+    Where the training corpus can't carry the confidence asked for, the intervals are those of the
+    highest one that it can, and the exit code is 3 unless `--allow-lower`.
+    """
+    from fr_ensemble_assets.cli.judge import chosen_candidate
+    from fr_ensemble_assets.encodes.output import require_writable
+    from fr_ensemble_assets.prediction.candidate import load_candidate
+    from fr_ensemble_assets.prediction.frames import read_frames
+    from fr_ensemble_assets.prediction.output import write_predictions
+    from fr_ensemble_assets.prediction.predict import predict as predict_frames
+
+    with told_in_one_sentence():
+        source, target = named_path("--frames", frames), named_path("--out", out)
+        if source.absolute() == target.absolute():
+            told = f"--out {out}: expected another file than --frames, found the same."
+            raise UnusableInput(told)
+        require_writable(target)
+        chosen = load_candidate(chosen_candidate(candidate, home))
+        found = predict_frames(chosen, read_frames(source), confidence, _rule(rule))
+        write_predictions(target, found)
+    _tell_unknown(found.unknown_encoders)
+    beyond = int(found.extrapolates.sum())
+    _say(f"{found.frames.n_rows} rows, {beyond} of them beyond what was trained on: {target}")
+    raise typer.Exit(_exit_code(found.answer, found.rule, allow_lower))
+
+
+@app.command()
+def recommend(
+    frames: FramesOption,
+    target: Annotated[float, typer.Option(help="VMAF that the lower bound is to reach.")],
+    candidate: CandidateOption = None,
+    confidence: ConfidenceOption = 0.95,
+    rule: RuleOption = "source",
+    allow_lower: AllowLowerOption = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Which quality keeps the lower bound above the target? The largest, for each encoder.
+
+    Judges whole encodes: the pooled mean of each (source, encoder, quality) in the file, and whole
+    qualities between them. Exit codes: 0 answered, 2 unusable input, 3 answered at a lower
+    confidence than was asked for (0 with `--allow-lower`).
+    """
+    from fr_ensemble_assets.cli.console import print_recommendations
+    from fr_ensemble_assets.cli.judge import chosen_candidate
+    from fr_ensemble_assets.prediction.candidate import load_candidate
+    from fr_ensemble_assets.prediction.frames import read_frames
+    from fr_ensemble_assets.prediction.recommend import recommend as recommend_qualities
+    from fr_ensemble_assets.prediction.recommend import recommendations_document
+
+    with told_in_one_sentence():
+        source = named_path("--frames", frames)
+        chosen = load_candidate(chosen_candidate(candidate, home))
+        found = recommend_qualities(chosen, read_frames(source), target, confidence, _rule(rule))
+    _tell_unknown(found.unknown_encoders)
+    print_recommendations(found, to_stderr=as_json)
+    if as_json:
+        document = recommendations_document(found)
+        sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    raise typer.Exit(_exit_code(found.answer, found.rule, allow_lower, told=True))
+
+
+def _rule(text: str) -> Rule:
+    from fr_ensemble_assets.calibration.rules import RULES
+
+    for rule in RULES:
+        if rule == text:
+            return rule
+    raise UnusableInput(f"--rule: expected one of {', '.join(RULES)}, found '{text}'.")
+
+
+def _tell_unknown(encoders: Mapping[str, int]) -> None:
+    from fr_ensemble_assets.cli.console import note
+
+    if encoders:
+        listed = ", ".join(f"{name} ({rows} rows)" for name, rows in encoders.items())
+        note(f"outside the vocabulary, scored as 'unknown': {listed}")
+
+
+def _exit_code(answer: Answer, rule: Rule, allow_lower: bool, told: bool = False) -> int:
+    from fr_ensemble_assets.cli.console import note
+
+    if answer.supported:
+        return EXIT_PROMOTE
+    if not told:
+        note(
+            f"the corpus can't carry {answer.asked:g} by rule {rule}; "
+            f"these are intervals at {answer.level:.4f}, the highest that it does"
+        )
+    return EXIT_PROMOTE if allow_lower else EXIT_FAILED
+
+
+def _say(text: str) -> None:
+    from fr_ensemble_assets.cli.console import err
+
+    err.print(text, markup=False)
