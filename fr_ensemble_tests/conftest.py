@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from upath import UPath
 
+from fr_ensemble_assets.clips.ffmpeg import Ffmpeg, find_ffmpeg
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.foundation.home import Home
@@ -27,6 +28,7 @@ from fr_ensemble_assets.loso.evaluation import (
 from fr_ensemble_assets.operations.run import Outcome, Plan, run_ensemble
 from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
+from fr_ensemble_tests.video import FRAMES, MakeClip, call
 
 Row = dict[str, Any]
 CPU = Trainer("cpu")
@@ -131,3 +133,26 @@ def promoted(copied: Callable[[Chain], Home], promoted_once: Chain) -> Home:
 def held(copied: Callable[[Chain], Home], held_once: Chain) -> Home:
     """A home in which the chain ran to a HOLD."""
     return copied(held_once)
+
+
+@pytest.fixture(scope="session")
+def ffmpeg() -> Ffmpeg:
+    return find_ffmpeg()
+
+
+@pytest.fixture(scope="session")
+def make_clip(ffmpeg: Ffmpeg) -> MakeClip:
+    """Make a small moving clip by one of ffmpeg's own sources."""
+
+    def make(path: Path, *arguments: str, source: str = "testsrc2", rate: str = "25") -> Path:
+        drawn = f"{source}=size=160x120:rate={rate}"
+        lossless = arguments or ("-c:v", "ffv1", "-pix_fmt", "yuv420p")
+        call(ffmpeg, "-f", "lavfi", "-i", drawn, "-frames:v", str(FRAMES), *lossless, str(path))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def clip_file(tmp_path: Path, make_clip: MakeClip) -> Path:
+    return make_clip(tmp_path / "clip.mkv")

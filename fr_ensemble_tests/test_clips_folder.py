@@ -21,6 +21,7 @@ from fr_ensemble_assets.encodes.arrivals import Look, Memory, look_into, remembe
 from fr_ensemble_assets.encodes.assets import GridResource
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.operations.instance import open_instance
+from fr_ensemble_tests.video import MakeClip
 
 
 class Watcher:
@@ -47,13 +48,6 @@ def watcher(home: Home) -> Watcher:
     return Watcher(home)
 
 
-def make_clip(path: Path, pattern: str = "testsrc2") -> None:
-    ffmpeg = find_ffmpeg("")
-    source = f"{pattern}=size=192x128:rate=25:duration=0.2"
-    with Children() as children:
-        children.run([ffmpeg.path, "-v", "error", "-f", "lavfi", "-i", source, str(path)])
-
-
 def list_clips(home: Home) -> None:
     """What the run does that the sensor asks for."""
     with Children() as children:
@@ -78,7 +72,9 @@ def test_clip_that_is_still_copied_waits(watcher: Watcher, home: Home) -> None:
     assert watcher.look().listing is None
 
 
-def test_each_content_of_a_clip_is_scored_once(watcher: Watcher, home: Home) -> None:
+def test_each_content_of_a_clip_is_scored_once(
+    watcher: Watcher, home: Home, make_clip: MakeClip
+) -> None:
     clips = Path(str(home.clips))
     make_clip(clips / "a.mkv")
     watcher.look(), watcher.look()
@@ -86,7 +82,7 @@ def test_each_content_of_a_clip_is_scored_once(watcher: Watcher, home: Home) -> 
     assert [clip.src for clip in watcher.look().unscored] == ["a"]
     assert watcher.look().unscored == ()
 
-    make_clip(clips / "b.mkv", pattern="testsrc")
+    make_clip(clips / "b.mkv", source="mandelbrot")
     watcher.look(), watcher.look()
     list_clips(home)
     assert [clip.src for clip in watcher.look().unscored] == ["b"]
@@ -119,10 +115,10 @@ def test_memory_that_can_not_be_read_is_empty(cursor: str | None) -> None:
     assert Memory.from_text(cursor) == Memory()
 
 
-def test_sensor_lists_and_scores_what_appears(home: Home) -> None:
+def test_sensor_lists_and_scores_what_appears(home: Home, make_clip: MakeClip) -> None:
     """Through Dagster: two clips that came together are scored by one run."""
-    for name, pattern in (("a", "testsrc2"), ("b", "testsrc")):
-        make_clip(Path(str(home.clips)) / f"{name}.mkv", pattern)
+    make_clip(Path(str(home.clips)) / "a.mkv")
+    make_clip(Path(str(home.clips)) / "b.mkv", source="mandelbrot")
     definitions = build_definitions(
         home=HomeResource(path=str(home.root)),
         grid=GridResource(encoders="libx264", qualities="30"),
