@@ -67,9 +67,9 @@ def test_newest_corpus_is_taken_unless_another_is_named(
 ) -> None:
     home, older, newer = two_corpora
     with open_instance(home) as instance:
-        assert plan_backfill(instance, home, [1, 3], "").corpus_sha256 == newer
+        assert plan_backfill(instance, home, [1, 3], None).corpus_sha256 == newer
         assert plan_backfill(instance, home, [1, 3], older[:8].upper()).corpus_sha256 == older
-        for wrong in ("beef", "not-hex"):
+        for wrong in ("beef", "not-hex", ""):
             with pytest.raises(UnusableInput, match=f"{older[:12]}"):
                 plan_backfill(instance, home, [1], wrong)
 
@@ -129,7 +129,7 @@ def test_studied_seeds_are_told_and_not_judged(promoted: Home, promoted_once: Ch
     (before,) = promoted.candidates.iterdir()
     members = {path.name: path.read_bytes() for path in before.glob("*.onnx")}
     with open_instance(promoted) as instance:
-        plan = plan_backfill(instance, promoted, [5, 7], "")
+        plan = plan_backfill(instance, promoted, [5, 7], None)
         ending = run_here(instance, plan, Silent())
     assert ending.judgement.decision == promoted_once[1].judgement.decision
     assert [score.seed for score in ending.judgement.studied] == [5, 7]
@@ -197,6 +197,6 @@ def test_corpus_that_arrives_later_changes_nothing_for_a_run_asked_for_before(
 
 def test_failure_of_dagsters_own_is_no_verdict(promoted: Home) -> None:
     with open_instance(promoted) as instance:
-        plan = plan_backfill(instance, promoted, [8], "")
+        plan = plan_backfill(instance, promoted, [8], None)
         with pytest.raises(OrchestrationFailure, match="seeds 8 are missing: no step failed"):
             conclude(plan, [])

@@ -97,6 +97,34 @@ def test_file_that_never_becomes_whole_is_taken_so_that_its_run_says_why(
     assert [watcher.names() for _ in range(5)] == [[], ["sound.jsonl"], [], ["broken.jsonl.gz"], []]
 
 
+def test_folder_waits_for_its_marker_as_long_as_it_takes(watcher: Watcher) -> None:
+    """Its shards so far would pass for a smaller corpus."""
+    (watcher.inbox / "shards").mkdir()
+    (watcher.inbox / "shards" / "a.jsonl").write_text("{}\n")
+    assert [watcher.names() for _ in range(10)] == [[]] * 10
+    assert watcher.look().said == (f"'shards' waits until a file {MARKER_FILE} lies in it",)
+
+
+def test_name_that_is_not_utf8_is_left_alone_and_holds_up_no_other(watcher: Watcher) -> None:
+    (watcher.inbox / "shards").mkdir()
+    for folder in (watcher.inbox, watcher.inbox / "shards"):
+        Path(os.fsdecode(os.fsencode(folder) + b"/x\xff.jsonl")).write_text("{}\n")
+    (watcher.inbox / "shards" / MARKER_FILE).touch()
+    (watcher.inbox / "sound.jsonl").write_text("{}\n")
+    assert [watcher.names(), watcher.names()] == [[], ["sound.jsonl"]]
+    told = "'x\\udcff.jsonl' is left alone: its name is not UTF-8, rename it"
+    assert watcher.look().said == (told, told)
+    for said in watcher.look().said:
+        said.encode("utf-8")  # the UI can show it
+
+
+def test_link_to_the_inbox_is_no_folder_of_shards(watcher: Watcher) -> None:
+    (watcher.inbox / "itself").symlink_to(watcher.inbox)
+    (watcher.inbox / "above").symlink_to(watcher.inbox.parent)
+    (watcher.inbox / MARKER_FILE).touch()
+    assert [watcher.names(), watcher.names()] == [[], []]
+
+
 def test_known_content_is_skipped_and_said_so(watcher: Watcher) -> None:
     path = watcher.inbox / "a.jsonl"
     path.write_text("{}\n")

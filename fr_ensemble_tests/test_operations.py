@@ -31,6 +31,7 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.notices import Notice, post_notice, write_notice
 from fr_ensemble_assets.gate.previous import previous_verdict
+from fr_ensemble_assets.operations.backfill import launch, plan_backfill
 from fr_ensemble_assets.operations.clean import list_stores, remove_stores
 from fr_ensemble_assets.operations.instance import close_dead_runs, open_instance
 from fr_ensemble_assets.operations.serve import served_at
@@ -84,7 +85,31 @@ def test_status_shows_a_run_whose_process_is_gone(promoted: Home) -> None:
     with open_instance(promoted) as instance:
         run_id = stranded_run(instance)
     status = json.loads(typed("status", promoted, "--json").stdout)
-    assert status["work"] == [{"job": "train_seeds", "state": "KILLED", "run_id": run_id}]
+    assert status["work"] == [{"name": "run of train_seeds", "state": "KILLED", "id": run_id}]
+
+
+@pytest.mark.parametrize("damaged", ["loso_seed2.json", "corpus.parquet"])
+def test_status_of_a_damaged_home_tells_the_damage_and_the_rest(
+    promoted: Home, damaged: str
+) -> None:
+    (path,) = promoted.store.rglob(damaged)
+    path.write_bytes(path.read_bytes()[:100])
+    told = typed("status", promoted)
+    assert told.exit_code == 0
+    assert f"{damaged}" in told.stdout.split("damaged: ")[1]
+    assert "(verified)" in told.stdout
+    assert "at work:   nothing" in told.stdout
+
+
+@pytest.mark.parametrize("settings", ["foo: [", "nosuch: 1"])
+def test_broken_settings_are_one_sentence_that_names_the_file(
+    promoted: Home, settings: str
+) -> None:
+    (promoted.dagster / "dagster.yaml").write_text(settings)
+    told = typed("status", promoted)
+    assert told.exit_code == 2
+    assert "dagster.yaml: expected settings of Dagster" in told.stderr
+    assert "Traceback" not in told.stderr
 
 
 # --- clean ----------------------------------------------------------------------------------
@@ -115,9 +140,20 @@ def test_clean_removes_nothing_while_a_run_is_at_work(overtaken: Home) -> None:
             status=dg.DagsterRunStatus.STARTED,
             tags={PROCESS_TAG: str(os.getpid())},
         )
-    with pytest.raises(UnusableInput, match="expected no run at work, found 1"):
+    with pytest.raises(UnusableInput, match="expected no run or backfill at work, found 1"):
         remove_stores(overtaken, list_stores(overtaken))
     assert len(list(overtaken.store.iterdir())) == 2
+
+
+def test_clean_removes_nothing_while_a_backfill_is_asked_for(overtaken: Home) -> None:
+    """Nothing of it runs yet: the daemon takes half a minute to look."""
+    with open_instance(overtaken) as instance:
+        launch(instance, plan_backfill(instance, overtaken, [30], None))
+    with pytest.raises(UnusableInput, match="expected no run or backfill at work, found 1"):
+        remove_stores(overtaken, list_stores(overtaken))
+    (work,) = json.loads(typed("status", overtaken, "--json").stdout)["work"]
+    assert work["name"].startswith("backfill of seeds 30 of ")
+    assert work["state"] == "REQUESTED"
 
 
 # --- dead runs ------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def ask_for_backfill(
-    home: Home, seeds: Sequence[int], corpus: str, wait: bool, in_process: bool
+    home: Home, seeds: Sequence[int], corpus: str | None, wait: bool, in_process: bool
 ) -> int:
     """Launch, follow and report; returns the exit code."""
     home.prepare()

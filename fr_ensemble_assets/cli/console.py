@@ -160,7 +160,8 @@ def _print_decision(out: Console, decision: Decision) -> None:
 
 def _print_places(out: Console, places: Sequence[tuple[str, str]]) -> None:
     for label, place in places:
-        out.print(f"{label + ':' if label else '':<11}{place}", markup=False)
+        shown = " ".join(place.encode("utf-8", "backslashreplace").decode().splitlines())
+        out.print(f"{label + ':' if label else '':<11}{shown}", markup=False)
 
 
 def _seed_row(score: SeedScore, decision: Decision) -> tuple[str, ...]:
@@ -215,18 +216,10 @@ def print_status(status: Status, to_stderr: bool) -> None:
     out = err if to_stderr else _stdout()
     _print_places(out, [("home", str(status.home))])
     _print_places(out, [("served at", status.served_at or "nowhere (fr-ensemble ui)")])
-    if status.corpus is None or status.judgement is None:
+    if status.corpus_sha256 is None:
         out.print("corpus:    none yet (fr-ensemble run, or put one into inbox/)")
     else:
-        corpus, decision = status.corpus, status.judgement.decision
-        rows = f"{corpus.n_rows} rows, {len(corpus.sources)} sources"
-        read = status.read_from.encode("utf-8", "replace").decode()
-        _print_places(out, [("corpus", corpus.sha256), ("", f"{rows}, from {read}")])
-        if decision.seeds:
-            out.print(_seed_table(status.judgement.scores, decision))
-            _print_decision(out, decision)
-        else:
-            out.print("seeds:     none yet (fr-ensemble backfill)")
+        _print_corpus(out, status)
     for candidate in status.candidates:
         state = "; ".join(candidate.problems) or "verified"
         of = "" if candidate.current else ", of an earlier corpus"
@@ -234,9 +227,30 @@ def print_status(status: Status, to_stderr: bool) -> None:
     if not status.candidates:
         out.print("candidate: none")
     for work in status.work:
-        _print_places(out, [("run", f"{work.job} {work.state.lower()} ({work.run_id[:8]})")])
+        _print_places(
+            out, [("at work", f"{work.name}, {work.state.lower()} ({work.identity[:8]})")]
+        )
     if not status.work:
-        out.print("run:       none waits or is at work")
+        out.print("at work:   nothing")
+
+
+def _print_corpus(out: Console, status: Status) -> None:
+    size = ""
+    if status.corpus is not None:
+        size = f"{status.corpus.n_rows} rows, {len(status.corpus.sources)} sources, "
+    _print_places(
+        out, [("corpus", str(status.corpus_sha256)), ("", f"{size}from {status.read_from}")]
+    )
+    if status.damage:
+        _print_places(out, [("damaged", status.damage)])
+    if status.judgement is None:
+        return
+    decision = status.judgement.decision
+    if decision.seeds:
+        out.print(_seed_table(status.judgement.scores, decision))
+        _print_decision(out, decision)
+    else:
+        out.print("seeds:     none yet (fr-ensemble backfill)")
 
 
 def print_stores(stores: Sequence[Store], removed: bool, freed: int) -> None:

@@ -157,12 +157,12 @@ def backfill(
         str, typer.Option(help="0-4, or 0,3, or all. Beyond 4, up to 99: a study, never members.")
     ] = "all",
     corpus: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="sha256 of a corpus in the store, or its beginning [default: the newest]",
             show_default=False,
         ),
-    ] = "",
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Show progress and report how it ended.")
     ] = True,
@@ -209,12 +209,13 @@ def parse_seeds(text: str, studies: bool = False) -> tuple[int, ...]:
     seeds: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
+        found = f"found '{part.strip()[:20]}' in '{text[:40]}'"
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UnusableInput(f"--seeds: expected seeds such as 0,3 or 0-4, found {part!r}.")
+            raise UnusableInput(f"--seeds: expected seeds such as 0,3 or 0-4 or all, {found}.")
         wanted = range(int(first[:9]), int((last or first)[:9]) + 1)
-        if not wanted or wanted[-1] > last_allowed:
-            raise UnusableInput(
-                f"--seeds: expected seeds from 0 to {last_allowed}, found {part!r}."
-            )
+        if not wanted:
+            raise UnusableInput(f"--seeds: expected the smaller seed of a range first, {found}.")
+        if wanted[-1] > last_allowed:
+            raise UnusableInput(f"--seeds: expected seeds from 0 to {last_allowed}, {found}.")
         seeds.update(wanted)
     return tuple(sorted(seeds))

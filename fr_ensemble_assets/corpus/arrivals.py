@@ -109,9 +109,11 @@ def look_into(inbox: Path, memory: Memory) -> Look:
     """Find what arrived since the last look.
 
     An entry is taken when it has not changed since the last look and is whole: a Parquet file with
-    its magic at both ends, a gzip that unpacks to its end, a folder with its marker. One that stays
-    the same and doesn't become whole is taken all the same after some looks, so that its run says
-    what is wrong with it. A content that was taken before, under whatever name, is skipped.
+    its magic at both ends, a gzip that unpacks to its end, a folder with its marker. A file that
+    stays the same and doesn't become whole is taken all the same after some looks, so that its run
+    says what is wrong with it; a folder waits for its marker as long as it takes, since its shards
+    by themselves would pass for a smaller corpus. A content that was taken before, under whatever
+    name, is skipped.
     """
     arrivals: list[Arrival] = []
     said: list[str] = []
@@ -120,15 +122,16 @@ def look_into(inbox: Path, memory: Memory) -> Look:
     taken = dict(memory.taken)
     for entry in sorted(_entries(inbox)):
         try:
+            _require_utf8(entry)
             stamp = _stamp(entry)
             if memory.settled.get(entry.name) == stamp:
                 settled[entry.name] = stamp
                 continue
             before = memory.watched.get(entry.name)
             looks = before.looks + 1 if before is not None and before.stamp == stamp else 1
-            if looks == 1 or (looks <= _PATIENCE and not _is_whole(entry)):
+            if looks == 1 or (_may_become_whole(entry, looks) and not _is_whole(entry)):
                 watched[entry.name] = Watched(stamp, looks)
-                said.append(f"'{entry.name}' waits until it is whole")
+                said.append(f"'{entry.name}' waits until {_wholeness(entry)}")
                 continue
             sha256 = _sha256(entry)
             if _stamp(entry) != stamp:
@@ -136,6 +139,10 @@ def look_into(inbox: Path, memory: Memory) -> Look:
                 continue
         except OSError as error:
             said.append(f"'{entry.name}' can't be read: {error.strerror or error}")
+            continue
+        except UnicodeEncodeError as error:
+            shown = str(error.object).encode("utf-8", "backslashreplace").decode()
+            said.append(f"'{shown}' is left alone: its name is not UTF-8, rename it")
             continue
         settled[entry.name] = stamp
         if sha256 in taken:
@@ -166,8 +173,26 @@ def _entries(inbox: Path) -> Iterator[Path]:
     for entry in inbox.iterdir():
         if entry.name.startswith("."):
             continue
-        if entry.is_dir() or (entry.is_file() and entry.name.endswith(SUFFIXES)):
+        if entry.is_dir():
+            # A link to the inbox, or to what it lies in, is no folder of shards.
+            if not inbox.resolve().is_relative_to(entry.resolve()):
+                yield entry
+        elif entry.is_file() and entry.name.endswith(SUFFIXES):
             yield entry
+
+
+def _require_utf8(entry: Path) -> None:
+    """Raise :class:`UnicodeEncodeError` if a name can't be written down."""
+    for path in (entry, *_files(entry)):
+        path.name.encode("utf-8")
+
+
+def _may_become_whole(entry: Path, looks: int) -> bool:
+    return entry.is_dir() or looks <= _PATIENCE
+
+
+def _wholeness(entry: Path) -> str:
+    return f"a file {MARKER_FILE} lies in it" if entry.is_dir() else "it is whole"
 
 
 def _files(entry: Path) -> list[Path]:

@@ -33,6 +33,8 @@ from fr_ensemble_assets.foundation.files import sweep_temporaries
 HOME_VARIABLE = "FR_ENSEMBLE_HOME"
 DEFAULT_HOME = ".fr-ensemble"
 SHORT_SHA_LENGTH = 12
+#: Dagster's settings, under its own home.
+SETTINGS_FILE = "dagster.yaml"
 
 # Dagster warns at every command where this file is missing. A retried gate would only repeat its
 # refusal, so retries are for crashes (a killed process), never for failures of ours; a crash is
@@ -153,7 +155,7 @@ class Home:
                 folder.mkdir(parents=True, exist_ok=True)
                 if not os.access(str(folder), os.W_OK | os.X_OK):
                     raise PermissionError(13, "Permission denied", str(folder))
-            settings = self.dagster / "dagster.yaml"
+            settings = self.dagster / SETTINGS_FILE
             if not settings.exists():
                 settings.write_text(_DAGSTER_YAML)
         except OSError as error:

@@ -17,7 +17,11 @@ from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
 from fr_ensemble_assets.gate.verdict import Judgement, judge
 from fr_ensemble_assets.loso.run import finished_seed, results_dir
 from fr_ensemble_assets.operations.in_process import consecutive, execute, name_seeds
-from fr_ensemble_assets.operations.instance import OrchestrationFailure, daemon_silence_s
+from fr_ensemble_assets.operations.instance import (
+    BACKFILL_ENDED,
+    OrchestrationFailure,
+    daemon_silence_s,
+)
 from fr_ensemble_assets.operations.refusals import first_failure, raise_refusals
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, ENSEMBLE_SEEDS
 
@@ -31,7 +35,6 @@ DAEMON_SILENT_S = 75.0
 #: So long a backfill waits for a daemon to come back before the command gives up on it.
 _DAEMON_LOST_S = 600.0
 _SECONDS_BETWEEN_LOOKS = 1.0
-_ENDED = frozenset({"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"})
 _JUDGING_ASSETS = (
     "ensemble_verdict",
     "interval_calibration",
@@ -91,21 +94,21 @@ class Ending:
 
 
 def plan_backfill(
-    instance: dg.DagsterInstance, home: Home, seeds: Sequence[int], corpus: str
+    instance: dg.DagsterInstance, home: Home, seeds: Sequence[int], corpus: str | None
 ) -> BackfillPlan:
     """Settle what is trained on what.
 
     Parameters
     ----------
     corpus
-        A sha256 or its beginning; empty for the corpus that was materialised last.
+        A sha256 or its beginning; ``None`` for the corpus that was materialised last.
 
     Raises
     ------
     UnusableInput
         If there is no such corpus in the store, or more than one.
     """
-    sha256 = _stored(home, corpus) if corpus else newest_corpus(instance)
+    sha256 = newest_corpus(instance) if corpus is None else _stored(home, corpus)
     if sha256 is None:
         raise UnusableInput(
             f"{home.root}: expected a corpus that was materialised, found none; "
@@ -120,12 +123,12 @@ def plan_backfill(
 
 def _stored(home: Home, prefix: str) -> str:
     known = sorted(folder.name for folder in home.store.iterdir() if folder.is_dir())
-    found = [name for name in known if name.startswith(prefix.lower())]
+    found = [name for name in known if prefix and name.startswith(prefix.lower())]
     if len(found) != 1:
         listed = ", ".join(name[:12] for name in known) or "none"
         told = f"{len(found)} that begin so" if found else "none that begins so"
         raise UnusableInput(
-            f"--corpus {prefix}: expected the sha256 of a corpus in the store, or its beginning, "
+            f"--corpus '{prefix[:64]}': expected the sha256 of a corpus in the store, or its beginning, "
             f"found {told}; in the store: {listed}."
         )
     return found[0]
@@ -206,7 +209,7 @@ def follow(
     while True:
         backfill = instance.get_backfill(backfill_id)
         relay.pass_on()
-        if backfill is None or backfill.status.value in _ENDED:
+        if backfill is None or backfill.status.value in BACKFILL_ENDED:
             break
         silence = daemon_silence_s(instance)
         if silence > _DAEMON_LOST_S:

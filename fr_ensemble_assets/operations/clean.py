@@ -14,6 +14,7 @@ from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.operations.instance import (
     close_dead_runs,
     open_instance,
+    unfinished_backfills,
     unfinished_runs,
 )
 
@@ -57,14 +58,14 @@ def remove_stores(home: Home, stores: Sequence[Store]) -> int:
     Raises
     ------
     UnusableInput
-        If a run is at work or waits: it may be about to need one of them.
+        If a run or a backfill is at work or waits: it may be about to need one of them.
     """
     with open_instance(home) as instance:
         close_dead_runs(instance)
-        busy = unfinished_runs(instance)
+        busy = len(unfinished_runs(instance)) + len(unfinished_backfills(instance))
     if busy:
         raise UnusableInput(
-            f"{home.root}: expected no run at work, found {len(busy)}; "
+            f"{home.root}: expected no run or backfill at work, found {busy}; "
             "clean when they are done (`fr-ensemble status` shows them)."
         )
     for store in stores:

@@ -6,13 +6,19 @@ import time
 from typing import TYPE_CHECKING
 
 from fr_ensemble_assets.doors.workers import is_worked_on
-from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.home import SETTINGS_FILE, Home
 
 if TYPE_CHECKING:
     import dagster as dg
+    from dagster._core.execution.backfill import PartitionBackfill
 
 
 _UNFINISHED = frozenset({"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"})
+#: States that a backfill never leaves.
+BACKFILL_ENDED = frozenset(
+    {"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"}
+)
 
 
 class OrchestrationFailure(Exception):
@@ -24,13 +30,27 @@ def open_instance(home: Home) -> dg.DagsterInstance:
 
     Several processes that initialise one fresh SQLite home at once break it for good; whoever
     starts several calls this first.
+
+    Raises
+    ------
+    UnusableInput
+        If ``dagster.yaml`` can't be used.
     """
     import dagster as dg
+    import yaml
 
     from fr_ensemble_assets.encodes.assets import ENCODING_POOL
     from fr_ensemble_assets.training.resources import TRAINING_POOL
 
-    instance = dg.DagsterInstance.from_config(str(home.dagster))
+    settings = home.dagster / SETTINGS_FILE
+    try:
+        instance = dg.DagsterInstance.from_config(str(home.dagster))
+    except (yaml.YAMLError, dg.DagsterInvalidConfigError) as error:
+        found = " ".join(str(error).split())[:300]
+        raise UnusableInput(
+            f"{settings}: expected settings of Dagster, found '{found}'; mend the file, or remove "
+            "it to have ours again."
+        ) from error
     instance.get_runs(limit=1)
     instance.all_asset_keys()
     instance.all_instigator_state()
@@ -68,6 +88,11 @@ def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 
     statuses = [status for status in dg.DagsterRunStatus if status.value in _UNFINISHED]
     return list(instance.get_runs(dg.RunsFilter(statuses=statuses)))
+
+
+def unfinished_backfills(instance: dg.DagsterInstance) -> list[PartitionBackfill]:
+    """Backfills that wait or are at work, also where none of their runs is."""
+    return [b for b in instance.get_backfills() if b.status.value not in BACKFILL_ENDED]
 
 
 def daemon_silence_s(instance: dg.DagsterInstance) -> float:

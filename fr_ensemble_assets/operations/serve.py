@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -35,6 +36,7 @@ from fr_ensemble_assets.operations.instance import close_dead_runs, open_instanc
 
 MODULE = "fr_ensemble_assets.definitions"
 HOST = "127.0.0.1"
+_FOLDER_PREFIX = "fr-ensemble-"
 _LOCK_FILE, _NOTE_FILE = "ui.lock", "ui.json"
 _SECONDS_BETWEEN_LOOKS = 0.5
 #: Services that die within this time of their start, so often in a row, won't be mended by another.
@@ -66,6 +68,7 @@ class _Platform:
 
     home: Home
     port: int
+    folder: Path
     services: list[_Service]
     environment: Mapping[str, str]
     #: Every session that was ever started: a run may outlive its code server in one.
@@ -89,7 +92,7 @@ class _Platform:
         with contextlib.suppress(psutil.NoSuchProcess):
             created = psutil.Process(service.process.pid).create_time()
             self.sessions.append((service.process.pid, created))
-        note = {"pid": os.getpid(), "port": self.port, "sessions": self.sessions}
+        note = {"port": self.port, "sessions": self.sessions, "folder": str(self.folder)}
         write_json(self.home.dagster / _NOTE_FILE, note)
 
 
@@ -105,10 +108,11 @@ def serve(home: Home, port: int, say: Callable[[str], None], warn: Callable[[str
         swept = _end_sessions(_noted_sessions(home))
         if swept:
             warn(f"ended {swept} processes that a killed `fr-ensemble ui` had left")
+        _remove_noted_folder(home)
         _require_free(port)
         with open_instance(home) as instance:
             close_dead_runs(instance, unattended=True)
-        with tempfile.TemporaryDirectory(prefix="fr-ensemble-") as folder:
+        with tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX) as folder:
             platform = _platform(home, port, Path(folder))
             try:
                 _start_all(platform)
@@ -125,11 +129,16 @@ def served_at(home: Home) -> str | None:
         with Path(str(path)).open("rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        note = _note(home)
-        return f"http://{HOST}:{note['port']}" if "port" in note else None
+        return _address(_note(home))
     except OSError:
         return None
-    return None
+    # Nobody holds the lock. Services that a killed `fr-ensemble ui` left go on serving.
+    left = _address(_note(home))
+    return left if left is not None and _answers(f"{left}/server_info") else None
+
+
+def _address(note: dict[str, object]) -> str | None:
+    return f"http://{HOST}:{note['port']}" if "port" in note else None
 
 
 # --- the pieces -------------------------------------------------------------------------------
@@ -160,7 +169,7 @@ def _platform(home: Home, port: int, folder: Path) -> _Platform:
         "DAGSTER_HOME": str(home.dagster),
         HOME_VARIABLE: str(home.root),
     }
-    return _Platform(home, port, services, environment)
+    return _Platform(home, port, folder, services, environment)
 
 
 def _start_all(platform: _Platform) -> None:
@@ -253,6 +262,8 @@ def _stop(platform: _Platform, warn: Callable[[str], None]) -> None:
     for service in platform.services:
         if service.process is not None:
             service.process.wait()
+    with open_instance(platform.home) as instance:
+        instance.wipe_daemon_heartbeats()  # so that nobody believes the daemon still there
     if runs:
         warn("a run was at work; it is taken up when the home is served again")
     (platform.home.dagster / _NOTE_FILE).unlink(missing_ok=True)
@@ -292,9 +303,9 @@ def _alone(home: Home) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            where = _note(home).get("port", "some port")
+            where = _address(_note(home)) or "an address that isn't known yet"
             raise UnusableInput(
-                f"{home.root}: expected a home that nobody serves, found one that is served on "
+                f"{home.root}: expected a home that nobody serves, found one that is served at "
                 f"{where} already; use that one, or another --home."
             ) from None
         yield
@@ -341,6 +352,12 @@ def _noted_sessions(home: Home) -> list[tuple[int, float]]:
         return [(int(pid), float(created)) for pid, created in sessions or []]  # type: ignore[attr-defined]
     except (TypeError, ValueError):
         return []
+
+
+def _remove_noted_folder(home: Home) -> None:
+    folder = Path(str(_note(home).get("folder", "")))
+    if folder.name.startswith(_FOLDER_PREFIX) and folder.parent == Path(tempfile.gettempdir()):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 # --- what they say ----------------------------------------------------------------------------

@@ -17,7 +17,11 @@ from fr_ensemble_assets.foundation.files import parse_json, read_bytes
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import Judgement, judge
 from fr_ensemble_assets.loso.run import results_dir
-from fr_ensemble_assets.operations.instance import open_instance, unfinished_runs
+from fr_ensemble_assets.operations.instance import (
+    open_instance,
+    unfinished_backfills,
+    unfinished_runs,
+)
 from fr_ensemble_assets.operations.serve import served_at
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
 
@@ -44,11 +48,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Work:
-    """A run that is queued or at work; ``state`` as Dagster calls it, or KILLED."""
+    """A run or a backfill that waits or is at work; ``state`` as Dagster calls it, or KILLED."""
 
-    job: str
+    name: str
     state: str
-    run_id: str
+    identity: str
 
 
 @dataclass(frozen=True)
@@ -57,19 +61,25 @@ class Status:
 
     Attributes
     ----------
+    corpus_sha256, read_from
+        The corpus that was materialised last, and where it was read from.
     corpus
-        The one that was materialised last, and where it was read from.
+        The same, loaded; ``None`` where it can't be.
     judgement
         The gate over the results that it has, evaluated now.
+    damage
+        Why corpus or results can't be read; empty if they can.
     candidates
         All that are published, the current corpus' first.
     """
 
     home: UPath
     served_at: str | None
-    corpus: Corpus | None
+    corpus_sha256: str | None
     read_from: str
+    corpus: Corpus | None
     judgement: Judgement | None
+    damage: str
     candidates: tuple[Candidate, ...]
     work: tuple[Work, ...]
 
@@ -78,16 +88,17 @@ class Status:
         return {
             "home": str(self.home),
             "served_at": self.served_at,
-            "corpus_sha256": self.corpus.sha256 if self.corpus else None,
-            "read_from": self.read_from if self.corpus else None,
+            "corpus_sha256": self.corpus_sha256,
+            "read_from": self.read_from if self.corpus_sha256 else None,
             "seeds": list(decision.seeds) if decision else [],
             "verdict": decision.verdict if decision and decision.seeds else None,
             "reasons": list(decision.reasons) if decision and decision.seeds else [],
+            "damage": self.damage or None,
             "candidates": [
                 {"folder": str(c.folder), "current": c.current, "problems": list(c.problems)}
                 for c in self.candidates
             ],
-            "work": [{"job": w.job, "state": w.state, "run_id": w.run_id} for w in self.work],
+            "work": [{"name": w.name, "state": w.state, "id": w.identity} for w in self.work],
         }
 
 
@@ -97,31 +108,48 @@ def status_of(home: Home) -> Status:
     Raises
     ------
     UnusableInput
-        If the home can't be opened, or what it holds can't be read.
+        If the home can't be opened. What is damaged in it is part of the answer.
     """
     home.prepare()
     with open_instance(home) as instance:
         sha256, work = newest_corpus(instance), tuple(_work(instance))
-    corpus = load_corpus(home, sha256) if sha256 else None
-    judgement = None
-    if corpus is not None:
-        folder = results_dir(home, corpus.sha256, CONTRACT_RECIPE)
-        judgement = judge(folder, corpus, CONTRACT_RECIPE)
+    corpus, judgement, damage = _judged(home, sha256) if sha256 else (None, None, "")
     return Status(
         home=home.root,
         served_at=served_at(home),
+        corpus_sha256=sha256,
+        read_from=_read_from(home, sha256) if sha256 else "",
         corpus=corpus,
-        read_from=_read_from(home, corpus) if corpus else "",
         judgement=judgement,
-        candidates=tuple(_candidates(home, corpus)),
+        damage=damage,
+        candidates=tuple(_candidates(home, sha256)),
         work=work,
     )
 
 
+def _judged(home: Home, sha256: str) -> tuple[Corpus | None, Judgement | None, str]:
+    corpus = None
+    try:
+        corpus = load_corpus(home, sha256)
+        return (
+            corpus,
+            judge(results_dir(home, sha256, CONTRACT_RECIPE), corpus, CONTRACT_RECIPE),
+            "",
+        )
+    except UnusableInput as error:
+        return corpus, None, str(error)
+
+
 def _work(instance: dg.DagsterInstance) -> list[Work]:
-    return [
-        Work(run.job_name, _state(instance, run), run.run_id) for run in unfinished_runs(instance)
+    backfills = [
+        Work(f"backfill of {b.title or 'assets'}", b.status.value, b.backfill_id)
+        for b in unfinished_backfills(instance)
     ]
+    runs = [
+        Work(f"run of {run.job_name}", _state(instance, run), run.run_id)
+        for run in unfinished_runs(instance)
+    ]
+    return backfills + runs
 
 
 def _state(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
@@ -129,16 +157,16 @@ def _state(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     return "KILLED" if dead else run.status.value
 
 
-def _read_from(home: Home, corpus: Corpus) -> str:
-    path = home.corpus_dir(corpus.sha256) / ORIGIN_FILE
+def _read_from(home: Home, sha256: str) -> str:
+    path = home.corpus_dir(sha256) / ORIGIN_FILE
     try:
         return str(parse_json(read_bytes(path, "a corpus' origin"), str(path))["read_from"])
     except (UnusableInput, KeyError, TypeError):
         return "unknown"
 
 
-def _candidates(home: Home, corpus: Corpus | None) -> list[Candidate]:
-    current = home.candidate_dir(corpus.sha256) if corpus else None
+def _candidates(home: Home, sha256: str | None) -> list[Candidate]:
+    current = home.candidate_dir(sha256) if sha256 else None
     folders = sorted(f for f in home.candidates.iterdir() if not f.name.startswith("."))
     found = [Candidate(f, _problems(f), f == current) for f in folders]
     return sorted(found, key=lambda candidate: not candidate.current)
