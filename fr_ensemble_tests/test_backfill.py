@@ -43,7 +43,7 @@ def test_seeds_are_typed_as_one_thinks_of_them(text: str, seeds: tuple[int, ...]
 
 @pytest.mark.parametrize("text", ["", "a", "-1", "4-0", "0-100", "0-99999999999", "1,,2"])
 def test_other_seeds_are_refused(text: str) -> None:
-    with pytest.raises(UnusableInput, match="--seeds: expected seeds"):
+    with pytest.raises(UnusableInput, match="--seeds: expected "):
         parse_seeds(text, studies=True)
 
 

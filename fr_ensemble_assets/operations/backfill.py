@@ -128,8 +128,8 @@ def _stored(home: Home, prefix: str) -> str:
         listed = ", ".join(name[:12] for name in known) or "none"
         told = f"{len(found)} that begin so" if found else "none that begins so"
         raise UnusableInput(
-            f"--corpus '{prefix[:64]}': expected the sha256 of a corpus in the store, or its beginning, "
-            f"found {told}; in the store: {listed}."
+            f"--corpus '{prefix[:64]}': expected the sha256 of a corpus in the store, or its "
+            f"beginning, found {told}; in the store: {listed}."
         )
     return found[0]
 
