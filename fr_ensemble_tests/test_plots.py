@@ -37,7 +37,7 @@ def test_plots_of_the_bundled_corpus_fit_a_page(bundled: Corpus) -> None:
 def test_verdict_shows_studied_seeds_and_the_corpus_before(promoted_once: Chain) -> None:
     judgement = promoted_once[1].judgement
     studied = tuple(replace(judgement.scores[0], seed=seed) for seed in range(5, 20))
-    previous = Previous("ab" * 32, "PROMOTE", 0.99, {0: 0.99, 1: None})
+    previous = Previous("ab" * 32, "PROMOTE", "2026-11-01", 0.99, {0: 0.99, 1: None})
     figure = verdict_figure(replace(judgement, studied=studied), previous)
     assert len(png_bytes(figure)) < PAGE_MAX_BYTES
     _, means, _ = figure.axes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ class Previous:
 
     corpus_sha256: str
     verdict: str
+    generated_at_utc: str
     mean_plcc: float | None
     per_seed_plcc: dict[int, float | None]
 
@@ -30,37 +30,30 @@ class Previous:
 
 def previous_verdict(home: Home, corpus_sha256: str, recipe: Recipe) -> Previous | None:
     """The newest verdict, no dry run, on any other corpus under the same recipe."""
-    documents = [
-        document
-        for folder in home.store.iterdir()
-        if folder.name != corpus_sha256
-        for document in _verdicts(folder / recipe.folder)
-    ]
-    if not documents:
-        return None
-    newest = max(documents, key=lambda document: str(document["generated_at_utc"]))
-    gate = newest["gate"]
-    return Previous(
-        corpus_sha256=newest["corpus"]["sha256"],
-        verdict=newest["verdict"],
-        mean_plcc=gate["mean_plcc"],
-        per_seed_plcc={int(seed): plcc for seed, plcc in gate["per_seed_plccs"].items()},
-    )
+    others = (folder for folder in home.store.iterdir() if folder.name != corpus_sha256)
+    found = (_read(folder / recipe.folder) for folder in others)
+    told = [previous for previous in found if previous is not None]
+    return max(told, key=lambda previous: previous.generated_at_utc, default=None)
 
 
-def _verdicts(results: UPath) -> Iterator[dict[str, Any]]:
-    """At most one; none where it is damaged, was altered beyond use, or is a dry run."""
+def _read(results: UPath) -> Previous | None:
+    """The verdict of one folder; ``None`` where it is missing, damaged, or a dry run."""
     try:
         document = read_verdict(results) if results.is_dir() else None
         if document is None or document["dry_run"]:
-            return
+            return None
         gate = document["gate"]
-        defined = (gate["mean_plcc"], *gate["per_seed_plccs"].values())
-        {str(int(seed)) for seed in gate["per_seed_plccs"]}
-        if all(value is None or isinstance(value, float | int) for value in defined) and isinstance(
-            document["corpus"]["sha256"], str
-        ):
-            document["generated_at_utc"], document["verdict"]
-            yield document
+        per_seed = {int(seed): _figure(plcc) for seed, plcc in gate["per_seed_plccs"].items()}
+        return Previous(
+            corpus_sha256=str(document["corpus"]["sha256"]),
+            verdict=str(document["verdict"]),
+            generated_at_utc=str(document["generated_at_utc"]),
+            mean_plcc=_figure(gate["mean_plcc"]),
+            per_seed_plcc=per_seed,
+        )
     except (UnusableInput, KeyError, TypeError, ValueError, AttributeError):
-        return
+        return None
+
+
+def _figure(value: Any) -> float | None:
+    return None if value is None else float(value)
