@@ -253,7 +253,7 @@ def _stop(platform: _Platform, warn: Callable[[str], None]) -> None:
     A run that is ended so is noticed and retried when the home is served again; what its seeds or
     encodes had done is kept.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave processes behind
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second would leave processes behind
     _, web, daemon = platform.services
     _terminate(daemon)
     _terminate(web)  # and not the code server: it would mark its runs as failed, not as killed
@@ -267,6 +267,7 @@ def _stop(platform: _Platform, warn: Callable[[str], None]) -> None:
     if runs:
         warn("a run was at work; it is taken up when the home is served again")
     (platform.home.dagster / _NOTE_FILE).unlink(missing_ok=True)
+    signal.signal(signal.SIGINT, before)
 
 
 def _count_runs(platform: _Platform) -> int:
