@@ -177,7 +177,7 @@ def test_crash_never_looks_like_a_verdict(tmp_path: Path, held_once: Chain) -> N
         )
     assert ran.returncode == 3
     (tmp_path / "dagster").mkdir()
-    (tmp_path / "dagster" / "dagster.yaml").write_text("nonsense: [")
+    (tmp_path / "dagster" / "dagster.yaml").mkdir()
     ran = command(tmp_path, "run", "--home", ".")
     assert ran.returncode == 3
     assert "Traceback" not in ran.stderr

@@ -121,10 +121,48 @@ def test_rows_beyond_what_was_trained_on_are_flagged(
         {"adm2": -0.1},
         {"encoder": "h264_nvenc"},
         {"cq": 62},  # libx264 was trained up to 37, the corpus as a whole up to 63
+        {"preset": "placebo"},
+        {"preset": None},
     ]
-    table = pd.DataFrame([unscored[0] | change for change in changes])
+    table = pd.DataFrame(
+        [unscored[0] | change | {"frame_index": n} for n, change in enumerate(changes)]
+    )
     flagged = predict(candidate, frames_of(table)).extrapolates
-    assert flagged.tolist() == [False, True, True, True, True]
+    assert flagged.tolist() == [False, True, True, True, True, True, True]
+
+
+def test_last_digit_of_another_reader_is_not_beyond_training(
+    candidate: Candidate, unscored: list[Row]
+) -> None:
+    table = pd.DataFrame(unscored)
+    for name in CANONICAL_6:
+        table[name] = np.nextafter(table[name].to_numpy(np.float64), np.inf)
+    assert not predict(candidate, frames_of(table)).extrapolates.any()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"adm2": 1e38}, "row 2: expected column 'adm2' to be a finite number between -1e"),
+        ({"cq": 3e6}, "row 2: expected column 'cq' to be a finite number between -1000 and"),
+        ({"adm2": "0.9"}, "row 2: expected column 'adm2'"),
+        ({"adm2": True}, "row 2: expected column 'adm2'"),
+        ({"frame_index": 1e300}, "row 2: expected column 'frame_index'"),
+    ],
+)
+def test_value_that_no_frame_can_have_is_refused(
+    candidate: Candidate, unscored: list[Row], change: Row, sentence: str
+) -> None:
+    table = pd.DataFrame([unscored[0], unscored[1] | change], dtype=object)
+    with pytest.raises(UnusableInput, match=sentence):
+        predict(candidate, frames_of(table))
+
+
+def test_key_with_two_values_is_refused_and_a_repeat_is_not(unscored: list[Row]) -> None:
+    row = unscored[0]
+    assert frames_of(pd.DataFrame([row, row])).n_rows == 2
+    with pytest.raises(UnusableInput, match="row 2: expected one row a frame, .* frames row 1"):
+        frames_of(pd.DataFrame([row, row | {"adm2": 0.7}]))
 
 
 def test_encoder_outside_the_vocabulary_is_allowed_and_counted(
@@ -386,7 +424,7 @@ def test_unsupported_level_is_answered_at_the_highest_and_flagged(known: Candida
     found = recommend(known, ladder({20: 96.0}), target=92, confidence=0.99)
     assert (found.answer.supported, found.answer.asked, found.answer.level) == (False, 0.99, 0.95)
     assert found.explanation.startswith(
-        "19 sources can't carry 99%; answered at 95%, the highest that this calibration does"
+        "19 sources can't carry 99%; answered at 95%, the highest that can be had"
     )
     assert "at 95%" in found.items[0].sentence
     assert recommend(known, ladder({20: 96.0}), target=92).answer.supported
@@ -439,3 +477,25 @@ def test_two_sizes_of_one_encode_are_refused(known: Candidate) -> None:
 def test_target_outside_vmaf_is_refused(known: Candidate, target: float) -> None:
     with pytest.raises(UnusableInput, match="target: expected a VMAF from 0 to 100"):
         recommend(known, ladder({20: 96.0}), target)
+
+
+def test_encode_unlike_any_trained_on_is_never_recommended(known: Candidate) -> None:
+    """No interval covers it, however high its lower bound."""
+    with_limits = replace(
+        known,
+        calibration=replace(
+            known.calibration,
+            trained_on=replace(
+                known.calibration.trained_on,
+                features=dict.fromkeys(known.calibration.trained_on.features, Range(-9e5, -8e5)),
+            ),
+        ),
+    )
+    item = only(with_limits, ladder({20: 96.0, 30: 86.0}), target=60)
+    assert item.choice is None
+    assert "nothing is recommended; 100% of its frames are unlike any" in item.sentence
+
+
+def test_predictions_that_rise_with_the_quality_value_are_told(known: Candidate) -> None:
+    item = only(known, ladder({20: 90.0, 30: 96.0}), target=80)
+    assert "the predictions rise with the quality value, look at the probes" in item.sentence

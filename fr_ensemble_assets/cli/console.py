@@ -160,8 +160,13 @@ def _print_decision(out: Console, decision: Decision) -> None:
 
 def _print_places(out: Console, places: Sequence[tuple[str, str]]) -> None:
     for label, place in places:
-        shown = " ".join(place.encode("utf-8", "backslashreplace").decode().splitlines())
-        out.print(f"{label + ':' if label else '':<11}{shown}", markup=False)
+        out.print(f"{label + ':' if label else '':<11}{_one_line(place)}", markup=False)
+
+
+def _one_line(text: str) -> str:
+    """Names as they are, without what would break a line or speak to the terminal."""
+    shown = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else " " for letter in shown)
 
 
 def _seed_row(score: SeedScore, decision: Decision) -> tuple[str, ...]:
@@ -285,8 +290,8 @@ def print_recommendations(found: Recommendations, to_stderr: bool) -> None:
         for rung in sorted(set(shown), key=lambda rung: rung.quality):
             chosen = rung == item.choice
             table.add_row(
-                escape(item.src),
-                escape(item.encoder),
+                escape(_one_line(item.src)),
+                escape(_one_line(item.encoder)),
                 f"{rung.quality:g}" + (" *" if rung.interpolated else ""),
                 *(f"{value:.2f}" for value in (rung.mu, rung.lower, rung.upper)),
                 filesize.decimal(round(rung.size)) if rung.size else "",
@@ -296,5 +301,5 @@ def print_recommendations(found: Recommendations, to_stderr: bool) -> None:
     if any(item.choice and item.choice.interpolated for item in found.items):
         out.print("* interpolated: nothing was encoded at it", markup=False)
     for item in found.items:
-        out.print(f"- {item.sentence}", markup=False)
+        out.print(f"- {_one_line(item.sentence)}", markup=False)
     out.print(found.explanation, markup=False)

@@ -14,6 +14,7 @@ from fr_ensemble_assets.cli.app import (
     HomeOption,
     JsonOption,
     app,
+    named_path,
     told_in_one_sentence,
 )
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -98,10 +99,11 @@ def chosen_candidate(candidate: str | None, home: str | None) -> UPath:
     UnusableInput
         If none was named, and the home has none or several.
     """
-    from fr_ensemble_assets.foundation.files import parse_path
     from fr_ensemble_assets.foundation.home import Home
 
-    return parse_path(candidate) if candidate else _only_candidate(Home.at(home))
+    if candidate is None:
+        return _only_candidate(Home.at(home))
+    return named_path("--candidate", candidate)
 
 
 def _only_candidate(home: Home) -> UPath:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -75,7 +76,7 @@ def predict(
 
     with told_in_one_sentence():
         source, target = named_path("--frames", frames), named_path("--out", out)
-        if source.absolute() == target.absolute():
+        if Path(str(source)).resolve() == Path(str(target)).resolve():
             told = f"--out {out}: expected another file than --frames, found the same."
             raise UnusableInput(told)
         require_writable(target)
@@ -148,8 +149,8 @@ def _exit_code(answer: Answer, rule: Rule, allow_lower: bool, told: bool = False
         return EXIT_PROMOTE
     if not told:
         note(
-            f"the corpus can't carry {answer.asked:g} by rule {rule}; "
-            f"these are intervals at {answer.level:.4f}, the highest that it does"
+            f"rule {rule} can't carry {answer.asked:.10g} on this corpus; "
+            f"these are intervals at {answer.level:.4f}, the highest that can be had"
         )
     return EXIT_PROMOTE if allow_lower else EXIT_FAILED
 

@@ -44,7 +44,7 @@ class Candidate:
     calibration: Calibration
 
 
-def load_candidate(folder: UPath) -> Candidate:
+def load_candidate(folder: UPath | str) -> Candidate:
     """Verify a candidate folder, then read it.
 
     Raises
@@ -52,6 +52,7 @@ def load_candidate(folder: UPath) -> Candidate:
     UnusableInput
         If a file is missing, a digest doesn't match, or the folder contradicts itself.
     """
+    folder = UPath(folder)
     problems = verify_candidate(folder).problems
     if problems:
         raise UnusableInput(

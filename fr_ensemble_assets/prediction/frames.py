@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from upath import UPath
 
@@ -15,6 +16,7 @@ from fr_ensemble_assets.foundation.schema import (
     CANONICAL_6,
     INTEGER,
     KEY,
+    MAX_EXACT_INTEGER,
     OPTIONAL,
     PRESET,
     TEXT,
@@ -24,6 +26,9 @@ from fr_ensemble_assets.foundation.schema import (
 #: What a frame must have.
 NEEDED = (*KEY, *CANONICAL_6)
 _SIZE = "enc_bytes"
+#: Nothing beyond these is a libvmaf feature or an encoder's quality value (a bit rate isn't one),
+#: and float32 would soon overflow.
+_FARTHEST = {**dict.fromkeys(CANONICAL_6, 1e6), "cq": 1e3, "frame_index": float(MAX_EXACT_INTEGER)}
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ def read_frames(path: UPath) -> Frames:
     ------
     UnusableInput
         Names the file, and the line where there is one: a missing column or value, NaN, infinity,
-        a wrong type, no rows.
+        a value that no feature or quality can have, a wrong type, one key with two values, no rows.
     """
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
@@ -85,6 +90,9 @@ def frames_of(frame: pd.DataFrame, origin: str = "frames") -> Frames:
         As :func:`read_frames`, with rows counted from 1.
     """
     missing = [column for column in NEEDED if column not in frame]
+    twice = frame.columns[frame.columns.duplicated()].tolist()
+    if twice:
+        raise UnusableInput(f"{origin}: expected each column once, found '{twice[0]}' twice.")
     if missing:
         raise UnusableInput(
             f"{origin}: expected the columns {', '.join(NEEDED)}, found no {', '.join(missing)}; "
@@ -104,11 +112,36 @@ def _valid(frame: pd.DataFrame, origin: str, where: Callable[[int], str]) -> Fra
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise UnusableInput(
-                f"{where(row)}: expected column '{column}' to be {expected(column)}, found "
+                f"{where(row)}: expected column '{column}' to be {_wanted(column)}, found "
                 f"{_told(frame[column].iloc[row])}."
             )
         typed[column] = values
-    return Frames(origin, pd.DataFrame(typed))
+    frames = Frames(origin, pd.DataFrame(typed))
+    _require_one_value_a_key(frames, where)
+    return frames
+
+
+def _require_one_value_a_key(frames: Frames, where: Callable[[int], str]) -> None:
+    """Repeats of a row say nothing new; a key with other values would be averaged unseen."""
+    keys = frames.key_columns
+    if not frames.frame.duplicated(keys).any():
+        return
+    distinct = frames.frame.drop_duplicates()
+    again = distinct.index[distinct.duplicated(keys)]
+    if len(again):
+        row = int(again[0])
+        same = (distinct[keys].astype(str) == distinct.loc[row, keys].astype(str)).all(axis=1)
+        first = int(distinct.index[same][0])
+        raise UnusableInput(
+            f"{where(row)}: expected one row a frame, found other values for the key of "
+            f"{where(first)}; keep the rows of one encode."
+        )
+
+
+def _wanted(column: str) -> str:
+    farthest = _FARTHEST.get(column)
+    within = f" between -{farthest:g} and {farthest:g}" if farthest else ""
+    return f"{expected(column)}{within}"
 
 
 def _typed(values: pd.Series, column: str) -> tuple[pd.Series, np.ndarray]:
@@ -120,14 +153,25 @@ def _typed(values: pd.Series, column: str) -> tuple[pd.Series, np.ndarray]:
         numbers, distinct = pd.factorize(values)
         usable = np.array([isinstance(v, str) and v != "" for v in distinct] + [False])
         return values, ~usable[numbers] & ~allowed
-    numeric = pd.to_numeric(values, errors="coerce").astype(np.float64)
+    other = ~_are_numbers(values) & ~missing
+    numeric = pd.to_numeric(values.mask(other), errors="coerce").astype(np.float64)
     array = numeric.to_numpy()
-    wrong = ~np.isfinite(array)
+    wrong = other | ~np.isfinite(array) | (np.abs(array) > _FARTHEST.get(column, np.inf))
     if column in INTEGER:
         wrong |= (array < 0) | (array != np.floor(array))
         if not wrong.any():
             return pd.Series(array.astype(np.int64)), wrong
     return numeric, wrong & ~allowed
+
+
+def _are_numbers(values: pd.Series) -> npt.NDArray[np.bool_]:
+    """Which values are real numbers, and neither truth values, texts nor times; shape (n_rows,)."""
+    kind = values.dtype
+    if pd.api.types.is_object_dtype(kind):
+        found = [isinstance(v, int | float) and not isinstance(v, bool) for v in values]
+        return np.array(found, dtype=bool)
+    real = pd.api.types.is_integer_dtype(kind) or pd.api.types.is_float_dtype(kind)
+    return np.full(len(values), real)
 
 
 def _told(value: object) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from fr_ensemble_assets.calibration.calibrate import Range
 from fr_ensemble_assets.calibration.coverage import Unit
@@ -18,6 +19,7 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.schema import (
     CANONICAL_6,
     ENCODER_VOCABULARY,
+    PRESET,
     UNKNOWN_ENCODER,
 )
 from fr_ensemble_assets.prediction.candidate import Candidate
@@ -26,6 +28,8 @@ from fr_ensemble_assets.prediction.frames import Frames
 LOWEST_CONFIDENCE = 0.5
 #: Rows at a time: the activations of a member then stay in the processor's cache.
 _BATCH = 2048
+#: Relative; far beneath what tells one frame from another.
+_SLACK = 1e-9
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Predictions:
         The interval, within 0..100.
     extrapolates
         Whether the row lies outside what the members were trained on: a feature beyond its range,
-        an encoder that the corpus doesn't have, or a quality beyond those of its encoder there.
+        an encoder that the corpus doesn't have, a quality beyond those of its encoder there, or
+        another preset than it recorded for the encoder, none included.
     rule, answer
         By which rule, and at which level; :attr:`Answer.supported` says whether it is the one
         that was asked for.
@@ -68,7 +73,7 @@ def predict(
 
     >>> candidate = load_candidate(UPath(".fr-ensemble/candidates/88e3ba899144"))
     >>> predicted = predict(candidate, read_frames(UPath("frames.jsonl")), confidence=0.9)
-    >>> predicted.lower[predicted.extrapolates].min()
+    >>> int(predicted.extrapolates.sum())
 
     Parameters
     ----------
@@ -109,10 +114,10 @@ def answer_for(candidate: Candidate, unit: Unit, confidence: float, rule: Rule) 
     """The quantile of ``rule`` at ``confidence``, for frames or for whole encodes."""
     if rule not in RULES:
         raise UnusableInput(f"rule: expected one of {', '.join(RULES)}, found '{rule}'.")
-    if not LOWEST_CONFIDENCE <= confidence < 1:
+    if not isinstance(confidence, int | float) or not LOWEST_CONFIDENCE <= confidence < 1:
         raise UnusableInput(
             f"confidence: expected a number from {LOWEST_CONFIDENCE:g} to below 1, found "
-            f"{confidence:g}; 95 % is 0.95."
+            f"{confidence}; 95 % is 0.95."
         )
     table = candidate.calibration.tables(unit).get(rule)
     if table is None:
@@ -145,6 +150,12 @@ def score_members(candidate: Candidate, frames: Frames) -> npt.NDArray[np.float6
 
     with ThreadPoolExecutor(cores()) as pool:
         list(pool.map(run, range(len(candidate.models))))
+    if not np.isfinite(score).all():
+        raise UnusableInput(
+            f"{frames.origin}: expected frames that the members can score, found "
+            f"{int((~np.isfinite(score)).any(axis=0).sum())} whose score is not finite; "
+            "look at their features."
+        )
     return score
 
 
@@ -155,14 +166,30 @@ def beyond_training(candidate: Candidate, frames: Frames) -> npt.NDArray[np.bool
     beyond = np.zeros(frames.n_rows, dtype=bool)
     for name, seen in trained_on.features.items():
         values = frame[name].to_numpy()
-        beyond |= (values < seen.low) | (values > seen.high)
+        # Other readers round the last digit otherwise.
+        slack = _SLACK * max(abs(seen.low), abs(seen.high))
+        beyond |= (values < seen.low - slack) | (values > seen.high + slack)
     numbers, encoders = frame["encoder"].factorize()
     nothing = Range(np.inf, -np.inf)
     ranges = [trained_on.qualities.get(encoder, nothing) for encoder in encoders]
     low = np.array([seen.low for seen in ranges])
     high = np.array([seen.high for seen in ranges])
     quality = frame["cq"].to_numpy()
-    return np.asarray(beyond | (quality < low[numbers]) | (quality > high[numbers]))
+    beyond |= (quality < low[numbers]) | (quality > high[numbers])
+    return np.asarray(beyond | _other_preset(candidate, frame))
+
+
+def _other_preset(candidate: Candidate, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Rows with another preset than the corpus recorded for their encoder; shape (n_rows,)."""
+    given = frame[PRESET] if PRESET in frame else pd.Series(None, index=frame.index, dtype=object)
+    pairs = pd.MultiIndex.from_arrays([frame["encoder"], given.where(given.notna(), "")])
+    numbers, distinct = pairs.factorize()
+    recorded = candidate.codec.presets
+    other = [
+        bool(recorded.get(encoder)) and preset not in recorded[encoder]
+        for encoder, preset in distinct
+    ]
+    return np.asarray(np.array(other, dtype=bool)[numbers])
 
 
 def unknown_encoders(frames: Frames) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,12 @@ from fr_ensemble_assets.prediction.predict import (
     score_members,
     unknown_encoders,
 )
+
+#: An encode most of whose frames are unlike any that were trained on is never recommended: no
+#: interval covers them.
+EXTRAPOLATION_MAX = 0.5
+#: In VMAF. Predictions that rise by more than this with the quality value contradict each other.
+_RISE = 1.0
 
 
 @dataclass(frozen=True)
@@ -98,13 +105,21 @@ class Recommendation:
         return max(self.measured, key=lambda rung: (rung.lower, rung.quality))
 
     @property
+    def rises(self) -> bool:
+        """Whether a larger quality value is predicted to look better, which can't be."""
+        mu = [rung.mu for rung in self.measured]
+        return any(after > before + _RISE for before, after in pairwise(mu))
+
+    @property
     def sentence(self) -> str:
         """The answer in one line that a person can repeat."""
         name = f"{self.src} with {self.encoder}"
         name += f" ({self.preset})" if self.preset else ""
         told = self.choice or self.nearest
         shown = f"{told.lower:.1f} to {told.upper:.1f} at {_percent(self.level)}"
-        if self.choice is None:
+        if self.choice is None and told.extrapolates > EXTRAPOLATION_MAX:
+            line = f"{name}: nothing is recommended"
+        elif self.choice is None:
             line = (
                 f"{name}: no quality keeps VMAF {self.target:g}; the nearest is {told.quality:g}, "
                 f"predicted {told.mu:.1f} ({shown})"
@@ -116,9 +131,12 @@ class Recommendation:
                 f"{self.target:g}: predicted {told.mu:.1f} ({shown})"
             )
         if self.saved:
-            line += f", {self.saved:.0%} smaller than at {self.measured[0].quality:g}"
+            which = "smaller" if self.saved > 0 else "larger"
+            line += f", {abs(self.saved):.0%} {which} than at {self.measured[0].quality:g}"
         if told.extrapolates:
             line += f"; {told.extrapolates:.0%} of its frames are unlike any that were trained on"
+        if self.rises:
+            line += "; the predictions rise with the quality value, look at the probes"
         return line + "."
 
 
@@ -152,18 +170,20 @@ class Recommendations:
     def explanation(self) -> str:
         """What the level means, and whether it is the one that was asked for."""
         level, n = _percent(self.answer.level), self.n_sources
+        proved = _percent(max(0.0, 2 * self.answer.level - 1))
         meaning = {
             "source": f"on average over new sources like the {n} calibrated on, {level} of encodes "
-            "have their mean VMAF within the interval",
+            f"have their mean VMAF within the interval (as measured; proved is {proved})",
             "frame": f"{level} of encodes of the {n} sources calibrated on have their mean VMAF "
             "within the interval; of a new source it may be far fewer",
             "gaussian": f"{level} is nominal, as if errors were normal; nothing is promised",
         }[self.rule]
         if self.answer.supported:
             return f"At {level}: {meaning}."
+        whose = f"{n} sources" if self.rule == "source" else f"rule {self.rule}, as calibrated,"
         return (
-            f"{n} sources can't carry {_percent(self.answer.asked)}; answered at {level}, the "
-            f"highest that this calibration does: {meaning}."
+            f"{whose} can't carry {self.answer.asked * 100:.10g}%; answered at {level}, the "
+            f"highest that can be had: {meaning}."
         )
 
 
@@ -244,7 +264,7 @@ def recommendations_document(found: Recommendations) -> dict[str, Any]:
                 "encoder": item.encoder,
                 "preset": item.preset,
                 "choice": _rung_document(item.choice) if item.choice else None,
-                "nearest": _rung_document(item.nearest),
+                "nearest": None if item.choice else _rung_document(item.nearest),
                 "saved": item.saved,
                 "sentence": item.sentence,
                 "qualities": [_rung_document(rung) for rung in item.measured],
@@ -301,7 +321,11 @@ def _recommend(
     candidate: Candidate,
 ) -> Recommendation:
     between = _between(measured, ladder.encoder, answer.level, candidate.calibration)
-    reaching = [rung for rung in (*measured, *between) if rung.lower >= target]
+    reaching = [
+        rung
+        for rung in (*measured, *between)
+        if rung.lower >= target and rung.extrapolates <= EXTRAPOLATION_MAX
+    ]
     choice = max(reaching, key=lambda rung: rung.quality, default=None)
     safest = measured[0].size
     saved = 1 - choice.size / safest if choice and choice.size and safest else None
