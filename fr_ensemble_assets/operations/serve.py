@@ -314,16 +314,22 @@ def _alone(home: Home) -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let SIGTERM, as a service manager sends it, end things as Ctrl-C does."""
+    """Let SIGTERM, as a service manager sends it, end things as Ctrl-C does.
+
+    SIGINT too is asked for: a shell's background jobs are started deaf to it.
+    """
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _require_free(port: int) -> None:
