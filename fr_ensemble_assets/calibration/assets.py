@@ -57,6 +57,7 @@ def interval_calibration(
         | _plots(made, frames)
         | {
             "coverage": table([_row(c) for c in made.coverages if c.measured]),
+            "coverage_by_encoder": table(_by_encoder(made)),
             "corpus_sha256": used.sha256,
             "stored_at": dg.MetadataValue.path(str(results / CALIBRATION_FILE)),
         }
@@ -99,6 +100,25 @@ def _figures(made: Calibration) -> dict[str, float]:
         if c.rule == "source" and c.level == SHARP_LEVEL and c.measured
     }
     return {"sources": float(len(made.sources)), "mean_sigma": made.mean_sigma, **highest, **widths}
+
+
+def _by_encoder(made: Calibration) -> list[dict[str, Cell]]:
+    """At the highest level that was measured by every rule."""
+    measured = [c for c in made.coverages if c.rule == "source" and c.measured]
+    highest = max((c.level for c in measured), default=0.0)
+    return [
+        {
+            "encoder": group.name,
+            "rule": c.rule,
+            "per": c.unit,
+            "level": c.level,
+            "covered": round(group.coverage, 4),
+            "width": round(group.width, 3),
+        }
+        for c in made.coverages
+        if c.level == highest and c.measured
+        for group in c.by_encoder
+    ]
 
 
 def _row(coverage: Coverage) -> dict[str, Cell]:
