@@ -1,6 +1,6 @@
 """What the intervals are worth on the bundled corpus: every figure, from the stored predictions.
 
-``.venv/bin/python -m benchmarks.intervals [HOME]`` takes two seconds after ``make run``. Every
+``.venv/bin/python -m benchmarks.intervals [HOME]`` takes some seconds after ``make run``. Every
 source is left out in turn, calibrated on the others, and measured; nothing is trained. The README's
 plot is made anew in passing.
 """
