@@ -33,7 +33,7 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.evidence import load_scores
-from fr_ensemble_assets.loso.evaluation import prepare_fold
+from fr_ensemble_assets.loso.prepared import prepare
 from fr_ensemble_assets.loso.run import results_dir
 from fr_ensemble_assets.training.compiled import predict
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
@@ -48,7 +48,8 @@ Floats = npt.NDArray[np.float64]
 
 def scores_without(corpus: Corpus, source: int, seeds: range) -> tuple[Floats, Floats]:
     """Members that never saw ``source``: their scores of it, and of their training rows."""
-    folds = [prepare_fold(corpus, source, seed) for seed in seeds]
+    data = prepare(corpus)
+    folds = [data.fold([corpus.sources[source]], seed) for seed in seeds]
     trained = Trainer("cpu").train([fold.fit for fold in folds], CONTRACT_RECIPE)
     unseen = [predict(p, f.held_out_inputs) for p, f in zip(trained, folds, strict=True)]
     seen = [predict(p, f.fit.inputs) for p, f in zip(trained, folds, strict=True)]

@@ -15,6 +15,7 @@ import pytest
 from upath import UPath
 
 from fr_ensemble_assets.clips.ffmpeg import Ffmpeg, find_ffmpeg
+from fr_ensemble_assets.contract.agreed import Contract
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.foundation.home import Home
@@ -23,10 +24,11 @@ from fr_ensemble_assets.loso.evaluation import (
     SeedResult,
     measure_folds,
     parts_of,
-    predict_held_out,
+    rows_by_source,
 )
+from fr_ensemble_assets.loso.prepared import Fold, prepare
 from fr_ensemble_assets.operations.run import Outcome, Plan, run_ensemble
-from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, Recipe
+from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
 from fr_ensemble_assets.training.trainer import Trainer
 from fr_ensemble_tests.video import FRAMES, MakeClip, call
 
@@ -87,12 +89,20 @@ def run_chain(home: Path, corpus: UPath, epochs: int = 200, force: bool = False)
     return run_ensemble(plan, Silent())
 
 
-def evaluate_seed(corpus: Corpus, seed: int, recipe: Recipe) -> SeedResult:
-    """Leave-one-source-out for one seed, a fold after the other, as in a notebook."""
-    prediction = np.empty(corpus.n_rows)
-    for part in parts_of(corpus, seed, CPU):
-        predict_held_out(corpus, part, recipe, CPU, prediction)
-    return SeedResult(seed, measure_folds(corpus, prediction), prediction, wall_time_s=0.0)
+def evaluate_seed(corpus: Corpus, seed: int, contract: Contract) -> SeedResult:
+    """Every source held out under one seed, a fold after the other, as in a notebook."""
+    assignment = contract.plan.assign(rows_by_source(corpus))
+    data, prediction = prepare(corpus), np.empty(corpus.n_rows)
+    for part in parts_of(corpus.sha256, assignment, seed, contract.recipe, CPU):
+        held_out = part.work(data)
+        prediction[held_out.rows] = held_out.prediction
+    folds = measure_folds(corpus, prediction, assignment)
+    return SeedResult(seed, folds, prediction, wall_time_s=0.0)
+
+
+def fold_without(corpus: Corpus, number: int, seed: int) -> Fold:
+    """The fold that holds out the ``number``-th source in sorted order."""
+    return prepare(corpus).fold([corpus.sources[number]], seed)
 
 
 Chain = tuple[Path, Outcome]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from scipy.special import ndtr
 
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.loso.evaluation import prepare_fold
+from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.training.compiled import predict, train_compiled
 from fr_ensemble_assets.training.kernel import normal
 from fr_ensemble_assets.training.model import (
@@ -27,7 +26,8 @@ from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe, deviatio
 from fr_ensemble_assets.training.reference import train_reference
 from fr_ensemble_assets.training.stacked import train_stack
 from fr_ensemble_assets.training.streams import DropoutStream, epoch_order
-from fr_ensemble_assets.training.trainer import Trainer, stoppable
+from fr_ensemble_assets.training.trainer import Trainer
+from fr_ensemble_tests.conftest import fold_without
 
 
 def difference(a: Parameters, b: Parameters) -> float:
@@ -76,7 +76,7 @@ def test_every_trainer_follows_the_reference_over_480_steps_with_dropout(
     few: Corpus, n: int
 ) -> None:
     recipe = Recipe(epochs=160)  # of three steps each
-    fold = prepare_fold(few, 0, seed=0).fit
+    fold = fold_without(few, 0, seed=0).fit
     fits = [FitInput(seed, fold.inputs[:n], fold.target[:n]) for seed in (0, 1)]
     stacked = train_stack(fits, recipe)
     for number, fit in enumerate(fits):
@@ -86,7 +86,7 @@ def test_every_trainer_follows_the_reference_over_480_steps_with_dropout(
 
 
 def test_stack_holds_models_that_differ_in_rows(few: Corpus) -> None:
-    fold = prepare_fold(few, 0, seed=0).fit
+    fold = fold_without(few, 0, seed=0).fit
     fits = [FitInput(s, fold.inputs[:n], fold.target[:n]) for s, n in ((0, 80), (0, 40), (1, 70))]
     recipe = Recipe(epochs=30)
     for fit, stacked in zip(fits, train_stack(fits, recipe), strict=True):
@@ -94,7 +94,7 @@ def test_stack_holds_models_that_differ_in_rows(few: Corpus) -> None:
 
 
 def test_dropout_and_shuffles_matter(few: Corpus) -> None:
-    fit = prepare_fold(few, 0, seed=0).fit
+    fit = fold_without(few, 0, seed=0).fit
     recipe = Recipe(epochs=20)
     plain = train_compiled(fit, replace(recipe, dropout=0.0))
     dropped = train_compiled(fit, recipe)
@@ -104,13 +104,13 @@ def test_dropout_and_shuffles_matter(few: Corpus) -> None:
 
 
 def test_same_fit_gives_the_same_bytes(few: Corpus) -> None:
-    fit = prepare_fold(few, 1, seed=2).fit
+    fit = fold_without(few, 1, seed=2).fit
     recipe = Recipe(epochs=5)
     assert same_bytes(train_compiled(fit, recipe), train_compiled(fit, recipe))
 
 
 def test_kernel_wants_one_encoder_a_row(few: Corpus) -> None:
-    fit = prepare_fold(few, 0, seed=0).fit
+    fit = fold_without(few, 0, seed=0).fit
     two = fit.inputs.copy()
     two[3, 6:8] = 1
     with pytest.raises(ValueError, match="row 3: expected one encoder column at 1"):
@@ -118,13 +118,13 @@ def test_kernel_wants_one_encoder_a_row(few: Corpus) -> None:
 
 
 def test_diverged_model_is_seen_to_diverge(few: Corpus) -> None:
-    fit = prepare_fold(few, 0, seed=0).fit
+    fit = fold_without(few, 0, seed=0).fit
     wild = train_compiled(fit, Recipe(epochs=20, lr=1e30))
     assert not np.isfinite(predict(wild, fit.inputs)).all()
 
 
 def test_prediction_is_the_modules_and_does_not_depend_on_the_rows_beside(few: Corpus) -> None:
-    fold = prepare_fold(few, 0, seed=0)
+    fold = fold_without(few, 0, seed=0)
     parameters = train_compiled(fold.fit, Recipe(epochs=20))
     with torch.inference_mode():
         score = build_module(parameters)(torch.from_numpy(fold.held_out_inputs))[:, 0]
@@ -148,7 +148,7 @@ def test_recipe_names_where_it_leaves_the_contract() -> None:
 
 
 def test_reference_is_a_setting(few: Corpus) -> None:
-    fit = prepare_fold(few, 0, seed=0).fit
+    fit = fold_without(few, 0, seed=0).fit
     recipe = Recipe(epochs=2)
     (through_trainer,) = Trainer("reference").train([fit], recipe)
     assert same_bytes(through_trainer, train_reference(fit, recipe))
@@ -161,18 +161,36 @@ def test_cuda_that_is_not_there_is_refused() -> None:
         _ = Trainer("cuda").backend
 
 
-def test_one_failure_stops_the_work_beside_it(few: Corpus) -> None:
-    fit = prepare_fold(few, 0, seed=0).fit
-    stopped = []
+@dataclass(frozen=True, eq=False)
+class Endless:
+    """A part that trains on and on until it is told to stop."""
 
-    def work(item: str, stop: threading.Event) -> None:
-        if item == "fails":
-            raise OSError("disk full")
+    fit: FitInput
+    data: str = "a corpus"
+
+    def work(self, data: list[str], report: StepReport) -> None:
         try:
-            Trainer("cpu").train([fit], Recipe(epochs=10**9), stoppable(lambda *_: None, stop))
+            Trainer("cpu").train([self.fit], Recipe(epochs=10**9), report)
         finally:
-            stopped.append(item)
+            data.append("stopped")
 
+
+@dataclass(frozen=True)
+class Failing:
+    data: str = "a corpus"
+
+    def work(self, data: list[str], report: StepReport) -> None:  # noqa: ARG002 (the protocol's)
+        raise OSError("disk full")
+
+
+def test_one_failure_stops_the_work_beside_it(few: Corpus) -> None:
+    fit = fold_without(few, 0, seed=0).fit
+    stopped: list[str] = []
+    endless = Endless(fit)
     with pytest.raises(OSError, match="disk full"):
-        list(Trainer("cpu", workers=2).side_by_side(work, ["trains on and on", "fails"]))
-    assert stopped == ["trains on and on"]
+        list(
+            Trainer("cpu", workers=2).side_by_side(
+                {endless: report_nothing, Failing(): report_nothing}, {"a corpus": stopped}
+            )
+        )
+    assert stopped == ["stopped"]

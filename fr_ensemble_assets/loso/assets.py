@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
@@ -104,11 +105,12 @@ def _evaluate(
         kept = home.open()
         used, plan = corpus_in_use(context, kept), recipe.build()
         folder = results_dir(kept, used.sha256, plan)
+        contract = ENSEMBLE.under(epochs=plan.epochs)
         for outcome in evaluate_seeds(
             folder,
             used,
             [int(key) for key in context.partition_keys],
-            plan,
+            contract,
             trainer.build(),
             watch(context.log),
             config.force,

@@ -16,6 +16,7 @@ import pyarrow as pa
 from upath import UPath
 
 from fr_ensemble_assets import __version__
+from fr_ensemble_assets.contract.agreed import ENSEMBLE, Contract
 from fr_ensemble_assets.corpus.identity import Corpus, key_columns
 from fr_ensemble_assets.features.codec_block import CODEC_BLOCK_VERSION, NUM_CODECS
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -28,7 +29,7 @@ from fr_ensemble_assets.foundation.files import (
 )
 from fr_ensemble_assets.foundation.schema import ENCODER_VOCAB_VERSION
 from fr_ensemble_assets.foundation.tables import parquet_bytes, parse_parquet
-from fr_ensemble_assets.loso.evaluation import SeedResult, measure_folds
+from fr_ensemble_assets.loso.evaluation import SeedResult, measure_folds, rows_by_source
 from fr_ensemble_assets.loso.metrics import mean_or_none
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
 from fr_ensemble_assets.training.streams import STREAMS_VERSION
@@ -54,12 +55,12 @@ def predictions_file(seed: int) -> str:
 
 
 def save_seed(
-    folder: UPath, corpus: Corpus, recipe: Recipe, result: SeedResult, backend: str
+    folder: UPath, corpus: Corpus, contract: Contract, result: SeedResult, backend: str
 ) -> None:
     """Write the predictions, then the results that name their digest."""
     predictions = parquet_bytes(predictions_table(corpus, result))
     write_bytes(folder / predictions_file(result.seed), predictions)
-    document = results_document(corpus, recipe, result, backend, sha256_of(predictions))
+    document = results_document(corpus, contract.recipe, result, backend, sha256_of(predictions))
     write_json(folder / results_file(result.seed), document)
 
 
@@ -237,7 +238,8 @@ def load_seed_result(folder: UPath, corpus: Corpus, score: SeedScore) -> SeedRes
     if not _same_rows(table, corpus):
         raise UnusableInput(f"{path}: holds other rows or targets than the corpus.")
     prediction = table.column("prediction").to_numpy()
-    folds = measure_folds(corpus, prediction)
+    assignment = ENSEMBLE.plan.assign(rows_by_source(corpus))
+    folds = measure_folds(corpus, prediction, assignment)
     given = [fold.held_out for fold in folds]
     told = [fold.held_out for fold in score.folds]
     if given != told:

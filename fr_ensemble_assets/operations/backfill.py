@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from upath import UPath
 
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.in_use import CORPUS_TAG, newest_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.doors.progress import read_progress
@@ -117,7 +118,7 @@ def plan_backfill(
     used = load_corpus(home, sha256)
     folder = results_dir(home, sha256, CONTRACT_RECIPE)
     missing = [seed for seed in ENSEMBLE_SEEDS if seed not in seeds]
-    whole = all(finished_seed(folder, used, CONTRACT_RECIPE, seed) for seed in missing)
+    whole = all(finished_seed(folder, used, ENSEMBLE, seed) for seed in missing)
     return BackfillPlan(home, sha256, tuple(sorted(set(seeds))), whole)
 
 
@@ -258,9 +259,7 @@ def conclude(plan: BackfillPlan, events: Sequence[dg.DagsterEvent]) -> Ending:
     """
     used = load_corpus(plan.home, plan.corpus_sha256)
     missing = [
-        seed
-        for seed in plan.seeds
-        if finished_seed(plan.results, used, CONTRACT_RECIPE, seed) is None
+        seed for seed in plan.seeds if finished_seed(plan.results, used, ENSEMBLE, seed) is None
     ]
     if missing:
         raise_refusals(events)
