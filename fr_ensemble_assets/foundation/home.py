@@ -28,13 +28,14 @@ from dataclasses import dataclass
 from upath import UPath
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import sweep_temporaries
+from fr_ensemble_assets.foundation.files import sweep_temporaries, write_bytes
 
 HOME_VARIABLE = "FR_ENSEMBLE_HOME"
 DEFAULT_HOME = ".fr-ensemble"
 SHORT_SHA_LENGTH = 12
 #: Dagster's settings, under its own home.
 SETTINGS_FILE = "dagster.yaml"
+_PRIVATE = 0o700
 
 # Dagster warns at every command where this file is missing. A retried gate would only repeat its
 # refusal, so retries are for crashes (a killed process), never for failures of ours; a crash is
@@ -151,13 +152,15 @@ class Home:
             If the home can't be created or written.
         """
         try:
+            # For its owner alone; a home that is there already keeps the modes that it has.
+            self.root.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
             for folder in self._folders:
-                folder.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(mode=_PRIVATE, exist_ok=True)
                 if not os.access(str(folder), os.W_OK | os.X_OK):
                     raise PermissionError(13, "Permission denied", str(folder))
             settings = self.dagster / SETTINGS_FILE
             if not settings.exists():
-                settings.write_text(_DAGSTER_YAML)
+                write_bytes(settings, _DAGSTER_YAML.encode())
         except OSError as error:
             raise UnusableInput(
                 f"{self.root}: expected a home folder that can be written, found "
