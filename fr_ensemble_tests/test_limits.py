@@ -77,7 +77,7 @@ def test_blank_lines_are_bounded(tmp_path: Path, few_rows: list[Row], packed: bo
 
 
 def test_many_keys_do_not_become_columns(
-    tmp_path: Path, few_rows: list[Row], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, rows: list[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Arrow would make a column of each: rows times rows."""
     tables: list[pa.Table] = []
@@ -90,8 +90,8 @@ def test_many_keys_do_not_become_columns(
     monkeypatch.setattr(pyarrow.json, "read_json", watched)
     for spelled in ('"extra_{}"', '"extra_{}" ', r'"extra_{}\""'):
         path = tmp_path / "keys.jsonl"
-        path.write_text("".join(_with_key(few_rows, spelled)))
-        assert len(read_shard(UPath(path)).extra_keys) == len(few_rows)
+        path.write_text("".join(_with_key(rows, spelled)))
+        assert len(read_shard(UPath(path)).extra_keys) == len(rows)
     assert max((table.num_columns for table in tables), default=0) <= len(REQUIRED) + 200
 
 

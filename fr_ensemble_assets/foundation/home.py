@@ -23,6 +23,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 
 from upath import UPath
@@ -36,6 +37,10 @@ SHORT_SHA_LENGTH = 12
 #: Dagster's settings, under its own home.
 SETTINGS_FILE = "dagster.yaml"
 _PRIVATE = 0o700
+#: What must be free before work begins: a run over the bundled corpus takes some 20 MB, and a full
+#: disk stops Dagster's databases in the midst.
+MIN_FREE_VARIABLE = "FR_ENSEMBLE_MIN_FREE_MB"
+_MIN_FREE_MB = 200
 
 # Dagster warns at every command where this file is missing. A retried gate would only repeat its
 # refusal, so retries are for crashes (a killed process), never for failures of ours; a crash is
@@ -142,6 +147,28 @@ class Home:
         """Remove what killed processes of this machine left half-made; count it."""
         kept = (self.cells, self.shards, self.store, self.candidates)
         return sum(sweep_temporaries(folder) for folder in kept)
+
+    def require_room(self) -> None:
+        """Look whether the disk has room for work; the need is set by ``FR_ENSEMBLE_MIN_FREE_MB``.
+
+        Raises
+        ------
+        UnusableInput
+            If it has not.
+        """
+        wanted = os.environ.get(MIN_FREE_VARIABLE, str(_MIN_FREE_MB))
+        if not (wanted.isascii() and wanted.isdecimal()):
+            raise UnusableInput(
+                f"{MIN_FREE_VARIABLE}: expected a whole number, found {wanted[:40]!a}."
+            )
+        there = next(folder for folder in (self.root, *self.root.parents) if folder.exists())
+        free = shutil.disk_usage(str(there)).free // 10**6
+        if free < int(wanted[:18]):
+            raise UnusableInput(
+                f"{self.root}: expected {wanted} MB free for work to begin, found {free}; free "
+                "some (`fr-ensemble clean` lists what no candidate needs), choose another home "
+                f"with --home or {HOME_VARIABLE}, or set {MIN_FREE_VARIABLE} lower."
+            )
 
     def prepare(self) -> None:
         """Create the folders and Dagster's settings.
