@@ -28,6 +28,7 @@ def ui(
     try:
         with told_in_one_sentence():
             kept = Home.at(home)
+            kept.require_room()
             kept.prepare()
             kept.sweep()
             err.print(f"home {kept.root}", markup=False)

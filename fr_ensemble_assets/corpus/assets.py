@@ -1,11 +1,12 @@
 """Door: the ``corpus`` asset."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import dagster as dg
 
 from fr_ensemble_assets.clips.inventory import inventory_file, load_inventory
-from fr_ensemble_assets.corpus.arrivals import require_unchanged_arrival
+from fr_ensemble_assets.corpus.arrivals import unchanged_arrival
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.plots import quality_curves
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, Reading, read_corpus, read_shards
@@ -53,9 +54,9 @@ def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[Non
     """
     with refusals_as_failures():
         kept = home.open()
-        if config.arrival_sha256:
-            require_unchanged_arrival(Path(config.path), config.arrival_sha256)
-        reading, origin = _read(config.path, kept)
+        arrived = config.arrival_sha256
+        with unchanged_arrival(Path(config.path), arrived) if arrived else nullcontext():
+            reading, origin = _read(config.path, kept)
         save_corpus(kept, reading, origin)
         stored = kept.corpus_dir(reading.corpus.sha256) / CORPUS_FILE
     return dg.MaterializeResult(

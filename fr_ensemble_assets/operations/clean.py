@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,7 +45,7 @@ def list_stores(home: Home) -> list[Store]:
     home.prepare()
     with open_instance(home) as instance:
         current = newest_corpus(instance)
-    folders = [f for f in home.store.iterdir() if f.is_dir() and not f.name.startswith(".")]
+    folders = [f for f in home.store.iterdir() if _is_store(f)]
     stores = [
         Store(folder, _size(folder), _verdict(folder), _kept_for(home, folder.name, current))
         for folder in folders
@@ -81,8 +82,17 @@ def _kept_for(home: Home, sha256: str, current: str | None) -> str:
     return "being the current corpus" if sha256 == current else ""
 
 
+def _is_store(folder: UPath) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and not folder.name.startswith(".")
+
+
 def _size(folder: UPath) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    """Of the files that lie in it; links to folders are not followed."""
+    return sum(
+        os.lstat(os.path.join(where, name)).st_size  # noqa: PTH118
+        for where, _, names in os.walk(str(folder))
+        for name in names
+    )
 
 
 def _verdict(folder: UPath) -> str:

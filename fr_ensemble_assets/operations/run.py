@@ -86,6 +86,7 @@ def run_ensemble(plan: Plan, progress: Progress) -> Outcome:
     OrchestrationFailure
         If anything else failed; Dagster's UI has the whole story.
     """
+    plan.home.require_room()
     plan.home.prepare()
     plan.home.sweep()
     with open_instance(plan.home) as instance:
