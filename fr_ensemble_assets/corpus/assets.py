@@ -16,6 +16,7 @@ from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, plot,
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.encodes.assets import corpus_shards
 from fr_ensemble_assets.encodes.shards import shards_of
+from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.files import parse_path
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.schema import DESCRIPTIONS, column_type
@@ -54,7 +55,8 @@ def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[Non
     with refusals_as_failures():
         kept = home.open()
         if config.arrival_sha256:
-            require_unchanged_arrival(Path(config.path), config.arrival_sha256)
+            noticed = require_digest(config.arrival_sha256, "arrival_sha256")
+            require_unchanged_arrival(Path(config.path), noticed)
         reading, origin = _read(config.path, kept)
         save_corpus(kept, reading, origin)
         stored = kept.corpus_dir(reading.corpus.sha256) / CORPUS_FILE
