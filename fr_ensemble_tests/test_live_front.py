@@ -21,7 +21,8 @@ pytestmark = pytest.mark.live
 
 _LAUNCH = """mutation($asset: String!, $job: String!, $config: RunConfigData!) {
   launchRun(executionParams: {
-    selector: {repositoryName: "__repository__", pipelineName: $job, assetSelection: {path: [$asset]}
+    selector: {repositoryName: "__repository__", pipelineName: $job,
+               assetSelection: {path: [$asset]},
                repositoryLocationName: "fr_ensemble_assets.definitions"}
     runConfigData: $config}) {
     __typename ... on RunConfigValidationInvalid { errors { message } } } }"""

@@ -16,11 +16,11 @@ from typing import Any
 
 import uvicorn
 from dagster import DagsterInstance
+from dagster import __version__ as dagster_version
 
 # What Dagster's own command does; it has no public way to serve the application by one's own means.
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
-from dagster_webserver import __version__
 from dagster_webserver.app import create_app_from_workspace_process_context
 
 from fr_ensemble_assets.operations.front.middleware import Front
@@ -43,7 +43,7 @@ def main(settings: Path) -> None:
         )
         target = WorkspaceFileTarget(paths=[workspace])
         with WorkspaceProcessContext(
-            instance, version=__version__, workspace_load_target=target
+            instance, version=dagster_version, workspace_load_target=target
         ) as context:
             application = create_app_from_workspace_process_context(
                 context, live_data_poll_rate=_POLL_MS, lifespan=_lifespan
