@@ -1,4 +1,6 @@
-"""The UI in a headless Chromium, behind its front, as a person sees it; state is asserted through GraphQL.
+"""The UI in a headless Chromium, behind its front, as a person sees it.
+
+State is asserted through GraphQL.
 
 Where FR_ENSEMBLE_SCREENSHOTS names a folder, the README's pictures are taken into it, from a run on
 the bundled corpus.
