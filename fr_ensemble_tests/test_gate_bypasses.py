@@ -272,11 +272,13 @@ def test_newer_corpus_leaves_the_older_verdict_without_power(
     promoted: Home, tmp_path: Path, few_rows: list[Row]
 ) -> None:
     drop_candidate(promoted)
-    newer = read_corpus(write_rows(tmp_path / "newer.jsonl", few_rows))
-    save_corpus(promoted, newer, "a test")
+    newer = write_rows(tmp_path / "newer.jsonl", few_rows)
     with open_instance(promoted) as instance:
-        instance.report_runless_asset_event(
-            dg.AssetMaterialization("corpus", tags={"dagster/data_version": newer.corpus.sha256})
+        dg.materialize(
+            [corpus],
+            instance=instance,
+            resources=settings(promoted),
+            run_config={"ops": {"corpus": {"config": {"path": str(newer)}}}},
         )
     assert "no results for seeds 0, 1, 2, 3, 4" in attempt(promoted, registry_candidate)
     assert no_candidate(promoted)

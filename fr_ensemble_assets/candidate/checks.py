@@ -70,7 +70,8 @@ def _published(instance: dg.DagsterInstance, home: Home, current: str) -> str:
         return current
     newest = instance.get_latest_materialization_event(registry_candidate.key)
     told = newest.asset_materialization if newest is not None else None
-    return str(told.metadata["corpus_sha256"].value) if told is not None else current
+    named = told.metadata.get("corpus_sha256") if told is not None else None
+    return str(named.value) if named is not None else current
 
 
 def _drift_result(drift: Drift) -> dg.AssetCheckResult:

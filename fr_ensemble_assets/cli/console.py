@@ -225,6 +225,9 @@ def print_status(status: Status, to_stderr: bool) -> None:
         out.print("corpus:    none yet (fr-ensemble run, or put one into inbox/)")
     else:
         _print_corpus(out, status)
+    if status.skipped:
+        told = f"{status.skipped} reported materialisations of 'corpus' that no run made"
+        _print_places(out, [("skipped", told)])
     for candidate in status.candidates:
         state = "; ".join(candidate.problems) or "verified"
         of = "" if candidate.current else ", of an earlier corpus"

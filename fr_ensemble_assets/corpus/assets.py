@@ -17,6 +17,7 @@ from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, plot,
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.encodes.assets import corpus_shards
 from fr_ensemble_assets.encodes.shards import shards_of
+from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.files import parse_path
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.schema import DESCRIPTIONS, column_type
@@ -55,6 +56,8 @@ def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[Non
     with refusals_as_failures():
         kept = home.open()
         arrived = config.arrival_sha256
+        if arrived:
+            require_digest(arrived, "arrival_sha256")
         with unchanged_arrival(Path(config.path), arrived) if arrived else nullcontext():
             reading, origin = _read(config.path, kept)
         save_corpus(kept, reading, origin)

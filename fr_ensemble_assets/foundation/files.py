@@ -174,14 +174,25 @@ def sha256_of_file(path: UPath | Path) -> str:
     return digest.hexdigest()
 
 
+def require_no_link(path: UPath) -> None:
+    """Raise :class:`UnusableInput` if ``path`` is a symbolic link, wherever it leads."""
+    if path.is_symlink():
+        raise UnusableInput(
+            f"{path}: expected no symbolic link inside the home, found one that leads to "
+            f"'{Path(str(path)).readlink()}'; remove it (the home itself may be a link)."
+        )
+
+
 @contextmanager
 def folder_in_the_making(final: UPath) -> Iterator[UPath]:
     """Yield an empty temporary folder that becomes ``final`` when the block ends without error.
 
     A folder that stands at ``final`` with the same files is left as it is. Another one is
     replaced: it is set aside under a temporary name, the new one renamed into place, and only then
-    is the old one removed.
+    is the old one removed. Neither it nor the folder that it lies in may be a link.
     """
+    for place in (final.parent, final):
+        require_no_link(place)
     make_folder(final.parent)
     making = final.parent / temporary_name(final.name)
     make_folder(making)

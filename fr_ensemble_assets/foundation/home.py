@@ -28,8 +28,13 @@ from dataclasses import dataclass
 
 from upath import UPath
 
+from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import sweep_temporaries, write_bytes
+from fr_ensemble_assets.foundation.files import (
+    require_no_link,
+    sweep_temporaries,
+    write_bytes,
+)
 
 HOME_VARIABLE = "FR_ENSEMBLE_HOME"
 DEFAULT_HOME = ".fr-ensemble"
@@ -137,11 +142,11 @@ class Home:
 
     def corpus_dir(self, corpus_sha256: str) -> UPath:
         """Where everything that belongs to one corpus is kept."""
-        return self.store / corpus_sha256
+        return self.store / require_digest(corpus_sha256, "corpus")
 
     def candidate_dir(self, corpus_sha256: str) -> UPath:
         """Where the registry candidate of one corpus is published."""
-        return self.candidates / corpus_sha256[:SHORT_SHA_LENGTH]
+        return self.candidates / require_digest(corpus_sha256, "corpus")[:SHORT_SHA_LENGTH]
 
     def sweep(self) -> int:
         """Remove what killed processes of this machine left half-made; count it."""
@@ -176,8 +181,14 @@ class Home:
         Raises
         ------
         UnusableInput
-            If the home can't be created or written.
+            If the home can't be created or written, or a link lies in it: what is published here
+            would appear elsewhere, or what lies elsewhere would pass for ours.
         """
+        for folder in self._folders:
+            require_no_link(folder)
+        for folder in (self.store, self.candidates):
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                require_no_link(entry)
         try:
             # For its owner alone; a home that is there already keeps the modes that it has.
             self.root.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)

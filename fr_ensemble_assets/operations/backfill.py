@@ -12,6 +12,7 @@ from upath import UPath
 from fr_ensemble_assets.corpus.in_use import CORPUS_TAG, newest_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.doors.progress import read_progress
+from fr_ensemble_assets.foundation.digests import is_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
 from fr_ensemble_assets.gate.verdict import Judgement, judge
@@ -122,7 +123,7 @@ def plan_backfill(
 
 
 def _stored(home: Home, prefix: str) -> str:
-    known = sorted(folder.name for folder in home.store.iterdir() if folder.is_dir())
+    known = sorted(f.name for f in home.store.iterdir() if f.is_dir() and is_digest(f.name))
     found = [name for name in known if prefix and name.startswith(prefix.lower())]
     if len(found) != 1:
         listed = ", ".join(name[:12] for name in known) or "none"

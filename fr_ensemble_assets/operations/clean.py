@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from upath import UPath
 
 from fr_ensemble_assets.corpus.in_use import newest_corpus
+from fr_ensemble_assets.foundation.digests import is_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import remove_tree, temporary_name
 from fr_ensemble_assets.foundation.home import Home
@@ -77,6 +78,8 @@ def remove_stores(home: Home, stores: Sequence[Store]) -> int:
 
 
 def _kept_for(home: Home, sha256: str, current: str | None) -> str:
+    if not is_digest(sha256):
+        return "not being a corpus' store by its name"
     if home.candidate_dir(sha256).is_dir():
         return "its candidate"
     return "being the current corpus" if sha256 == current else ""
