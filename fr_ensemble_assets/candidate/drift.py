@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from upath import UPath
 
-from fr_ensemble_assets.candidate.verify import CANDIDATE_FILES
+from fr_ensemble_assets.candidate.contents import CANDIDATE_FILES
+from fr_ensemble_assets.candidate.places import corpus_of
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import sha256_of_file
@@ -44,7 +45,10 @@ def drift_of(home: Home, candidate_sha256: str, current_sha256: str, recipe: Rec
         authorise(results, load_corpus(home, candidate_sha256), recipe)
     except (UnusableInput, GateRefusal) as error:
         altered.append(str(error))
-    altered += _differences(home.candidate_dir(candidate_sha256), results)
+    folder = home.candidate_dir(candidate_sha256)
+    if corpus_of(folder) != candidate_sha256:
+        altered.append(f"{folder.name} holds no candidate of {candidate_sha256}")
+    altered += _differences(folder, results)
     return Drift(tuple(altered), _overtaken(home, candidate_sha256, current_sha256, recipe))
 
 

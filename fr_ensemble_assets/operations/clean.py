@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from upath import UPath
 
+from fr_ensemble_assets.candidate.places import has_candidate
 from fr_ensemble_assets.corpus.in_use import newest_corpus
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import remove_tree, temporary_name
@@ -76,7 +77,7 @@ def remove_stores(home: Home, stores: Sequence[Store]) -> int:
 
 
 def _kept_for(home: Home, sha256: str, current: str | None) -> str:
-    if home.candidate_dir(sha256).is_dir():
+    if has_candidate(home, sha256):
         return "its candidate"
     return "being the current corpus" if sha256 == current else ""
 
