@@ -14,7 +14,8 @@ from fr_ensemble_assets.foundation.files import folder_digests
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.loso.run import results_dir
-from fr_ensemble_assets.members.assets import ensemble_members, members_dir
+from fr_ensemble_assets.members.assets import ensemble_members
+from fr_ensemble_assets.members.build import members_dir
 from fr_ensemble_assets.training.resources import (
     TRAINING_POOL,
     RecipeResource,

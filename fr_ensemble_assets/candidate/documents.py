@@ -32,9 +32,14 @@ from fr_ensemble_assets.foundation.files import json_bytes, sha256_of
 from fr_ensemble_assets.gate.rule import decide
 from fr_ensemble_assets.gate.verdict import Judgement
 from fr_ensemble_assets.loso.results import SeedScore, parse_seed, results_file
-from fr_ensemble_assets.members.build import members_of
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file, sidecar_file
-from fr_ensemble_assets.members.sidecars import CorpusFacts, facts_told, manifest, sidecar
+from fr_ensemble_assets.members.sidecars import (
+    CorpusFacts,
+    facts_told,
+    manifest,
+    members_of,
+    sidecar,
+)
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, ENSEMBLE_SEEDS
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -31,7 +31,7 @@ from fr_ensemble_assets.gate.rule import decide
 from fr_ensemble_assets.gate.verdict import Judgement, derived_fields, results_digests
 from fr_ensemble_assets.loso.results import SeedScore, recipe_of, recipe_record, results_file
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file
-from fr_ensemble_assets.members.onnx_check import member_problem, read_member
+from fr_ensemble_assets.members.onnx_check import read_member
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, ENSEMBLE_SEEDS
 
 __all__ = ["CANDIDATE_FILES", "Verification", "verified", "verify_candidate", "verify_contents"]
@@ -103,7 +103,7 @@ def verify_contents(contents: Contents) -> Verification:
     if unreadable:
         return Verification(contents.problems, unreadable)
     schema = tuple(schema_problems(documents[REGISTRY_FILE]))
-    digests = (*_root_problems(contents, documents), *_member_problems(contents))
+    digests = tuple(_root_problems(contents, documents) or _member_problems(contents))
     evidence: Evidence | None = None
     gate: tuple[str, ...] = ()
     try:
@@ -163,20 +163,18 @@ def _root_problems(contents: Contents, documents: Mapping[str, dict[str, Any]]) 
 
 
 def _member_problems(contents: Contents) -> list[str]:
-    models = {seed: contents.files[onnx_file(seed)] for seed in ENSEMBLE_SEEDS}
-    problems = [problem for s, m in models.items() if (problem := member_problem(m, s))]
-    return problems + ([] if problems else _copies(models))
-
-
-def _copies(models: Mapping[int, bytes]) -> list[str]:
-    """Members that share their weights; their names differ inside the file."""
-    weights = {
-        b"".join(w.tobytes() for w in read_member(model, seed).weights)
-        for seed, model in models.items()
-    }
-    if len(weights) == len(models):
-        return []
-    return ["two members are the same network: an ensemble of copies never disagrees"]
+    """Files that aren't the graph that we export; and copies, which differ in their names alone."""
+    problems, weights = [], set()
+    for seed in ENSEMBLE_SEEDS:
+        try:
+            read = read_member(contents.files[onnx_file(seed)], seed)
+        except UnusableInput as error:
+            problems.append(str(error))
+        else:
+            weights.add(b"".join(tensor.tobytes() for tensor in (*read.weights, *read.biases)))
+    if not problems and len(weights) < len(ENSEMBLE_SEEDS):
+        problems.append("two members are the same network: an ensemble of copies never disagrees")
+    return problems
 
 
 def _gate_problems(scores: tuple[SeedScore, ...], verdict: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,6 @@
 """Door: ``ensemble_members``."""
 
 import dagster as dg
-from upath import UPath
 
 from fr_ensemble_assets.calibration.assets import interval_calibration
 from fr_ensemble_assets.calibration.calibrate import calibrate
@@ -16,18 +15,13 @@ from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.loso.run import results_dir
-from fr_ensemble_assets.members.build import build_members
+from fr_ensemble_assets.members.build import build_members, members_dir
 from fr_ensemble_assets.members.names import onnx_file
 from fr_ensemble_assets.training.resources import (
     TRAINING_POOL,
     RecipeResource,
     TrainerResource,
 )
-
-
-def members_dir(results: UPath) -> UPath:
-    """Where the members of these results are kept."""
-    return results / "members"
 
 
 @dg.asset(

@@ -14,7 +14,7 @@ from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, calibratio
 from fr_ensemble_assets.calibration.pooling import ensemble_sigma
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal
-from fr_ensemble_assets.foundation.files import json_bytes, read_bytes, sha256_of, write_bytes
+from fr_ensemble_assets.foundation.files import json_bytes, read_bytes, write_bytes
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.foundation.thresholds import (
     FIT_BIAS_SHARE_MAX,
@@ -39,7 +39,14 @@ from fr_ensemble_assets.members.names import (
 )
 from fr_ensemble_assets.members.onnx_check import member_problem
 from fr_ensemble_assets.members.onnx_export import export_onnx, forbidden_operators, run_onnx
-from fr_ensemble_assets.members.sidecars import CorpusFacts, Member, facts_of, manifest, sidecar
+from fr_ensemble_assets.members.sidecars import (
+    CorpusFacts,
+    Member,
+    facts_of,
+    manifest,
+    members_of,
+    sidecar,
+)
 from fr_ensemble_assets.training.compiled import predict
 from fr_ensemble_assets.training.model import Parameters, build_module
 from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, Recipe
@@ -72,9 +79,9 @@ class MadeMembers:
         return members_of(self.models)
 
 
-def members_of(models: Sequence[bytes]) -> list[Member]:
-    """Seed and digest of each of ``models``, which are in seed order."""
-    return [Member(s, sha256_of(m)) for s, m in zip(ENSEMBLE_SEEDS, models, strict=True)]
+def members_dir(results: UPath) -> UPath:
+    """Where the members of these results are kept."""
+    return results / "members"
 
 
 def make_members(

@@ -9,8 +9,8 @@ from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.loso.run import results_dir
-from fr_ensemble_assets.members.assets import ensemble_members, members_dir
-from fr_ensemble_assets.members.build import MemberCheck, check_members
+from fr_ensemble_assets.members.assets import ensemble_members
+from fr_ensemble_assets.members.build import MemberCheck, check_members, members_dir
 from fr_ensemble_assets.members.onnx_export import ONNX_TOLERANCE
 from fr_ensemble_assets.training.resources import RecipeResource
 

@@ -28,7 +28,7 @@ from fr_ensemble_assets.foundation.thresholds import PER_SEED_PLCC_MIN
 from fr_ensemble_assets.gate.verdict import Judgement
 from fr_ensemble_assets.members.names import ENSEMBLE_ID, member_id, onnx_file
 from fr_ensemble_assets.members.onnx_export import INPUT_NAMES, OPSET, OUTPUT_NAMES
-from fr_ensemble_assets.training.recipe import Recipe
+from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, Recipe
 
 PARENT_ADRS = ("ADR-0303", "ADR-0309", "ADR-0319")
 NOMINAL_COVERAGE = 0.95
@@ -42,6 +42,11 @@ class Member:
 
     seed: int
     sha256: str
+
+
+def members_of(models: Sequence[bytes]) -> list[Member]:
+    """Seed and digest of each of ``models``, which are in seed order."""
+    return [Member(s, sha256_of(m)) for s, m in zip(ENSEMBLE_SEEDS, models, strict=True)]
 
 
 @dataclass(frozen=True)
