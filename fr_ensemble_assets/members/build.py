@@ -17,7 +17,8 @@ from fr_ensemble_assets.foundation.errors import GateRefusal
 from fr_ensemble_assets.foundation.files import json_bytes, read_bytes, write_bytes
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.foundation.thresholds import (
-    FIT_BIAS_SHARE_MAX,
+    FIT_BIAS_RATIO_MAX,
+    FIT_ERROR_TOLERATED,
     FIT_RMSE_RATIO_MAX,
     PER_SEED_PLCC_MIN,
 )
@@ -175,16 +176,17 @@ def fit_problems(
         return ["have an RMSE on its own training rows and out of fold, found none"]
     problems = []
     bias = float(np.mean(score - target))
-    farthest, widest = FIT_BIAS_SHARE_MAX * unseen_rmse, FIT_RMSE_RATIO_MAX * unseen_rmse
+    farthest = max(FIT_BIAS_RATIO_MAX * unseen_rmse, FIT_ERROR_TOLERATED)
+    widest = max(FIT_RMSE_RATIO_MAX * unseen_rmse, FIT_ERROR_TOLERATED)
     if abs(bias) > farthest:
         problems.append(
-            f"be off by at most {farthest:.3f} VMAF in the mean of its own training rows, "
-            f"{FIT_BIAS_SHARE_MAX:g} of its RMSE on unseen sources, found {bias:+.3f}"
+            f"be off by at most {farthest:.3f} VMAF in the mean of its own training rows (its RMSE "
+            f"on unseen sources is {unseen_rmse:.3f}), found {bias:+.3f}"
         )
     if found.rmse > widest:
         problems.append(
-            f"have an RMSE of at most {widest:.3f} VMAF on its own training rows, "
-            f"{FIT_RMSE_RATIO_MAX:g} of that on unseen sources, found {found.rmse:.3f}"
+            f"have an RMSE of at most {widest:.3f} VMAF on its own training rows (on unseen "
+            f"sources it is {unseen_rmse:.3f}), found {found.rmse:.3f}"
         )
     return problems
 
