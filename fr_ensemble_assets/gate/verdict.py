@@ -84,19 +84,31 @@ def verdict_document(
     judgement: Judgement, corpus: Corpus, loso_dir: str, now: datetime | None = None
 ) -> dict[str, Any]:
     """The verdict file; our own additions follow the contract's fields."""
+    return {
+        "schema_version": 1,
+        "verdict": judgement.decision.verdict,
+        "generated_at_utc": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
+        "loso_dir": loso_dir,
+        **derived_fields(judgement, corpus.sha256, corpus.n_rows, len(corpus.sources)),
+        **({"study": judgement.study_fields} if judgement.studied else {}),
+    }
+
+
+def derived_fields(
+    judgement: Judgement, corpus_sha256: str, n_rows: int, n_sources: int
+) -> dict[str, Any]:
+    """What of a verdict follows from the results alone: whoever has them can write it again."""
     decision = judgement.decision
     return {
         "schema_version": 1,
         "verdict": decision.verdict,
-        "generated_at_utc": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
-        "loso_dir": loso_dir,
         "seeds": list(decision.seeds),
         "gate": decision.gate_fields(),
         "corpus": {
             "present": True,
-            "sha256": corpus.sha256,
-            "n_rows": corpus.n_rows,
-            "n_sources": len(corpus.sources),
+            "sha256": corpus_sha256,
+            "n_rows": n_rows,
+            "n_sources": n_sources,
         },
         "recommendation": recommendation(decision),
         "adr": "ADR-0309",
@@ -104,7 +116,6 @@ def verdict_document(
         "dry_run": decision.dry_run,
         "reasons": list(decision.reasons),
         "results": results_digests(judgement.scores),
-        **({"study": judgement.study_fields} if judgement.studied else {}),
     }
 
 

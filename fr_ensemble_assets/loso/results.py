@@ -194,7 +194,11 @@ def load_seed(path: UPath, seed: int) -> SeedScore:
         If it is missing, not JSON, lacks ``seed``, ``folds`` or ``mean_plcc``, or says that it
         belongs to another seed than its name.
     """
-    data = read_bytes(path, f"the results of seed {seed}")
+    return parse_seed(read_bytes(path, f"the results of seed {seed}"), path, seed)
+
+
+def parse_seed(data: bytes, path: UPath, seed: int) -> SeedScore:
+    """The results in ``data``, which was read from ``path``; raises as :func:`load_seed`."""
     document = parse_json(data, str(path))
     if not isinstance(document, dict):
         raise UnusableInput(f"{path}: expected a JSON object, found {type(document).__name__}.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from upath import UPath
 
+from fr_ensemble_assets.candidate.places import has_candidate
 from fr_ensemble_assets.corpus.in_use import CORPUS_TAG, newest_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.doors.progress import read_progress
@@ -270,11 +271,12 @@ def conclude(plan: BackfillPlan, events: Sequence[dg.DagsterEvent]) -> Ending:
         raise OrchestrationFailure(f"seeds {listed} are missing: {told}")
     judgement = judge(plan.results, used, CONTRACT_RECIPE)
     candidate = plan.home.candidate_dir(plan.corpus_sha256)
-    if plan.judges and judgement.decision.promote and not candidate.is_dir():
+    there = has_candidate(plan.home, plan.corpus_sha256)
+    if plan.judges and judgement.decision.promote and not there:
         raise_refusals(events)
         told = first_failure(events) or "no step failed; look at the backfill's runs in the UI"
         raise OrchestrationFailure(f"the verdict is PROMOTE, and there is no candidate: {told}")
-    published = judgement.decision.promote and candidate.is_dir()
+    published = judgement.decision.promote and there
     return Ending(judgement, plan.judges, candidate if published else None)
 
 

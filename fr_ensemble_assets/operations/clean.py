@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from upath import UPath
 
+from fr_ensemble_assets.candidate.places import has_candidate
 from fr_ensemble_assets.corpus.in_use import newest_corpus
 from fr_ensemble_assets.foundation.digests import is_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -80,7 +81,7 @@ def remove_stores(home: Home, stores: Sequence[Store]) -> int:
 def _kept_for(home: Home, sha256: str, current: str | None) -> str:
     if not is_digest(sha256):
         return "not being a corpus' store by its name"
-    if home.candidate_dir(sha256).is_dir():
+    if has_candidate(home, sha256):
         return "its candidate"
     return "being the current corpus" if sha256 == current else ""
 

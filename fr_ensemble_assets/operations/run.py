@@ -103,8 +103,6 @@ def _execute(
 ) -> dg.ExecuteInProcessResult:
     force = {"config": {"force": plan.force}}
     ops = {"corpus": {"config": {"path": plan.corpus}}, "loso_results": force}
-    if job == "train_ensemble":
-        ops["ensemble_members"] = force
     return execute(instance, plan.home, job, seeds, progress, ops=ops, epochs=plan.epochs)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
+from fr_ensemble_assets.candidate.places import has_candidate
 from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import newest_corpus, skipped_reports
@@ -172,7 +173,7 @@ def _read_from(home: Home, sha256: str) -> str:
 
 
 def _candidates(home: Home, sha256: str | None) -> list[Candidate]:
-    current = home.candidate_dir(sha256) if sha256 else None
+    current = home.candidate_dir(sha256) if sha256 and has_candidate(home, sha256) else None
     folders = sorted(f for f in home.candidates.iterdir() if not f.name.startswith("."))
     found = [Candidate(f, _problems(f), f == current) for f in folders]
     return sorted(found, key=lambda candidate: not candidate.current)
