@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from upath import UPath
 
+from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.in_use import CORPUS_TAG, newest_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.doors.progress import read_progress
@@ -106,7 +107,7 @@ def plan_backfill(
     Raises
     ------
     UnusableInput
-        If there is no such corpus in the store, or more than one.
+        If there is no such corpus in the store, or more than one, or it is not fit.
     """
     sha256 = newest_corpus(instance) if corpus is None else _stored(home, corpus)
     if sha256 is None:
@@ -115,6 +116,7 @@ def plan_backfill(
             "put one into inbox/ while `fr-ensemble ui` runs, or type `fr-ensemble run`."
         )
     used = load_corpus(home, sha256)
+    require_fit(used)
     folder = results_dir(home, sha256, CONTRACT_RECIPE)
     missing = [seed for seed in ENSEMBLE_SEEDS if seed not in seeds]
     whole = all(finished_seed(folder, used, CONTRACT_RECIPE, seed) for seed in missing)
