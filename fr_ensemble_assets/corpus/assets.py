@@ -20,8 +20,10 @@ from fr_ensemble_assets.encodes.shards import shards_of
 from fr_ensemble_assets.foundation.files import parse_path
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.schema import DESCRIPTIONS, column_type
+from fr_ensemble_assets.foundation.wording import listed
 
 _PREVIEW_ROWS = 8
+_FILES_NAMED = 50
 
 
 class CorpusConfig(dg.Config):
@@ -95,16 +97,16 @@ def _describe(reading: Reading, summary: CorpusSummary) -> dict[str, dg.Metadata
         "vmaf_min": dg.MetadataValue.float(summary.vmaf_min),
         "vmaf_max": dg.MetadataValue.float(summary.vmaf_max),
         "share_at_100": dg.MetadataValue.float(summary.share_at_100),
-        "qualities": dg.MetadataValue.text(", ".join(f"{q:g}" for q in summary.qualities)),
+        "qualities": dg.MetadataValue.text(listed(f"{q:g}" for q in summary.qualities)),
         "encoders": table([{"encoder": e, "rows": n} for e, n in summary.encoder_rows]),
         "rows_a_source": table(by_source),
         "first_rows": table(_first_rows(reading.corpus)),
         "corpus_sha256": dg.MetadataValue.text(reading.corpus.sha256),
-        "files": dg.MetadataValue.text(", ".join(reading.files)),
+        "files": dg.MetadataValue.text(listed(reading.files, _FILES_NAMED)),
         "rows_read": dg.MetadataValue.int(reading.rows_read),
         "repeats_dropped": dg.MetadataValue.int(reading.repeats_dropped),
-        "extra_keys": dg.MetadataValue.text(", ".join(reading.extra_keys) or "none"),
-        "ignored_files": dg.MetadataValue.text(", ".join(reading.ignored) or "none"),
+        "extra_keys": dg.MetadataValue.text(listed(reading.extra_keys) or "none"),
+        "ignored_files": dg.MetadataValue.text(listed(reading.ignored) or "none"),
         "rows_with_preset": dg.MetadataValue.int(preset_rows(reading.corpus.frame)),
     }
 

@@ -28,6 +28,7 @@ from upath import UPath
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import unique_pairs
 from fr_ensemble_assets.foundation.schema import COLUMNS, OPTIONAL, REQUIRED, TEXT, expected
+from fr_ensemble_assets.foundation.wording import listed, shown
 
 SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".parquet")
 
@@ -111,7 +112,7 @@ def _read_parquet(path: UPath, required: Sequence[str]) -> Shard:
             doubled = sorted({name for name in names if names.count(name) > 1})
             if doubled:
                 raise UnusableInput(
-                    f"{path}: expected each column once, found {', '.join(doubled)} more than once."
+                    f"{path}: expected each column once, found {listed(doubled)} more than once."
                 )
             table = file.read(columns=[name for name in COLUMNS if name in names])
     except (pa.ArrowException, ValueError) as error:
@@ -350,4 +351,4 @@ def _require_utf8(path: UPath, block: bytes, line: int) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+    return shown((str(error).splitlines() or [type(error).__name__])[0], 160)

@@ -106,11 +106,10 @@ def _hits(logs: npt.NDArray[np.float32], there: npt.NDArray[np.float32]) -> list
         better = alike & (correlation > best)
         best[better], best_lag[better] = correlation[better], lag
     np.fill_diagonal(best, 0.0)
-    hits = []
+    hits: list[tuple[int, ...]] = []
     for i in np.flatnonzero(best.any(axis=1)):
-        for j in np.argsort(-best[i], kind="stable")[:_MATCHES]:
-            if best[i, j] > 0:
-                hits.append((int(i), int(j), int(best_lag[i, j])))
+        nearest = np.argsort(-best[i], kind="stable")[:_MATCHES]
+        hits += [(int(i), int(j), int(best_lag[i, j])) for j in nearest if best[i, j] > 0]
     return hits
 
 

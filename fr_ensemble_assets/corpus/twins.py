@@ -50,6 +50,8 @@ _VALUES_MIN, _VALUES_SHARE, _VALUES_OVERLAP = 4, 0.5, 0.2
 #: Root mean square difference of the five picture features, absolute and as a share of their
 #: spread over the compared rows (distinct bundled clips: 0.26 or more).
 _FEATURE_RMS, _FEATURE_SHARE = 0.005, 0.15
+#: Features that vary less are saturated, and say nothing of the clip.
+_FEATURE_SPREAD = 1e-3
 _FEATURE_ROWS, _FEATURE_ROWS_SHARE = 8, 0.1
 #: A row is held against so many neighbours of its own encoder, quality and frame.
 _NEIGHBOURS = 3
@@ -205,7 +207,8 @@ def _by_motion_values(source: _Ints, _frame: _Ints, motion: _Floats) -> tuple[_P
     for k in range(1, _NEIGHBOURS + 1):
         near = (motion[k:] - motion[:-k] <= _VALUE_TOLERANCE) & (source[k:] != source[:-k])
         shared.update(_ordered(source[:-k][near], source[k:][near]))
-    most, some = [], []
+    most: list[tuple[int, int]] = []
+    some: list[tuple[int, int]] = []
     for (one, other), values in shared.items():
         share = values / min(distinct[one], distinct[other])
         if values >= _VALUES_MIN and share >= _VALUES_OVERLAP:
@@ -255,4 +258,4 @@ def _same_picture(one: _Floats, other: _Floats) -> bool:
         return False
     rms = float(np.sqrt(np.mean((one - other) ** 2)))
     spread = float(np.sqrt(np.mean(one.var(axis=0))))
-    return rms <= _FEATURE_RMS and rms <= _FEATURE_SHARE * spread
+    return spread >= _FEATURE_SPREAD and rms <= min(_FEATURE_RMS, _FEATURE_SHARE * spread)

@@ -46,7 +46,7 @@ VMAF_MIN, VMAF_MAX = 0.0, 100.0
 #: Below this a correlation over a held-out source says too little; such a corpus is refused.
 MIN_ROWS = 100
 #: The same of one source, which is held out by itself: over 10 rows, predictions that know nothing
-#: correlate by 0.95 once in 78,000 (Student's t with 8 degrees of freedom); over 2 rows, every other time.
+#: correlate by 0.95 once in 78,000 (Student's t, 8 degrees of freedom); over 2, every other time.
 MIN_ROWS_A_SOURCE = 10
 #: Leave-one-source-out needs one source to hold out and one to train on.
 MIN_SOURCES = 2

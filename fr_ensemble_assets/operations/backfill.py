@@ -15,6 +15,7 @@ from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.doors.progress import read_progress
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
+from fr_ensemble_assets.foundation.wording import listed
 from fr_ensemble_assets.gate.verdict import Judgement, judge
 from fr_ensemble_assets.loso.run import finished_seed, results_dir
 from fr_ensemble_assets.operations.in_process import consecutive, execute, name_seeds
@@ -127,11 +128,11 @@ def _stored(home: Home, prefix: str) -> str:
     known = sorted(folder.name for folder in home.store.iterdir() if folder.is_dir())
     found = [name for name in known if prefix and name.startswith(prefix.lower())]
     if len(found) != 1:
-        listed = ", ".join(name[:12] for name in known) or "none"
+        stored = listed(name[:12] for name in known) or "none"
         told = f"{len(found)} that begin so" if found else "none that begins so"
         raise UnusableInput(
             f"--corpus '{prefix[:64]}': expected the sha256 of a corpus in the store, or its "
-            f"beginning, found {told}; in the store: {listed}."
+            f"beginning, found {told}; in the store: {stored}."
         )
     return found[0]
 
@@ -266,9 +267,9 @@ def conclude(plan: BackfillPlan, events: Sequence[dg.DagsterEvent]) -> Ending:
     ]
     if missing:
         raise_refusals(events)
-        listed = ", ".join(map(str, missing))
+        named = ", ".join(map(str, missing))
         told = first_failure(events) or "no step failed; look at the backfill's runs in the UI"
-        raise OrchestrationFailure(f"seeds {listed} are missing: {told}")
+        raise OrchestrationFailure(f"seeds {named} are missing: {told}")
     judgement = judge(plan.results, used, CONTRACT_RECIPE)
     candidate = plan.home.candidate_dir(plan.corpus_sha256)
     if plan.judges and judgement.decision.promote and not candidate.is_dir():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from upath import UPath
 
 from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import newest_corpus
 from fr_ensemble_assets.corpus.store import ORIGIN_FILE, load_corpus
@@ -68,7 +69,7 @@ class Status:
     judgement
         The gate over the results that it has, evaluated now.
     damage
-        Why corpus or results can't be read; empty if they can.
+        Why corpus or results can't be used; empty if they can.
     candidates
         All that are published, the current corpus' first.
     """
@@ -131,6 +132,7 @@ def _judged(home: Home, sha256: str) -> tuple[Corpus | None, Judgement | None, s
     corpus = None
     try:
         corpus = load_corpus(home, sha256)
+        require_fit(corpus)
         return (
             corpus,
             judge(results_dir(home, sha256, CONTRACT_RECIPE), corpus, CONTRACT_RECIPE),
