@@ -53,7 +53,9 @@ def typed(*arguments: str) -> tuple[int, str]:
     return told.exit_code, told.output
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(name=nasty)
 def test_gate_prints_no_name_of_a_fold_or_setting_as_it_is(tmp_path: Path, name: str) -> None:
     fold = {"held_out": name, "plcc": 0.96}
