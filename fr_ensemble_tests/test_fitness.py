@@ -19,7 +19,7 @@ from fr_ensemble_assets.corpus.fitness import examine, require_fit
 from fr_ensemble_assets.corpus.identity import Corpus, canonical_order
 from fr_ensemble_assets.corpus.in_use import newest_corpus
 from fr_ensemble_assets.corpus.reader import read_corpus
-from fr_ensemble_assets.corpus.store import save_corpus
+from fr_ensemble_assets.corpus.store import load_corpus, save_corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.assets import ensemble_verdict
@@ -28,7 +28,7 @@ from fr_ensemble_assets.loso.run import results_dir
 from fr_ensemble_assets.members.assets import ensemble_members
 from fr_ensemble_assets.operations.instance import open_instance
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
-from fr_ensemble_tests.conftest import Chain, Row, write_rows
+from fr_ensemble_tests.conftest import Row, write_rows
 from fr_ensemble_tests.test_gate_bypasses import attempt, edit, no_candidate, results_of
 
 SENTENCE = "corpus check 'sources': 4 sources, 'dog' is 'another' under another name (expected"
@@ -93,23 +93,16 @@ def test_every_door_refuses_a_stored_corpus_alike(
 
 
 def test_gate_holds_on_an_unfit_corpus_whatever_its_results(
-    with_an_unfit_corpus: tuple[Home, str], tmp_path: Path
+    with_an_unfit_corpus: tuple[Home, str],
 ) -> None:
     home, sha256 = with_an_unfit_corpus
-    used = read_corpus(write_rows(tmp_path / "again.jsonl", rows_of(home, sha256))).corpus
+    used = load_corpus(home, sha256)
     folder = results_dir(home, sha256, CONTRACT_RECIPE)
     judgement = judge(folder, used, CONTRACT_RECIPE)
     assert judgement.decision.objections[0].startswith(SENTENCE)
     assert judgement.fitness["fit"] is False
     with pytest.raises(GateRefusal, match="'dog' is 'another' under another name"):
         authorise(folder, used, CONTRACT_RECIPE)
-
-
-def rows_of(home: Home, sha256: str) -> list[Row]:
-    stored = pd.read_parquet(str(home.corpus_dir(sha256) / "corpus.parquet"))
-    return [
-        {str(k): v for k, v in row.items()} for row in json.loads(stored.to_json(None, "records"))
-    ]
 
 
 def test_verdict_carries_what_was_examined_and_must_go_on_to(promoted: Home) -> None:
@@ -130,11 +123,11 @@ def test_verdict_carries_what_was_examined_and_must_go_on_to(promoted: Home) -> 
     assert "tells something else of its corpus than is found now" in told
 
 
-def test_fit_corpus_before_an_unfit_one_is_still_used_by_name(
-    promoted: Home, promoted_once: Chain, twin_rows: list[Row], tmp_path: Path
+def test_refused_corpus_leaves_the_one_before_it_current(
+    promoted: Home, twin_rows: list[Row], tmp_path: Path
 ) -> None:
     unfit = write_rows(tmp_path / "twins.jsonl", twin_rows)
-    assert attempt(promoted, corpus) == ""  # the bundled one; then the unfit one is refused
+    assert attempt(promoted, corpus) == ""  # the bundled one
     with open_instance(promoted) as instance:
         before = newest_corpus(instance)
     assert typed(promoted, "run", "--corpus", str(unfit)).exit_code == 2
@@ -148,21 +141,24 @@ def made(frame: pd.DataFrame) -> Corpus:
 
 
 def test_sources_need_rows_enough_for_a_correlation(few: Corpus) -> None:
-    for rows, fits in ((2, False), (9, False), (10, True)):
-        short = few.frame[few.frame.src == "dog"].head(rows)
-        rest = few.frame[few.frame.src != "dog"]
-        problems = examine(made(pd.concat([rest, short]))).problems
-        assert (problems == ()) is fits
-    assert (
-        f"too few rows in dog ({9})" in examine(made(pd.concat([rest, short.head(9)]))).problems[0]
-    )
+    dog, rest = few.frame[few.frame.src == "dog"], few.frame[few.frame.src != "dog"]
+    found = {
+        rows: examine(made(pd.concat([rest, dog.head(rows)]))).required["sources"]
+        for rows in (2, 9, 10)
+    }
+    assert {rows: finding.passed for rows, finding in found.items()} == {
+        2: False,
+        9: False,
+        10: True,
+    }
+    assert "too few rows in dog (9)" in found[9].found
 
 
 def test_values_and_keys_of_a_corpus_placed_by_hand_are_judged(few: Corpus) -> None:
     assert require_fit(few).problems == ()
     for spoiled in (
         few.frame.assign(vmaf=150.0 + few.frame.vmaf),
-        few.frame.assign(adm2=np.nan),
+        few.frame.assign(adm2=few.frame.adm2.where(few.frame.cq > 19, np.inf)),
         pd.concat([few.frame, few.frame.head(1).assign(vmaf=1.0)]),
     ):
         with pytest.raises(UnusableInput, match="corpus check 'schema'"):
