@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.foundation.digests import is_digest, require_digest
@@ -33,9 +34,11 @@ def corpus_in_use(
     Raises
     ------
     UnusableInput
-        If no corpus was ever materialised, or the stored one is missing or altered.
+        If no corpus was ever materialised, or the stored one is missing, altered or not fit.
     """
-    return load_corpus(home, sha256_in_use(context))
+    used = load_corpus(home, sha256_in_use(context))
+    require_fit(used)
+    return used
 
 
 def sha256_in_use(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> str:

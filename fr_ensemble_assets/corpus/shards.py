@@ -30,6 +30,7 @@ from fr_ensemble_assets.corpus.limits import Limits
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import unique_pairs
 from fr_ensemble_assets.foundation.schema import COLUMNS, OPTIONAL, REQUIRED, TEXT, expected
+from fr_ensemble_assets.foundation.wording import listed, shown
 
 SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".parquet")
 
@@ -121,7 +122,7 @@ def _read_parquet(path: UPath, required: Sequence[str], limits: Limits) -> Shard
             doubled = sorted({name for name in names if names.count(name) > 1})
             if doubled:
                 raise UnusableInput(
-                    f"{path}: expected each column once, found {', '.join(doubled)} more than once."
+                    f"{path}: expected each column once, found {listed(doubled)} more than once."
                 )
             kept = [name for name in COLUMNS if name in names]
             for name in kept:
@@ -400,4 +401,4 @@ def _require_utf8(path: UPath, block: bytes, line: int) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+    return shown((str(error).splitlines() or [type(error).__name__])[0], 160)

@@ -23,6 +23,7 @@ from upath import UPath
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.trouble import trouble_behind
+from fr_ensemble_assets.foundation.wording import shown
 
 # The writer's machine and process id are part of the name, so that leftovers of a killed process
 # can be told from the work of a living one, here or on another machine that shares the store.
@@ -126,6 +127,28 @@ def read_bytes(path: UPath, what: str) -> bytes:
         ) from error
 
 
+def read_bounded(path: UPath, what: str, most: int) -> bytes:
+    """:func:`read_bytes` of a regular file of at most ``most`` bytes: never a pipe or a device."""
+    try:
+        regular = path.is_file()
+        size = path.stat().st_size if regular else 0
+    except (OSError, ValueError) as error:
+        raise UnusableInput(
+            f"{path}: expected {what}, found it unreadable "
+            f"({getattr(error, 'strerror', None) or error})."
+        ) from error
+    if not regular and path.exists():
+        raise UnusableInput(
+            f"{path}: expected {what}, found a folder, a pipe or a device; "
+            "put the file itself there."
+        )
+    if size > most:
+        raise UnusableInput(
+            f"{path}: expected {what} of at most {most >> 20} MiB, found {size >> 20} MiB."
+        )
+    return read_bytes(path, what)
+
+
 def parse_json(data: bytes, where: str) -> Any:
     """Parse ``data``; ``NaN`` and ``Infinity`` become ``float`` as other writers leave them.
 
@@ -155,7 +178,7 @@ def unique_pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for key, value in pairs:
         if key in made:
-            raise ValueError(f"the key '{key}' twice")
+            raise ValueError(f"the key '{shown(key)}' twice")
         made[key] = value
     return made
 

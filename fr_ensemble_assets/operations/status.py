@@ -9,6 +9,7 @@ from upath import UPath
 
 from fr_ensemble_assets.candidate.places import has_candidate
 from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import newest_corpus, skipped_reports
 from fr_ensemble_assets.corpus.store import ORIGIN_FILE, load_corpus
@@ -69,7 +70,7 @@ class Status:
     judgement
         The gate over the results that it has, evaluated now.
     damage
-        Why corpus or results can't be read; empty if they can.
+        Why corpus or results can't be used; empty if they can.
     skipped
         How many reported materialisations of the corpus, newer than the current one, don't count.
     candidates
@@ -138,6 +139,7 @@ def _judged(home: Home, sha256: str) -> tuple[Corpus | None, Judgement | None, s
     corpus = None
     try:
         corpus = load_corpus(home, sha256)
+        require_fit(corpus)
         return (
             corpus,
             judge(results_dir(home, sha256, CONTRACT_RECIPE), corpus, CONTRACT_RECIPE),
