@@ -1,20 +1,37 @@
-# Everything the project needs lives in .venv, pinned by constraints.txt.
+# Everything the project needs lives in .venv. constraints.txt pins all of it with hashes, but for
+# torch: which build fits a machine (CPU, CUDA) is for its pip's settings to say, and each build has
+# other hashes and other libraries, so torch is pinned by its version here and installed by itself.
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 3000
+TORCH := torch==2.13.0
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup run test test-live screenshots ui bench bench-video lint clean
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.PHONY: setup lock run test test-live screenshots ui bench bench-video lint clean
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, found " + sys.version.split()[0] + "; name one with make PYTHON=python3.12")'
 	@echo "setting up $(VENV): some minutes and gigabytes the first time, seconds later"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(PIP) install --require-hashes --only-binary :all: --requirement constraints.txt
+	@$(PIP) install --only-binary :all: $(TORCH)
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip check
 	@touch $@
+
+# Writes constraints.txt from pyproject.toml: what is pinned stays, what is new is added. To take
+# newer versions: make lock LOCK=--upgrade. The override leaves torch out (see above).
+lock: setup
+	@$(PIP) install uv
+	@echo 'torch ; python_version < "3"' >$(VENV)/without-torch.txt
+	@$(BIN)/uv --quiet pip compile pyproject.toml --extra dev --group lock $(LOCK) \
+		--universal --python-version 3.11 --generate-hashes --override $(VENV)/without-torch.txt \
+		--custom-compile-command 'make lock' --output-file constraints.txt >/dev/null
 
 run: setup
 	@$(BIN)/fr-ensemble run

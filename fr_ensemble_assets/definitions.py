@@ -17,6 +17,7 @@ from fr_ensemble_assets.clips.resources import FfmpegResource
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.checks import corpus_checks
 from fr_ensemble_assets.corpus.sensors import inbox_sensor
+from fr_ensemble_assets.doors.fixed import fixed, no_io
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.progress import LogProgress, Watch
 from fr_ensemble_assets.doors.sensors import WEBHOOK_VARIABLE, NoticesResource, failures_sensor
@@ -112,13 +113,14 @@ def build_definitions(
         schedules=[reverify_schedule(VERIFY_CANDIDATE.name)],
         jobs=[LIST_CLIPS, SCORE_CLIPS, TRAIN_ENSEMBLE, TRAIN_SEEDS, TRAIN_STUDY, VERIFY_CANDIDATE],
         resources={
-            "home": home or HomeResource(),
+            "home": fixed(home or HomeResource()),
             "ffmpeg": FfmpegResource(),
             "grid": grid or GridResource(),
             "recipe": recipe or RecipeResource(),
             "trainer": trainer or TrainerResource(),
-            "watch": watch,
-            "notices": NoticesResource(webhook=os.environ.get(WEBHOOK_VARIABLE, "")),
+            "watch": fixed(watch, "From a step's log to whoever shows its progress."),
+            "notices": fixed(NoticesResource(os.environ.get(WEBHOOK_VARIABLE, ""))),
+            "io_manager": no_io(),
         },
         # A run has one step that takes time; a process a step would cost 3 s each.
         executor=dg.in_process_executor,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -26,8 +27,8 @@ _CHECKS = """query($key: AssetKeyInput!) {
 class Platform:
     """Started with :func:`platform`."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    def __init__(self, home: Path, *arguments: str, token: str = "") -> None:
+        self.home, self.arguments, self.token = home, arguments, token
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -38,7 +39,16 @@ class Platform:
         before = len(self.told())
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [COMMAND, "ui", "--port", str(self.port), "--home", str(self.home)],
+                [
+                    COMMAND,
+                    "ui",
+                    "--port",
+                    str(self.port),
+                    "--home",
+                    str(self.home),
+                    *self.arguments,
+                ],
+                env={**os.environ, "FR_ENSEMBLE_TOKEN": self.token},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -123,9 +133,9 @@ class Platform:
 
 
 @contextmanager
-def platform(home: Path) -> Iterator[Platform]:
+def platform(home: Path, *arguments: str, token: str = "") -> Iterator[Platform]:
     """Serve ``home`` while the block runs; afterwards no process is left."""
-    served = Platform(home)
+    served = Platform(home, *arguments, token=token)
     served.start()
     try:
         yield served

@@ -1,4 +1,6 @@
-"""The UI in a headless Chromium, as a person sees it; state is asserted through GraphQL.
+"""The UI in a headless Chromium, behind its front, as a person sees it.
+
+State is asserted through GraphQL.
 
 Where FR_ENSEMBLE_SCREENSHOTS names a folder, the README's pictures are taken into it, from a run on
 the bundled corpus.
@@ -9,7 +11,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,7 +22,11 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS
 from fr_ensemble_assets.definitions import defs
-from fr_ensemble_tests.conftest import Chain, run_chain
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.progress import Silent
+from fr_ensemble_assets.operations.in_process import execute
+from fr_ensemble_assets.operations.instance import open_instance
+from fr_ensemble_tests.conftest import Chain, Row, run_chain, write_rows
 from fr_ensemble_tests.platform import Platform, platform
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
@@ -139,3 +148,151 @@ def test_corpus_is_materialised_by_a_click(failing: Platform, page: Page) -> Non
     page.goto(f"{failing.address}/assets/corpus?view=overview")
     expect(page.get_by_text("5,880").first).to_be_visible(timeout=_PATIENCE_MS)
     assert all(passed for passed, _ in failing.checks("corpus").values())
+
+
+# --- the front, as browsers meet it --------------------------------------------------------------
+
+_ATTACK = """async address => {
+  const body = '{"query": "mutation { wipeAssets(assetPartitionRanges: []) { __typename } }"}';
+  const tried = {};
+  const attempt = async (name, options) => {
+    try { tried[name] = (await fetch(address + '/graphql', options)).type; }
+    catch (error) { tried[name] = 'refused'; }
+  };
+  await attempt('json', {method: 'POST', body, headers: {'Content-Type': 'application/json'}});
+  await attempt('text', {method: 'POST', body, mode: 'no-cors'});
+  tried.socket = await new Promise(done => {
+    const socket = new WebSocket(address.replace('http', 'ws') + '/graphql', 'graphql-ws');
+    socket.onopen = () => done('open');
+    socket.onerror = () => done('refused');
+  });
+  tried.script = await new Promise(done => {
+    const script = document.createElement('script');
+    script.src = address + '/server_info';
+    script.onload = () => done('loaded');
+    script.onerror = () => done('refused');
+    document.body.append(script);
+  });
+  return tried;
+}"""
+
+
+@contextmanager
+def foreign_page(html: str) -> Iterator[str]:
+    """A page of another origin."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(html.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://localhost:{server.server_port}"
+    server.shutdown()
+
+
+def test_logs_of_a_run_come_over_a_websocket(good: Platform, page: Page) -> None:
+    frames: list[str | bytes] = []
+    page.on(
+        "websocket",
+        lambda socket: socket.on("framereceived", lambda frame: frames.append(frame)),
+    )
+    page.goto(f"{good.address}/runs/{good.runs()[0]['runId']}")
+    expect(page.get_by_text("RUN_SUCCESS").first).to_be_visible(timeout=_PATIENCE_MS)
+    assert any("pipelineRunLogs" in str(frame) for frame in frames)
+
+
+def test_foreign_page_can_neither_command_nor_embed(good: Platform, page: Page) -> None:
+    answers: list[int] = []
+    page.on(
+        "response",
+        lambda found: answers.append(found.status) if good.address in found.url else None,
+    )
+    before = good.checks("ensemble_verdict")
+    with foreign_page(f"<iframe src='{good.address}/'></iframe>") as address:
+        page.goto(address)
+        tried = page.evaluate(_ATTACK, good.address)
+        # A request that can't be read counts as refused by its status.
+        assert tried == {
+            **{"json": "refused", "text": "opaque", "socket": "refused", "script": "refused"}
+        }
+        inside = page.frames[1]
+        assert inside.url.startswith("chrome-error:") or "Overview" not in inside.content()
+    assert set(answers) <= {403, 405}
+    assert answers
+    assert good.checks("ensemble_verdict") == before
+
+
+def test_token_opens_the_page_once_it_was_shown(
+    tmp_path: Path, promoted_once: Chain, browser: Browser
+) -> None:
+    shutil.copytree(promoted_once[0], tmp_path / "home")
+    with platform(tmp_path / "home", token="a-token-of-this-test") as served:
+        page = browser.new_context().new_page()
+        stranger = page.goto(f"{served.address}/assets/corpus")
+        assert stranger is not None
+        assert stranger.status == 401
+        page.goto(f"{served.address}/assets/corpus?token=a-token-of-this-test")
+        assert page.url == f"{served.address}/assets/corpus"
+        expect(page.get_by_text("Materialize").first).to_be_visible(timeout=_PATIENCE_MS)
+        assert "fr_ensemble" not in page.evaluate("document.cookie")
+        page.context.close()
+
+
+# --- names that come from files ------------------------------------------------------------------
+
+_HOSTILE = (
+    "<script>window.pwned = 1</script>",
+    "<img src=x onerror='window.pwned = 2'>",
+    "[click](javascript:window.pwned=3)",
+    "![seen](http://evil.example/seen.png)",
+)
+
+
+def test_names_of_sources_stay_text(tmp_path: Path, few_rows: list[Row], browser: Browser) -> None:
+    """In tables, in plots, in what checks say, and in what a failed run says."""
+    home = Home.at(tmp_path / "home")
+    home.prepare()
+    sources = sorted({row["src"] for row in few_rows})
+    named = dict(zip(sources, _HOSTILE, strict=False))
+    rows = [{**row, "src": named[row["src"]]} for row in few_rows]
+    rows += [{**row, "src": _HOSTILE[3]} for row in few_rows if row["src"] == sources[0]]
+    path = write_rows(tmp_path / "hostile.jsonl", rows)
+    with open_instance(home) as instance:
+        config = {"corpus": {"config": {"path": str(path)}}}
+        execute(instance, home, "train_seeds", [0], Silent(), ops=config, assets=["corpus"])
+        execute(
+            *(instance, home, "train_seeds", [0], Silent()),
+            ops={"corpus": {"config": {"path": f"{tmp_path}/{_HOSTILE[1]}"}}},
+            assets=["corpus"],
+        )
+    with platform(tmp_path / "home") as served:
+        page = browser.new_page(viewport={"width": 1600, "height": 2000})
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        failed = next(run for run in served.runs() if run["status"] == "FAILURE")
+        for place in (
+            "assets/corpus?view=overview",
+            "assets/corpus?view=checks&checkDetail=reference_sources",
+            "assets/corpus?view=events",
+            f"runs/{failed['runId']}",
+        ):
+            page.goto(f"{served.address}/{place}")
+            page.wait_for_load_state("networkidle")
+            for button in page.get_by_text(re.compile("Show (Table|Markdown)|View table")).all():
+                button.click(force=True)
+                page.wait_for_timeout(500)
+                page.keyboard.press("Escape")
+            assert page.evaluate("window.pwned") is None, place
+            assert page.locator("a[href^='javascript:']").count() == 0, place
+        assert [url for url in asked if "evil.example" in url] == []
+        assert {url.split("/")[2] for url in asked if url.startswith("http")} == {
+            served.address.removeprefix("http://")
+        }
+        page.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +19,9 @@ from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import folder_in_the_making, sha256_of, temporary_name
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import authorise
+from fr_ensemble_assets.members.build import members_dir
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
-from fr_ensemble_tests.conftest import Chain
+from fr_ensemble_tests.conftest import CPU, Chain
 
 ENSEMBLE = "fr_regressor_v2_ensemble_v1"
 SEED1 = f"{ENSEMBLE}_seed1"
@@ -38,10 +40,20 @@ def flip_a_byte(folder: UPath) -> None:
     path.write_bytes(bytes(data))
 
 
-def copy_a_member(folder: UPath) -> None:
-    rows = json.loads((folder / "registry.json").read_text())
-    rows["models"][1]["sha256"] = rows["models"][0]["sha256"]
-    (folder / "registry.json").write_text(json.dumps(rows))
+def link_a_member(folder: UPath) -> None:
+    path = Path(str(folder / f"{SEED1}.onnx"))
+    aside = path.rename(folder.parent.parent / "aside.onnx")
+    path.symlink_to(aside)
+
+
+def pipe_for_a_member(folder: UPath) -> None:
+    (folder / f"{SEED1}.onnx").unlink()
+    os.mkfifo(str(folder / f"{SEED1}.onnx"))
+
+
+def grow_a_member(folder: UPath) -> None:
+    with (folder / f"{SEED1}.onnx").open("ab") as handle:
+        handle.truncate(1 << 30)
 
 
 def replace_in(name: str, old: str, new: str) -> Callable[[UPath], None]:
@@ -51,6 +63,15 @@ def replace_in(name: str, old: str, new: str) -> Callable[[UPath], None]:
         (folder / name).write_text(text.replace(old, new))
 
     return change
+
+
+def publish(home: Home, place: UPath) -> None:
+    """What ``registry_candidate`` does."""
+    (results,) = home.store.glob("*/loso-*")
+    corpus = load_corpus(home, results.parent.name)
+    judgement = authorise(results, corpus, CONTRACT_RECIPE)
+    members = members_dir(results)
+    build_candidate(place, results, members, corpus, CONTRACT_RECIPE, judgement, CPU)
 
 
 SPOILED: dict[str, tuple[Callable[[UPath], Any], str]] = {
@@ -64,7 +85,7 @@ SPOILED: dict[str, tuple[Callable[[UPath], Any], str]] = {
         replace_in(
             f"{SEED1}.json", '"corpus": {\n    "path"', '"corpus": {"sha256":"x"}, "x": {"x"'
         ),
-        f"{SEED1}.json belongs to another corpus",
+        f"{SEED1}.json has the sha256",
     ),
     "a calibration": (
         replace_in("calibration.json", '"kind"', '"sort"'),
@@ -72,18 +93,21 @@ SPOILED: dict[str, tuple[Callable[[UPath], Any], str]] = {
     ),
     "a broken calibration": (
         replace_in("calibration.json", '"per_encode"', '"per_shot"'),
-        "expected 'per_encode' to be an object",
-    ),
-    "calibration of another corpus": (
-        replace_in("calibration.json", '"corpus": {\n    "sha256": "', '"corpus": {"sha256": "0'),
-        "calibration.json belongs to another corpus",
+        "calibration.json has the sha256",
     ),
     "a q that was not calibrated": (
         replace_in(f"{ENSEMBLE}.json", '"conformal_q_residual": ', '"conformal_q_residual": 9'),
-        "has another 'confidence' than calibration.json gives",
+        f"{ENSEMBLE}.json is not the one that digests.json names",
     ),
-    "copies": (copy_a_member, "two members are the same file"),
-    "a HOLD": (replace_in("PROMOTE.json", '"PROMOTE"', '"HOLD"'), "PROMOTE.json says HOLD"),
+    "no JSON": (lambda f: (f / "registry.json").write_text("{"), "registry.json line 1"),
+    "a list": (lambda f: (f / "PROMOTE.json").write_text("[]"), "expected a JSON object"),
+    "a HOLD": (
+        replace_in("PROMOTE.json", '"PROMOTE"', '"HOLD"'),
+        "PROMOTE.json says 'HOLD' at 'verdict', not 'PROMOTE'",
+    ),
+    "a link": (link_a_member, f"{SEED1}.onnx: expected a regular file, found a link"),
+    "a pipe": (pipe_for_a_member, f"{SEED1}.onnx: expected a regular file, found a folder, a pipe"),
+    "a huge file": (grow_a_member, f"{SEED1}.onnx: expected at most 1,048,576 bytes, found more"),
 }
 
 
@@ -97,8 +121,7 @@ def test_verification_finds(candidate: UPath, name: str) -> None:
 
 def test_calibration_that_the_predictions_do_not_give_is_not_published(promoted: Home) -> None:
     """Manifest and calibration may agree with each other and still be made up."""
-    (results,) = promoted.store.glob("*/loso-*")
-    members, corpus = results / "members", load_corpus(promoted, results.parent.name)
+    (members,) = promoted.store.glob("*/loso-*/members")
     told = (members / "calibration.json").read_text()
     forged = told.replace(
         '"sigma_floor": 0.5,\n      "highest', '"sigma_floor": 0.4,\n      "highest'
@@ -109,9 +132,8 @@ def test_calibration_that_the_predictions_do_not_give_is_not_published(promoted:
     manifest.write_text(
         manifest.read_text().replace(sha256_of(told.encode()), sha256_of(forged.encode()))
     )
-    judgement = authorise(results, corpus, CONTRACT_RECIPE)
-    with pytest.raises(GateRefusal, match="expected the calibration that the out-of-fold"):
-        build_candidate(promoted.candidates / "new", results, members, corpus, judgement)
+    with pytest.raises(GateRefusal, match="calibration.json: expected the file that fitting the"):
+        publish(promoted, promoted.candidates / "new")
     assert not (promoted.candidates / "new").exists()
 
 

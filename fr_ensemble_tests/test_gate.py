@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +198,30 @@ def test_folder_without_results_is_unusable(tmp_path: Path) -> None:
         load_scores(UPath(tmp_path))
     with pytest.raises(UnusableInput, match="no such folder"):
         load_scores(UPath(tmp_path / "nowhere"))
+
+
+def test_pipes_devices_and_endless_files_are_not_read(tmp_path: Path) -> None:
+    folder = results(tmp_path, GOOD)
+    path = tmp_path / "loso_seed3.json"
+    for place in (
+        lambda: os.mkfifo(path),
+        lambda: path.symlink_to("/dev/zero"),
+        lambda: path.mkdir(),
+    ):
+        path.rmdir() if path.is_dir() else path.unlink()
+        place()
+        with pytest.raises(UnusableInput, match="found a folder, a pipe or a device"):
+            load_scores(folder)
+    path.rmdir()
+    with path.open("wb") as handle:
+        handle.truncate(1 << 30)
+    with pytest.raises(UnusableInput, match="of at most 64 MiB, found 1024 MiB"):
+        load_scores(folder)
+
+
+def test_so_many_folds_are_judged_and_named_in_short(tmp_path: Path) -> None:
+    """50,000 of them took minutes when each name was looked for among all."""
+    folds = [{"held_out": f"source {n}", "plcc": None} for n in range(50_000)]
+    decision = decide(load_scores(results(tmp_path, GOOD, folds=folds, n_folds=len(folds))))
+    assert "and 49990 more" in decision.reasons[0]
+    assert len(decision.reasons[0]) < 500

@@ -14,23 +14,44 @@ import pytest
 from upath import UPath
 
 from fr_ensemble_assets.candidate.assets import registry_candidate
+from fr_ensemble_assets.candidate.contents import read_contents
+from fr_ensemble_assets.candidate.documents import sealed
+from fr_ensemble_assets.candidate.drift import drift_of
+from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import CORPUS_TAG
 from fr_ensemble_assets.corpus.reader import read_corpus
-from fr_ensemble_assets.corpus.store import save_corpus
+from fr_ensemble_assets.corpus.store import load_corpus, save_corpus
 from fr_ensemble_assets.definitions import defs
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.progress import LogProgress
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
 from fr_ensemble_assets.foundation.errors import GateRefusal
+from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.loso.assets import loso_results
 from fr_ensemble_assets.members.assets import ensemble_members
+from fr_ensemble_assets.members.fit import (
+    fit_identity,
+    forget_fits,
+    load_parameters,
+    save_parameters,
+)
+from fr_ensemble_assets.members.names import (
+    MANIFEST_FILE,
+    member_id,
+    onnx_file,
+    parameters_file,
+    sidecar_file,
+)
+from fr_ensemble_assets.members.onnx_export import export_onnx
 from fr_ensemble_assets.operations.instance import open_instance
+from fr_ensemble_assets.training.model import initial_parameters
+from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
 from fr_ensemble_assets.training.resources import RecipeResource, TrainerResource
-from fr_ensemble_tests.conftest import Row, write_rows
+from fr_ensemble_tests.conftest import Chain, Row, write_rows
 
 ALL = [corpus, fitted_scaler, codec_block, loso_results, ensemble_verdict]
 GATED = [ensemble_members, registry_candidate]
@@ -272,11 +293,13 @@ def test_newer_corpus_leaves_the_older_verdict_without_power(
     promoted: Home, tmp_path: Path, few_rows: list[Row]
 ) -> None:
     drop_candidate(promoted)
-    newer = read_corpus(write_rows(tmp_path / "newer.jsonl", few_rows))
-    save_corpus(promoted, newer, "a test")
+    newer = write_rows(tmp_path / "newer.jsonl", few_rows)
     with open_instance(promoted) as instance:
-        instance.report_runless_asset_event(
-            dg.AssetMaterialization("corpus", tags={"dagster/data_version": newer.corpus.sha256})
+        dg.materialize(
+            [corpus],
+            instance=instance,
+            resources=settings(promoted),
+            run_config={"ops": {"corpus": {"config": {"path": str(newer)}}}},
         )
     assert "no results for seeds 0, 1, 2, 3, 4" in attempt(promoted, registry_candidate)
     assert no_candidate(promoted)
@@ -334,3 +357,105 @@ def test_good_results_do_pass_alone(promoted: Home) -> None:
     drop_candidate(promoted)
     assert attempt(promoted, registry_candidate) == ""
     assert not no_candidate(promoted)
+
+
+# --- stored members are not believed -----------------------------------------------------------
+
+
+def constant_member(seed: int, value: float) -> bytes:
+    """A network of our own shape that scores every frame alike."""
+    parameters = initial_parameters(seed, CONTRACT_RECIPE)
+    parameters.weights[2][:] = 0
+    parameters.biases[2][:] = value
+    return export_onnx(parameters, member_id(seed))
+
+
+def put_member(members: UPath, seed: int, model: bytes) -> None:
+    """Replace a stored ONNX file, and adjust every digest that names it."""
+    path = members / onnx_file(seed)
+    before, after = sha256_of(path.read_bytes()), sha256_of(model)
+    path.write_bytes(model)
+    for name in (sidecar_file(seed), MANIFEST_FILE):
+        document = members / name
+        document.write_text(document.read_text().replace(before, after))
+
+
+def shift_stored_fits(members: UPath) -> None:
+    """+15 on an output bias, in the fit and in the ONNX file."""
+    corpus_sha256 = members.parent.parent.name
+    used = load_corpus(Home(members.parent.parent.parent.parent), corpus_sha256)
+    for seed in range(5):
+        identity = fit_identity(used, CONTRACT_RECIPE, seed)
+        path = members / parameters_file(seed)
+        parameters = load_parameters(path, identity)
+        parameters.biases[2][0] += 15
+        save_parameters(path, parameters, identity)
+        put_member(members, seed, export_onnx(parameters, member_id(seed)))
+
+
+@pytest.mark.parametrize("fitted_here", [True, False], ids=["same process", "another process"])
+def test_constants_in_the_store_with_digests_adjusted_are_not_published(
+    promoted: Home, fitted_here: bool
+) -> None:
+    drop_candidate(promoted)
+    for seed in range(5):
+        put_member(results_of(promoted) / "members", seed, constant_member(seed, 60 + seed))
+    if not fitted_here:
+        forget_fits()
+    told = attempt(promoted, registry_candidate)
+    assert "seed0.onnx: expected the file that fitting the members again gives" in told
+    assert no_candidate(promoted)
+
+
+def test_shifted_fits_in_the_store_are_neither_published_nor_used_again(
+    promoted: Home, promoted_once: Chain
+) -> None:
+    drop_candidate(promoted)
+    shift_stored_fits(results_of(promoted) / "members")
+    assert "fitting the members again gives" in attempt(promoted, registry_candidate)
+    assert no_candidate(promoted)
+    assert attempt(promoted, *GATED) == ""  # a plain run makes them again
+    (made,) = promoted.candidates.iterdir()
+    assert promoted_once[1].candidate_dir is not None
+    for seed in range(5):
+        genuine = promoted_once[1].candidate_dir / onnx_file(seed)
+        assert (made / onnx_file(seed)).read_bytes() == genuine.read_bytes()
+
+
+@pytest.mark.parametrize("name", [sidecar_file(2), MANIFEST_FILE])
+def test_altered_documents_of_members_are_not_published(promoted: Home, name: str) -> None:
+    drop_candidate(promoted)
+
+    def shift(document: dict[str, object]) -> None:
+        assert isinstance(document["feature_mean"], list)
+        document["feature_mean"][0] += 0.1
+
+    edit(results_of(promoted) / "members" / name, shift)
+    assert f"{name}: expected the file that fitting" in attempt(promoted, registry_candidate)
+    assert no_candidate(promoted)
+
+
+def test_verdict_that_tells_more_than_the_results_give_is_not_published(promoted: Home) -> None:
+    drop_candidate(promoted)
+    edit(results_of(promoted) / "PROMOTE.json", lambda verdict: verdict.update(adr="ADR-0000"))
+    told = attempt(promoted, registry_candidate)
+    assert "PROMOTE.json: expected the verdict that the results give" in told
+    assert no_candidate(promoted)
+
+
+def test_scaler_altered_everywhere_in_a_candidate_is_drift(promoted: Home) -> None:
+    """Nothing inside the folder can tell; the corpus can."""
+    (folder,) = promoted.candidates.iterdir()
+    files = dict(read_contents(folder).files)
+    ensemble = json.loads(files.pop(MANIFEST_FILE))
+    told = repr(ensemble["feature_std"][0]).encode()
+    files = {name: data.replace(told, b"0.5") for name, data in files.items()}
+    ensemble["feature_std"][0] = 0.5
+    del ensemble["digests"], files["digests.json"]
+    for name, data in sealed(files, ensemble).items():
+        (folder / name).write_bytes(data)
+    assert verify_candidate(folder).problems == ()
+    sha256 = results_of(promoted).parent.name
+    altered = drift_of(promoted, sha256, sha256, CONTRACT_RECIPE).altered
+    assert "scaler, quality range or presets are not those of its corpus" in altered
+    assert f"{sidecar_file(0)} is not the one in the store" in altered

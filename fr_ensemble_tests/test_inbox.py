@@ -12,14 +12,17 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from upath import UPath
 
+from fr_ensemble_assets.corpus.arrival_digest import PIECE_BYTES, Budget, whole_digest
 from fr_ensemble_assets.corpus.arrivals import (
     MARKER_FILE,
     Look,
     Memory,
     look_into,
-    require_unchanged_arrival,
+    unchanged_arrival,
 )
+from fr_ensemble_assets.corpus.shards import read_shard
 from fr_ensemble_assets.definitions import build_definitions
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -35,8 +38,8 @@ class Watcher:
     def __init__(self, inbox: Path) -> None:
         self.inbox, self.cursor = inbox, ""
 
-    def look(self) -> Look:
-        look = look_into(self.inbox, Memory.from_text(self.cursor))
+    def look(self, budget: Budget | None = None) -> Look:
+        look = look_into(self.inbox, Memory.from_text(self.cursor), budget)
         self.cursor = look.memory.to_text()
         return look
 
@@ -165,10 +168,81 @@ def test_what_was_noticed_is_what_must_be_read(watcher: Watcher) -> None:
     path.write_text("{}\n")
     watcher.look()
     (arrival,) = watcher.look().arrivals
-    require_unchanged_arrival(path, arrival.sha256)
+    with unchanged_arrival(path, arrival.sha256):
+        assert path.read_text() == "{}\n"
+    with (
+        pytest.raises(UnusableInput, match="one that changed while it was read"),
+        unchanged_arrival(path, arrival.sha256),
+    ):
+        path.write_text("{}\n")  # the same bytes, by another hand
     path.write_text("[]\n")
-    with pytest.raises(UnusableInput, match="it was replaced in the meantime"):
-        require_unchanged_arrival(path, arrival.sha256)
+    with (
+        pytest.raises(UnusableInput, match="it was replaced in the meantime"),
+        unchanged_arrival(path, arrival.sha256),
+    ):
+        pytest.fail("nothing is read of what was not noticed")
+
+
+# --- what is large, or becomes it ---------------------------------------------------------------
+
+
+def write_bomb(path: Path, megabytes: int) -> None:
+    """Zeros, as gzip packs them best: a thousandth of their size."""
+    with gzip.open(path, "wb", compresslevel=9) as handle:
+        for _ in range(megabytes):
+            handle.write(bytes(1 << 20))
+
+
+def test_gzip_that_expands_beyond_measure_holds_up_no_other_and_its_run_refuses_it(
+    watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bomb(watcher.inbox / "bomb.jsonl.gz", 200)
+    (watcher.inbox / "good.jsonl").write_text("{}\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(gzip, "GzipFile", None)  # a look unpacks nothing
+        taken = [watcher.names() for _ in range(4)]
+    assert taken == [[], ["good.jsonl"], [], ["bomb.jsonl.gz"]]
+    with pytest.raises(
+        UnusableInput, match="expected at most 200 times its packed size in a gzip, found "
+    ):
+        read_shard(UPath(watcher.inbox / "bomb.jsonl.gz"))
+
+
+def test_large_file_is_read_over_several_looks_after_the_small_ones(watcher: Watcher) -> None:
+    large = watcher.inbox / "a-large.jsonl"
+    large.write_bytes(b"0" * (3 * PIECE_BYTES + 5))
+    (watcher.inbox / "z-small.jsonl").write_text("{}\n")
+    watcher.look()
+    looks = [watcher.look(Budget(PIECE_BYTES)) for _ in range(5)]
+    assert [[a.path.name for a in look.arrivals] for look in looks] == [
+        *(["z-small.jsonl"], [], [], ["a-large.jsonl"], [])
+    ]
+    assert looks[0].said == ("'a-large.jsonl' is being read, 50 MB take more than one look",)
+    assert looks[3].arrivals[0].sha256 == whole_digest([large], as_folder=False)
+
+
+def test_large_file_that_changes_while_it_is_read_is_read_from_its_start(
+    watcher: Watcher,
+) -> None:
+    large = watcher.inbox / "large.jsonl"
+    large.write_bytes(b"0" * (2 * PIECE_BYTES))
+    watcher.look(), watcher.look(Budget(PIECE_BYTES))
+    large.write_bytes(b"1" * (2 * PIECE_BYTES))
+    assert watcher.look(Budget(PIECE_BYTES)).arrivals == ()
+    (arrival,) = watcher.look().arrivals
+    assert arrival.sha256 == whole_digest([large], as_folder=False)
+
+
+def test_folder_is_read_over_several_looks(watcher: Watcher) -> None:
+    folder = watcher.inbox / "shards"
+    folder.mkdir()
+    for name in "abc":
+        (folder / f"{name}.jsonl").write_text(f'{{"{name}": 1}}\n')
+    (folder / MARKER_FILE).touch()
+    watcher.look()
+    assert [bool(watcher.look(Budget(1)).arrivals) for _ in range(4)] == [
+        *(False, False, True, False)
+    ]
 
 
 # --- through Dagster ------------------------------------------------------------------------

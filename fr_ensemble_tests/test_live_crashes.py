@@ -70,7 +70,7 @@ def test_killed_run_and_killed_services_are_taken_up_again(
         served.kill(WORKER)
         served.kill("dagster api grpc")
         served.kill("dagster._daemon")
-        served.kill("dagster_webserver")
+        served.kill("operations.front")
         served.wait_for(
             lambda: served.told().count("starting it again") == 3, "the services are back"
         )

@@ -19,14 +19,22 @@ from fr_ensemble_assets.foundation.errors import GateRefusal
 from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import authorise
-from fr_ensemble_assets.members.build import build_members, check_members
+from fr_ensemble_assets.members.build import (
+    build_members,
+    check_members,
+    fit_problems,
+    make_members,
+)
 from fr_ensemble_assets.members.fit import (
     fit_identity,
     fit_members,
+    fits_of_this_process,
+    forget_fits,
     full_corpus_inputs,
     load_parameters,
     save_parameters,
 )
+from fr_ensemble_assets.members.names import onnx_file, parameters_file
 from fr_ensemble_assets.members.onnx_export import (
     ALLOWED_OPERATORS,
     export_onnx,
@@ -89,7 +97,8 @@ def test_check_finds_a_member_that_is_not_its_network(promoted: Home) -> None:
     (members,) = promoted.store.glob("*/*/members")
     corpus = load_corpus(promoted, members.parent.parent.name)
     checked = check_members(members, corpus, CONTRACT_RECIPE)
-    assert max(found.max_difference for found in checked) <= 1e-4
+    assert all(found.max_difference <= 1e-4 for found in checked if not found.problem)
+    assert [found.problem for found in checked] == [""] * 5
     path = members / "fr_regressor_v2_ensemble_v1_seed1_parameters.parquet"
     identity = fit_identity(corpus, CONTRACT_RECIPE, 1)
     parameters = load_parameters(path, identity)
@@ -99,19 +108,35 @@ def test_check_finds_a_member_that_is_not_its_network(promoted: Home) -> None:
     assert checked[1].max_difference == pytest.approx(0.5, abs=1e-3)
 
 
-def test_final_fit_that_does_not_agree_with_its_own_rows_is_refused(promoted: Home) -> None:
+def test_fit_that_is_off_its_own_rows_is_refused_though_it_correlates() -> None:
+    target = np.linspace(20.0, 95.0, 400)
+    noise = np.random.default_rng(0).normal(0, 0.5, 400)
+    assert fit_problems(target + noise, target, unseen_rmse=0.7) == []
+    (told,) = fit_problems(target + noise + 2.5, target, unseen_rmse=0.7)
+    assert "be off by at most 2.100 VMAF in the mean" in told
+    (told,) = fit_problems(target + 6 * noise, target, unseen_rmse=0.7)
+    assert "have an RMSE of at most 2.800 VMAF" in told
+    assert fit_problems(target + 0.9, target, unseen_rmse=0.01) == []
+    assert "reach PLCC 0.95" in fit_problems(np.full(400, 60.0), target, 0.7)[0]
+    assert "found none" in fit_problems(target, target, None)[0]
+
+
+def test_final_fit_that_diverged_is_refused_and_nothing_is_written(promoted: Home) -> None:
     (members,) = promoted.store.glob("*/*/members")
     corpus = load_corpus(promoted, members.parent.parent.name)
     judgement = authorise(members.parent, corpus, CONTRACT_RECIPE)
-    path = members / "fr_regressor_v2_ensemble_v1_seed1_parameters.parquet"
-    identity = fit_identity(corpus, CONTRACT_RECIPE, 1)
-    broken = load_parameters(path, identity)
-    broken.weights[2][:] = 0.0
-    save_parameters(path, broken, identity)
-    with pytest.raises(GateRefusal, match="member 1: expected the final fit to reach PLCC"):
-        build_members(
-            members, corpus, CONTRACT_RECIPE, judgement, calibrated(promoted), Trainer("cpu")
+    shifted = [
+        load_parameters(
+            members / parameters_file(seed), fit_identity(corpus, CONTRACT_RECIPE, seed)
         )
+        for seed in range(5)
+    ]
+    shifted[1].biases[2][0] += 15
+    with pytest.raises(GateRefusal, match="member 1: expected the final fit to be off by at most"):
+        make_members(corpus, CONTRACT_RECIPE, judgement, calibrated(promoted), shifted)
+    shifted[1].weights[2][:] = 0.0
+    with pytest.raises(GateRefusal, match="member 1: expected the final fit to reach PLCC"):
+        make_members(corpus, CONTRACT_RECIPE, judgement, calibrated(promoted), shifted)
 
 
 def test_parameters_survive_storage(tmp_path: Path, fitted: Parameters) -> None:
@@ -124,18 +149,34 @@ def test_parameters_survive_storage(tmp_path: Path, fitted: Parameters) -> None:
         np.testing.assert_array_equal(before, after)
 
 
-def test_fit_of_another_seed_is_not_taken_for_this_one(promoted: Home) -> None:
+def test_stored_fits_are_never_taken_again(promoted: Home) -> None:
     (members,) = promoted.store.glob("*/*/members")
     corpus = load_corpus(promoted, members.parent.parent.name)
     judgement = authorise(members.parent, corpus, CONTRACT_RECIPE)
-    name = "fr_regressor_v2_ensemble_v1_seed{}_parameters.parquet"
-    for seed in range(1, 5):
-        (members / name.format(seed)).write_bytes((members / name.format(0)).read_bytes())
-    built, reused = build_members(
-        members, corpus, CONTRACT_RECIPE, judgement, calibrated(promoted), Trainer("cpu")
-    )
-    assert not reused
-    assert len({member.sha256 for member in built}) == 5
+    before = {m.name: m.read_bytes() for m in members.iterdir()}
+    path = members / parameters_file(1)
+    shifted = load_parameters(path, fit_identity(corpus, CONTRACT_RECIPE, 1))
+    shifted.biases[2][0] += 0.1
+    save_parameters(path, shifted, fit_identity(corpus, CONTRACT_RECIPE, 1))
+    (members / parameters_file(2)).write_bytes((members / parameters_file(0)).read_bytes())
+    (members / onnx_file(3)).write_bytes(b"")
+    calibration = calibrated(promoted)
+    build_members(members, corpus, CONTRACT_RECIPE, judgement, calibration, Trainer("cpu"))
+    assert {m.name: m.read_bytes() for m in members.iterdir()} == before
+
+
+def test_fits_are_handed_over_within_a_process_and_only_the_very_same(few: Corpus) -> None:
+    recipe, trainer = Recipe(epochs=2), Trainer("cpu")
+    made = fit_members(few, [0, 1], recipe, trainer)
+    handed = fits_of_this_process(few, [0, 1], recipe, trainer)
+    assert handed is not None
+    np.testing.assert_array_equal(handed[1].weights[0], made[1].weights[0])
+    made[1].weights[0][:] = 0  # what somebody does with theirs changes no other
+    assert handed[1].weights[0].any()
+    assert fits_of_this_process(few, [0], recipe, trainer) is None
+    assert fits_of_this_process(few, [0, 1], Recipe(epochs=3), trainer) is None
+    forget_fits()
+    assert fits_of_this_process(few, [0, 1], recipe, trainer) is None
 
 
 def test_sidecar_has_the_contracts_fields(promoted_once: Chain) -> None:

@@ -271,7 +271,7 @@ NOTICE = Notice("train_ensemble ab failed: no\nreason", "train_ensemble", "abc",
 
 
 @contextmanager
-def webhook(status: int = 200) -> Iterator[tuple[str, list[Any]]]:
+def webhook(status: int = 200, location: str = "") -> Iterator[tuple[str, list[Any]]]:
     """A web server that keeps what it is told."""
     told: list[Any] = []
 
@@ -279,6 +279,13 @@ def webhook(status: int = 200) -> Iterator[tuple[str, list[Any]]]:
         def do_POST(self) -> None:
             told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(status)
+            if location:
+                self.send_header("Location", location)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            told.append(self.path)
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -317,6 +324,19 @@ def test_webhook_that_refuses_is_one_sentence() -> None:
         post_notice(address, NOTICE)
     with pytest.raises(UnusableInput, match="expected an http"):
         post_notice("file:///etc/passwd", NOTICE)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_webhook_that_sends_elsewhere_is_not_followed(status: int) -> None:
+    with (
+        webhook() as (elsewhere, told),
+        webhook(status, elsewhere) as (address, _),
+        pytest.raises(
+            UnusableInput, match=f"expected it to accept a POST, found 'HTTP Error {status}"
+        ),
+    ):
+        post_notice(address, NOTICE)
+    assert told == []
 
 
 def test_notice_of_a_hold_gives_the_gates_figures(held: Home) -> None:

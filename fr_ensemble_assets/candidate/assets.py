@@ -8,13 +8,19 @@ from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, table
+from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.foundation.files import folder_digests
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.loso.run import results_dir
-from fr_ensemble_assets.members.assets import ensemble_members, members_dir
-from fr_ensemble_assets.training.resources import RecipeResource
+from fr_ensemble_assets.members.assets import ensemble_members
+from fr_ensemble_assets.members.build import members_dir
+from fr_ensemble_assets.training.resources import (
+    TRAINING_POOL,
+    RecipeResource,
+    TrainerResource,
+)
 
 
 @dg.asset(
@@ -22,16 +28,22 @@ from fr_ensemble_assets.training.resources import RecipeResource
     owners=OWNERS,
     kinds={"onnx", "json"},
     tags={"domain": "video-quality"},
-    code_version="1",
+    code_version="2",
+    pool=TRAINING_POOL,
     deps=[corpus, ensemble_verdict, interval_calibration, ensemble_members],
 )
 def registry_candidate(
-    context: dg.AssetExecutionContext, home: HomeResource, recipe: RecipeResource
+    context: dg.AssetExecutionContext,
+    home: HomeResource,
+    recipe: RecipeResource,
+    trainer: TrainerResource,
+    watch: dg.ResourceParam[Watch],
 ) -> dg.MaterializeResult[None]:
     """A folder that verifies by itself, for a person to propose to somebody else's registry.
 
-    Only on PROMOTE, evaluated again from the results files. The folder is assembled under a
-    temporary name, verified there, and renamed into ``candidates/`` as the last step.
+    Only on PROMOTE, evaluated again from the results files. The members are fitted again, unless
+    this very process did: stored ones must be the same to the byte. What was verified in memory is
+    written under a temporary name and renamed into ``candidates/`` as the last step.
     """
     with refusals_as_failures():
         kept = home.open()
@@ -39,7 +51,16 @@ def registry_candidate(
         results = results_dir(kept, used.sha256, plan)
         judgement = authorise(results, used, plan)
         folder = kept.candidate_dir(used.sha256)
-        build_candidate(folder, results, members_dir(results), used, judgement)
+        build_candidate(
+            folder,
+            results,
+            members_dir(results),
+            used,
+            plan,
+            judgement,
+            trainer.build(),
+            watch(context.log).report("final fits again"),
+        )
     return dg.MaterializeResult(
         metadata={
             "contents": table(

@@ -1,104 +1,144 @@
-"""Assemble a candidate beside its place, verify it there, and rename it into place last."""
+"""Make a candidate in memory, verify it, and publish the very bytes that were verified."""
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Mapping
 
 from upath import UPath
 
 from fr_ensemble_assets.calibration.calibrate import calibrate
-from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, calibration_bytes
 from fr_ensemble_assets.calibration.pooling import load_out_of_fold
-from fr_ensemble_assets.candidate.registry import (
-    REGISTRY_FILE,
-    REGISTRY_SCHEMA,
-    SCHEMA_FILE,
-    registry_document,
-    registry_row,
+from fr_ensemble_assets.candidate.contents import (
+    VERDICT_FILE,
+    Contents,
+    read_contents,
+    read_regular,
 )
-from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.candidate.documents import Evidence, candidate_files
+from fr_ensemble_assets.candidate.places import require_place
+from fr_ensemble_assets.candidate.verify import verify_contents
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import (
     folder_in_the_making,
     parse_json,
-    read_bytes,
-    write_json,
+    remove_tree,
+    sha256_of,
+    write_bytes,
 )
-from fr_ensemble_assets.gate.verdict import VERDICT_FILES, Judgement
+from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
+from fr_ensemble_assets.gate.verdict import Judgement, verdict_document
 from fr_ensemble_assets.loso.results import results_file
-from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file, sidecar_file
-from fr_ensemble_assets.members.sidecars import Member
-from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
+from fr_ensemble_assets.members.build import MadeMembers, make_members
+from fr_ensemble_assets.members.fit import fit_members, fits_of_this_process
+from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, Recipe
+from fr_ensemble_assets.training.trainer import Trainer
 
 
 def build_candidate(
-    destination: UPath, results: UPath, members: UPath, corpus: Corpus, judgement: Judgement
+    place: UPath,
+    results: UPath,
+    stored_members: UPath,
+    corpus: Corpus,
+    recipe: Recipe,
+    judgement: Judgement,
+    trainer: Trainer,
+    report: StepReport = report_nothing,
 ) -> None:
-    """Publish the candidate of ``corpus`` at ``destination``, whole or not at all.
+    """Publish the candidate of ``corpus`` at ``place``, whole or not at all.
+
+    The members are fitted again, unless this very process fitted them; the stored ones must be the
+    same to the byte. Nothing is copied from the store but results and verdict, which were judged.
 
     Parameters
     ----------
-    destination
+    place
         ``candidates/<corpus sha, short>``.
     results
         The folder with the ``loso_seed{N}.json`` and the verdict.
-    members
-        The folder with the ONNX files, sidecars, manifest and calibration.
+    stored_members
+        The folder that ``ensemble_members`` wrote.
     judgement
         From :func:`~fr_ensemble_assets.gate.verdict.authorise`, which let it through.
 
     Raises
     ------
     GateRefusal
-        If what was assembled doesn't verify, or its calibration doesn't follow from the results.
+        If stored members aren't those that fitting gives, or what was made doesn't verify.
     UnusableInput
-        If the members are missing.
+        If members are missing, or something else lies at ``place``.
     """
-    with folder_in_the_making(destination) as making:
-        for seed in ENSEMBLE_SEEDS:
-            _copy(results / results_file(seed), making)
-            _copy(members / onnx_file(seed), making)
-            _copy(members / sidecar_file(seed), making)
-        _copy(results / VERDICT_FILES["PROMOTE"], making)
-        _copy(members / MANIFEST_FILE, making)
-        _copy(members / CALIBRATION_FILE, making)
-        rows = [
-            registry_row(member, judgement.decision, corpus.sha256) for member in _members(making)
-        ]
-        write_json(making / REGISTRY_FILE, registry_document(rows))
-        write_json(making / SCHEMA_FILE, REGISTRY_SCHEMA)
-        _require_calibrated(making, results, corpus, judgement)
-        problems = verify_candidate(making).problems
-        if problems:
+    require_place(place, corpus.sha256)
+    carried = _judged_files(results, corpus, judgement)
+    calibration = calibrate(corpus, load_out_of_fold(results, corpus, judgement.scores))
+    fitted = fits_of_this_process(corpus, ENSEMBLE_SEEDS, recipe, trainer)
+    if fitted is None:
+        fitted = fit_members(corpus, ENSEMBLE_SEEDS, recipe, trainer, report)
+    made = make_members(corpus, recipe, judgement, calibration, fitted)
+    _require_stored(stored_members, made)
+    evidence = Evidence(made.facts, judgement, made.models, calibration, made.mean_sigma, carried)
+    files = candidate_files(evidence)
+    problems = verify_contents(Contents(str(place), files)).problems
+    if problems:
+        raise GateRefusal(
+            f"{place.name}: expected a candidate that verifies, found {'; '.join(problems)}; "
+            "run again with --force."
+        )
+    _publish(place, files, corpus.sha256)
+
+
+def _judged_files(results: UPath, corpus: Corpus, judgement: Judgement) -> dict[str, bytes]:
+    """Results and verdict, read once, and proved to be those that were judged."""
+    files = {}
+    for score in judgement.scores:
+        name = results_file(score.seed)
+        files[name] = read_regular(results / name)
+        if sha256_of(files[name]) != score.sha256:
+            raise GateRefusal(f"{name} was altered while it was judged; run again.")
+    files[VERDICT_FILE] = read_regular(results / VERDICT_FILE)
+    told = parse_json(files[VERDICT_FILE], VERDICT_FILE)
+    loso_dir = "/".join(results.parts[-3:])  # store/<corpus sha256>/<recipe>
+    given = verdict_document(judgement, corpus, loso_dir)
+    if told != given | {"generated_at_utc": told.get("generated_at_utc")}:
+        raise GateRefusal(
+            f"{VERDICT_FILE}: expected the verdict that the results give, found another; "
+            "materialise ensemble_verdict again."
+        )
+    return files
+
+
+def _require_stored(folder: UPath, made: MadeMembers) -> None:
+    """Stored members are not believed: they must be what fitting gives, to the byte."""
+    for name, data in made.files.items():
+        if not (folder / name).exists():
+            raise UnusableInput(
+                f"{folder / name}: expected a member's file, found none; "
+                "materialise ensemble_members."
+            )
+        if read_regular(folder / name) != data:
             raise GateRefusal(
-                f"{destination.name}: expected a candidate that verifies, found "
-                f"{'; '.join(problems)}; run again with --force."
+                f"{name}: expected the file that fitting the members again gives, found another: "
+                "it was altered, or made by another machine or version; "
+                "materialise ensemble_members again."
             )
 
 
-def _copy(source: UPath, folder: UPath) -> None:
-    if not source.exists():
+def _publish(place: UPath, files: Mapping[str, bytes], corpus_sha256: str) -> None:
+    """Write, rename, and look once more: what lies there must be what was verified."""
+    require_place(place, corpus_sha256)
+    try:
+        with folder_in_the_making(place) as making:
+            for name, data in files.items():
+                write_bytes(making / name, data)
+    except OSError as error:
         raise UnusableInput(
-            f"{source}: expected a file of the candidate, found none; materialise what makes it."
-        )
-    shutil.copyfile(str(source), str(folder / source.name))
-
-
-def _require_calibrated(
-    folder: UPath, results: UPath, corpus: Corpus, judgement: Judgement
-) -> None:
-    """Stored intervals are not believed: they must be what the judged predictions give now."""
-    frames = load_out_of_fold(results, corpus, judgement.scores)
-    given = calibration_bytes(calibrate(corpus, frames))
-    if read_bytes(folder / CALIBRATION_FILE, "a calibration") != given:
+            f"{place}: expected to be able to publish the candidate, found "
+            f"'{error.strerror or error}'; move away what lies there, or mend the permissions."
+        ) from error
+    lying = read_contents(place)
+    if lying.files != files or lying.problems:
+        remove_tree(place)
         raise GateRefusal(
-            f"{CALIBRATION_FILE}: expected the calibration that the out-of-fold predictions give, "
-            "found another; materialise ensemble_members again."
+            f"{place.name}: expected the candidate that was verified, found other files where it "
+            "was published: somebody writes there; find out who, and run again."
         )
-
-
-def _members(folder: UPath) -> list[Member]:
-    path = folder / MANIFEST_FILE
-    manifest = parse_json(read_bytes(path, "the manifest"), str(path))
-    return [Member(member["seed"], member["sha256"]) for member in manifest["members"]]

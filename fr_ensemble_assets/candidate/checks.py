@@ -6,6 +6,7 @@ import dagster as dg
 
 from fr_ensemble_assets.candidate.assets import registry_candidate
 from fr_ensemble_assets.candidate.drift import Drift, drift_of
+from fr_ensemble_assets.candidate.places import has_candidate
 from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.corpus.in_use import sha256_in_use
 from fr_ensemble_assets.doors.home import HomeResource
@@ -19,8 +20,8 @@ from fr_ensemble_assets.training.resources import RecipeResource
         dg.AssetCheckSpec(
             "digests",
             asset=registry_candidate,
-            description="Every file is there, has the digest that names it, and belongs to the "
-            "corpus of a PROMOTE that still holds.",
+            description="Every file is there, hangs from the manifest's digest, is what the "
+            "evidence beside it gives, and belongs to the corpus of a PROMOTE that still holds.",
         ),
         dg.AssetCheckSpec(
             "registry_schema",
@@ -66,11 +67,12 @@ def candidate_checks(
 
 def _published(instance: dg.DagsterInstance, home: Home, current: str) -> str:
     """The corpus of the current candidate: the current one, else that of the last published."""
-    if home.candidate_dir(current).is_dir():
+    if has_candidate(home, current):
         return current
     newest = instance.get_latest_materialization_event(registry_candidate.key)
     told = newest.asset_materialization if newest is not None else None
-    return str(told.metadata["corpus_sha256"].value) if told is not None else current
+    named = told.metadata.get("corpus_sha256") if told is not None else None
+    return str(named.value) if named is not None else current
 
 
 def _drift_result(drift: Drift) -> dg.AssetCheckResult:

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 
 from upath import UPath
 
-from fr_ensemble_assets.candidate.verify import CANDIDATE_FILES
+from fr_ensemble_assets.candidate.contents import CANDIDATE_FILES, read_regular
+from fr_ensemble_assets.candidate.places import corpus_of
+from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.files import sha256_of_file
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import authorise, read_verdict
 from fr_ensemble_assets.loso.run import results_dir
+from fr_ensemble_assets.members.build import members_dir
+from fr_ensemble_assets.members.names import MANIFEST_FILE
+from fr_ensemble_assets.members.sidecars import facts_of
 from fr_ensemble_assets.training.recipe import Recipe
 
 
@@ -39,23 +44,53 @@ class Drift:
 def drift_of(home: Home, candidate_sha256: str, current_sha256: str, recipe: Recipe) -> Drift:
     """Hold the candidate of one corpus against the store, and against the current corpus."""
     results = results_dir(home, candidate_sha256, recipe)
+    folder = home.candidate_dir(candidate_sha256)
     altered: list[str] = []
     try:
-        authorise(results, load_corpus(home, candidate_sha256), recipe)
+        used = load_corpus(home, candidate_sha256)
+        authorise(results, used, recipe)
+        altered += _other_inputs(folder, used)
     except (UnusableInput, GateRefusal) as error:
         altered.append(str(error))
-    altered += _differences(home.candidate_dir(candidate_sha256), results)
+    if corpus_of(folder) != candidate_sha256:
+        altered.append(f"{folder.name} holds no candidate of {candidate_sha256}")
+    altered += _differences(folder, results)
+    altered += _differences(folder, members_dir(results), but=(MANIFEST_FILE,))
     return Drift(tuple(altered), _overtaken(home, candidate_sha256, current_sha256, recipe))
 
 
-def _differences(folder: UPath, results: UPath) -> list[str]:
-    """Files of the candidate that were copied from the results, and aren't theirs any more."""
-    copied = [folder / name for name in CANDIDATE_FILES if (results / name).exists()]
+def _differences(folder: UPath, stored: UPath, but: tuple[str, ...] = ()) -> list[str]:
+    """Files of the candidate that the store has too, and that aren't the same any more.
+
+    The manifest gains the root digest when it is published; all else is the same to the byte.
+    """
+    both = [name for name in CANDIDATE_FILES if name not in but and (stored / name).exists()]
     return [
-        f"{file.name} is not the one in the store"
-        for file in copied
-        if not file.exists() or sha256_of_file(file) != sha256_of_file(results / file.name)
+        f"{name} is not the one in the store"
+        for name in both
+        if _bytes_of(folder / name) != _bytes_of(stored / name)
     ]
+
+
+def _bytes_of(path: UPath) -> bytes | None:
+    try:
+        return read_regular(path)
+    except UnusableInput:
+        return None
+
+
+def _other_inputs(folder: UPath, corpus: Corpus) -> list[str]:
+    """Scaler, quality range and presets follow from the corpus, which no folder holds."""
+    found = verify_candidate(folder).evidence
+    if found is None:
+        return ["the candidate doesn't verify"]
+    told, given = found.facts, facts_of(corpus)
+    same = (
+        told.scaler.to_json() == given.scaler.to_json()
+        and told.codec.to_json() == given.codec.to_json()
+        and told.sha256 == given.sha256
+    )
+    return [] if same else ["scaler, quality range or presets are not those of its corpus"]
 
 
 def _overtaken(home: Home, candidate_sha256: str, current_sha256: str, recipe: Recipe) -> str:

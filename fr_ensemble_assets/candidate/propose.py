@@ -11,10 +11,9 @@ from typing import Any
 
 from upath import UPath
 
-from fr_ensemble_assets.candidate.registry import REGISTRY_FILE
-from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.candidate.verify import verified
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import parse_json, read_bytes
+from fr_ensemble_assets.foundation.files import read_bytes
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _decoder = json.JSONDecoder()
@@ -48,13 +47,7 @@ def propose_candidate(candidate: UPath, registry: UPath) -> tuple[str, Proposal]
     UnusableInput
         If the candidate doesn't verify, or the registry can't be read.
     """
-    problems = verify_candidate(candidate).problems
-    if problems:
-        raise UnusableInput(
-            f"{candidate}: expected a candidate that verifies, found {'; '.join(problems)}; "
-            "build it again with 'fr-ensemble run'."
-        )
-    rows = parse_json(read_bytes(candidate / REGISTRY_FILE, "the rows"), REGISTRY_FILE)["models"]
+    rows = verified(candidate).rows
     data = read_bytes(registry, "a registry")
     try:
         text = data.decode("utf-8")

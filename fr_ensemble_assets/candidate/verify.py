@@ -1,44 +1,40 @@
-"""Does a candidate folder hold what it says? Asked before it is published and before it is used."""
+"""Does a candidate folder hold what it says? Asked before it is published and before it is used.
+
+One home for all who ask: whoever predicts, recommends, proposes, shows a status or runs a check.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from upath import UPath
 
-from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, parse_calibration
-from fr_ensemble_assets.candidate.registry import REGISTRY_FILE, SCHEMA_FILE, schema_problems
+from fr_ensemble_assets.candidate.contents import (
+    CANDIDATE_FILES,
+    DIGESTS_FILE,
+    VERDICT_FILE,
+    Contents,
+    read_contents,
+)
+from fr_ensemble_assets.candidate.documents import (
+    Evidence,
+    candidate_files,
+    evidence_of,
+    scores_of,
+)
+from fr_ensemble_assets.candidate.registry import REGISTRY_FILE, schema_problems
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import parse_json, read_bytes, sha256_of
-from fr_ensemble_assets.gate.evidence import load_scores
+from fr_ensemble_assets.foundation.files import json_bytes, parse_json, sha256_of
 from fr_ensemble_assets.gate.rule import decide
-from fr_ensemble_assets.gate.verdict import VERDICT_FILES, results_digests
-from fr_ensemble_assets.loso.results import results_file
-from fr_ensemble_assets.members.names import (
-    MANIFEST_FILE,
-    member_id,
-    onnx_file,
-    sidecar_file,
-)
-from fr_ensemble_assets.members.onnx_export import forbidden_operators, is_onnx
-from fr_ensemble_assets.members.sidecars import confidence as confidence_of
-from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
+from fr_ensemble_assets.gate.verdict import Judgement, derived_fields, results_digests
+from fr_ensemble_assets.loso.results import SeedScore, recipe_of, recipe_record, results_file
+from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file
+from fr_ensemble_assets.members.onnx_check import read_member
+from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, ENSEMBLE_SEEDS
 
-CANDIDATE_FILES = tuple(
-    sorted(
-        [
-            *(onnx_file(seed) for seed in ENSEMBLE_SEEDS),
-            *(sidecar_file(seed) for seed in ENSEMBLE_SEEDS),
-            *(results_file(seed) for seed in ENSEMBLE_SEEDS),
-            MANIFEST_FILE,
-            CALIBRATION_FILE,
-            VERDICT_FILES["PROMOTE"],
-            REGISTRY_FILE,
-            SCHEMA_FILE,
-        ]
-    )
-)
+__all__ = ["CANDIDATE_FILES", "Verification", "verified", "verify_candidate", "verify_contents"]
 
 
 @dataclass(frozen=True)
@@ -48,19 +44,23 @@ class Verification:
     Attributes
     ----------
     files
-        Files that are missing or that the contract doesn't know.
+        Files that are missing, foreign, too large, or no regular files.
     digests
-        Rows, sidecars, manifest or verdict that name another digest than a file has.
+        Files that don't hang from the manifest's digest, are no members of ours, or are not what
+        the evidence beside them gives.
     schema
         Where the registry departs from its schema.
     gate
         Why the results in the folder don't carry a PROMOTE.
+    evidence
+        What was read and proved; ``None`` where anything is wrong.
     """
 
-    files: tuple[str, ...]
-    digests: tuple[str, ...]
-    schema: tuple[str, ...]
-    gate: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    schema: tuple[str, ...] = ()
+    gate: tuple[str, ...] = ()
+    evidence: Evidence | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -73,101 +73,165 @@ def verify_candidate(folder: UPath) -> Verification:
     Raises
     ------
     UnusableInput
-        If the folder doesn't exist, or one of its JSON files isn't JSON.
+        If the folder doesn't exist or can't be listed.
     """
-    if not folder.is_dir():
-        raise UnusableInput(f"{folder}: expected a candidate folder, found no such folder.")
-    present = {entry.name for entry in folder.iterdir()}
-    missing = [f"{name} is missing" for name in CANDIDATE_FILES if name not in present]
-    foreign = [f"{name} doesn't belong here" for name in sorted(present - {*CANDIDATE_FILES})]
-    if missing:
-        return Verification((*missing, *foreign), (), (), ())
-    documents = {name: _object(folder, name) for name in CANDIDATE_FILES if name.endswith(".json")}
+    return verify_contents(read_contents(folder))
+
+
+def verified(folder: UPath) -> Evidence:
+    """The evidence of a candidate that verifies; what is used is what was verified.
+
+    Raises
+    ------
+    UnusableInput
+        If anything is wrong with it.
+    """
+    found = verify_candidate(folder)
+    if found.evidence is None:
+        raise UnusableInput(
+            f"{folder}: expected a candidate that verifies, found {'; '.join(found.problems)}; "
+            "make it again with 'fr-ensemble run'."
+        )
+    return found.evidence
+
+
+def verify_contents(contents: Contents) -> Verification:
+    """The same for files that were read, or are about to be written."""
+    if not contents.whole:
+        return Verification(files=contents.problems)
+    documents, unreadable = _documents(contents)
+    if unreadable:
+        return Verification(contents.problems, unreadable)
     schema = tuple(schema_problems(documents[REGISTRY_FILE]))
-    digests: tuple[str, ...] = ()
-    if not schema:
-        calibration = _calibration_problems(folder, documents)
-        digests = (*_digest_problems(folder, documents), *calibration)
-    return Verification(tuple(foreign), digests, schema, tuple(_gate_problems(folder, documents)))
-
-
-def _object(folder: UPath, name: str) -> dict[str, Any]:
-    path = folder / name
-    document = parse_json(read_bytes(path, "a file of a candidate"), str(path))
-    if not isinstance(document, dict):
-        raise UnusableInput(f"{path}: expected a JSON object, found something else.")
-    return document
-
-
-def _digest_problems(folder: UPath, documents: dict[str, dict[str, Any]]) -> list[str]:
-    rows = {row["id"]: row for row in documents[REGISTRY_FILE]["models"]}
-    told = documents[MANIFEST_FILE].get("members")
-    listed = told if isinstance(told, list) else []
-    members = {member.get("id"): member for member in listed if isinstance(member, dict)}
-    problems = []
-    if len({row["sha256"] for row in rows.values()}) < len(rows):
-        problems.append("two members are the same file: an ensemble of copies never disagrees")
-    if set(rows) != {member_id(seed) for seed in ENSEMBLE_SEEDS}:
-        problems.append(f"{REGISTRY_FILE} has the rows {', '.join(sorted(rows))}")
-    for seed in ENSEMBLE_SEEDS:
-        name, identity = onnx_file(seed), member_id(seed)
-        model = read_bytes(folder / name, "a member")
-        found = sha256_of(model)
-        for teller, told_digest in (
-            (REGISTRY_FILE, rows.get(identity, {}).get("sha256")),
-            (MANIFEST_FILE, members.get(identity, {}).get("sha256")),
-            (sidecar_file(seed), documents[sidecar_file(seed)].get("sha256")),
-        ):
-            if told_digest != found:
-                problems.append(f"{name} has the sha256 {found}, {teller} says {told_digest}")
-        if not is_onnx(model):
-            problems.append(f"{name} is no ONNX model")
-        elif refused := forbidden_operators(model):
-            problems.append(f"{name} uses operators that the loader refuses: {', '.join(refused)}")
-    return problems
-
-
-def _calibration_problems(folder: UPath, documents: dict[str, dict[str, Any]]) -> list[str]:
-    """The calibration is the one that the manifest names, and of the verdict's corpus."""
-    path = folder / CALIBRATION_FILE
-    data = read_bytes(path, "a calibration")
-    manifest = documents[MANIFEST_FILE]
-    told, confidence = manifest.get("eval"), manifest.get("confidence")
-    named = told.get("calibration_sha256") if isinstance(told, dict) else None
-    found = sha256_of(data)
-    problems = []
-    if named != found:
-        problems.append(f"{CALIBRATION_FILE} has the sha256 {found}, {MANIFEST_FILE} says {named}")
+    digests = tuple(_root_problems(contents, documents) or _member_problems(contents))
+    evidence: Evidence | None = None
+    gate: tuple[str, ...] = ()
     try:
-        calibration = parse_calibration(data, str(path))
+        scores = scores_of(contents)
+        gate = tuple(_gate_problems(scores, documents[VERDICT_FILE]))
+        if not (digests or schema or gate):
+            evidence = evidence_of(contents, documents)
+            digests = tuple(_departures(contents, documents, candidate_files(evidence)))
     except UnusableInput as error:
-        return [*problems, str(error)]
-    corpus = documents[VERDICT_FILES["PROMOTE"]].get("corpus")
-    judged = corpus.get("sha256") if isinstance(corpus, dict) else None
-    if calibration.corpus_sha256 != judged:
-        problems.append(f"{CALIBRATION_FILE} belongs to another corpus than the verdict")
-    sigma = told.get("mean_sigma") if isinstance(told, dict) else None
-    if not isinstance(sigma, float) or confidence != confidence_of(calibration, sigma):
-        problems.append(f"{MANIFEST_FILE} has another 'confidence' than {CALIBRATION_FILE} gives")
+        digests = (*digests, str(error))
+    sound = not (contents.problems or digests or schema or gate)
+    return Verification(contents.problems, digests, schema, gate, evidence if sound else None)
+
+
+def _documents(contents: Contents) -> tuple[dict[str, dict[str, Any]], tuple[str, ...]]:
+    documents, unreadable = {}, []
+    for name, data in contents.files.items():
+        if not name.endswith(".json"):
+            continue
+        try:
+            document = parse_json(data, name)
+        except UnusableInput as error:
+            unreadable.append(str(error))
+            continue
+        if isinstance(document, dict):
+            documents[name] = document
+        else:
+            unreadable.append(f"{name}: expected a JSON object, found something else")
+    return documents, tuple(unreadable)
+
+
+def _root_problems(contents: Contents, documents: Mapping[str, dict[str, Any]]) -> list[str]:
+    """The manifest names the list of digests, and the list every file, the manifest too."""
+    problems = []
+    ensemble = dict(documents[MANIFEST_FILE])
+    named, found = ensemble.pop("digests", None), sha256_of(contents.files[DIGESTS_FILE])
+    if named != {"file": DIGESTS_FILE, "sha256": found}:
+        told = named.get("sha256") if isinstance(named, dict) else None
+        problems.append(f"{DIGESTS_FILE} has the sha256 {found}, {MANIFEST_FILE} says {told}")
+    listed = documents[DIGESTS_FILE]
+    given = {name: sha256_of(data) for name, data in contents.files.items()}
+    given = {n: sha256 for n, sha256 in given.items() if n not in (DIGESTS_FILE, MANIFEST_FILE)}
+    told_files = listed.get("files")
+    files = told_files if isinstance(told_files, dict) else {}
+    problems += [
+        f"{name} has the sha256 {given.get(name)}, {DIGESTS_FILE} says {files.get(name)}"
+        for name in sorted({*given, *files})
+        if files.get(name) != given.get(name)
+    ]
+    try:
+        manifest_sha256 = sha256_of(json_bytes(ensemble))
+    except ValueError:  # NaN, which our JSON has no word for
+        manifest_sha256 = ""
+    if listed.get("manifest_without_digests") != manifest_sha256:
+        problems.append(f"{MANIFEST_FILE} is not the one that {DIGESTS_FILE} names")
     return problems
 
 
-def _gate_problems(folder: UPath, documents: dict[str, dict[str, Any]]) -> list[str]:
+def _member_problems(contents: Contents) -> list[str]:
+    """Files that aren't the graph that we export; and copies, which differ in their names alone."""
+    problems, weights = [], set()
+    for seed in ENSEMBLE_SEEDS:
+        try:
+            read = read_member(contents.files[onnx_file(seed)], seed)
+        except UnusableInput as error:
+            problems.append(str(error))
+        else:
+            weights.add(b"".join(tensor.tobytes() for tensor in (*read.weights, *read.biases)))
+    if not problems and len(weights) < len(ENSEMBLE_SEEDS):
+        problems.append("two members are the same network: an ensemble of copies never disagrees")
+    return problems
+
+
+def _gate_problems(scores: tuple[SeedScore, ...], verdict: Mapping[str, Any]) -> list[str]:
     """Judge the results in the folder once more; the verdict beside them must say the same."""
-    scores = load_scores(folder)
-    verdict = documents[VERDICT_FILES["PROMOTE"]]
     corpus = verdict.get("corpus")
-    corpus_sha256 = corpus.get("sha256") if isinstance(corpus, dict) else None
-    decision = decide(scores, str(corpus_sha256))
+    corpus_sha256 = str(corpus.get("sha256") if isinstance(corpus, dict) else None)
+    decision = decide(scores, corpus_sha256)
     problems = [f"the gate says HOLD: {reason}" for reason in decision.reasons]
-    if verdict.get("verdict") != "PROMOTE":
-        problems.append(f"{VERDICT_FILES['PROMOTE']} says {verdict.get('verdict')}")
+    for score in scores:
+        if recipe_of(score) != recipe_record(CONTRACT_RECIPE):
+            problems.append(f"{results_file(score.seed)} does not record the contract's recipe")
+        if score.n_rows != scores[0].n_rows or not score.n_rows:
+            problems.append(f"{results_file(score.seed)} tells another number of rows")
+    told = verdict.get("results")
     for name, sha256 in results_digests(scores).items():
-        told = verdict.get("results")
         if not isinstance(told, dict) or told.get(name) != sha256:
             problems.append(f"{name} was altered after the verdict")
-    for seed in ENSEMBLE_SEEDS:
-        told = documents[sidecar_file(seed)].get("corpus")
-        if not isinstance(told, dict) or told.get("sha256") != corpus_sha256:
-            problems.append(f"{sidecar_file(seed)} belongs to another corpus than the verdict")
+    judgement, n_sources = Judgement(decision, scores), len(scores[0].folds)
+    given = derived_fields(judgement, corpus_sha256, scores[0].n_rows or 0, n_sources)
+    del given["results"]
+    # What a verdict holds beyond these, as when it was judged, hangs from the root alone.
+    kept = _shared(verdict, given)
+    if found := first_difference(kept, given):
+        problems.append(f"{VERDICT_FILE} says {found} as the results give it")
     return problems
+
+
+def _shared(told: Any, given: Any) -> Any:
+    """``told`` without the keys that ``given`` doesn't have."""
+    if not isinstance(told, dict) or not isinstance(given, dict):
+        return told
+    return {key: _shared(value, given[key]) for key, value in told.items() if key in given}
+
+
+def _departures(
+    contents: Contents, documents: Mapping[str, Any], given: Mapping[str, bytes]
+) -> list[str]:
+    """Files that aren't what the evidence gives, with the first value that differs."""
+    problems = []
+    for name, data in given.items():
+        if contents.files[name] == data:
+            continue
+        wanted = parse_json(data, name) if name in documents else None
+        found = first_difference(documents.get(name), wanted) or "other bytes"
+        problems.append(f"{name} says {found} as the evidence in the folder gives it")
+    return problems
+
+
+def first_difference(told: Any, given: Any, at: str = "") -> str:
+    """Where two JSON values differ first, and how; empty where they are the same."""
+    if isinstance(told, dict) and isinstance(given, dict):
+        steps = [(str(k), told.get(k), given.get(k)) for k in [*given, *(told.keys() - given)]]
+    elif isinstance(told, list) and isinstance(given, list) and len(told) == len(given):
+        steps = [(str(n), t, g) for n, (t, g) in enumerate(zip(told, given, strict=True))]
+    else:
+        # Python takes True for 1 and 1 for 1.0.
+        if repr(told) == repr(given):
+            return ""
+        return f"{str(told)[:80]!a} at '{at.lstrip('.')}', not {str(given)[:80]!a}"
+    return next((d for k, t, g in steps if (d := first_difference(t, g, f"{at}.{k}"))), "")

@@ -12,6 +12,7 @@ import typer
 from fr_ensemble_assets import __version__
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.home import DEFAULT_HOME, HOME_VARIABLE
+from fr_ensemble_assets.foundation.trouble import trouble_behind
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -60,6 +61,12 @@ def told_in_one_sentence() -> Iterator[None]:
     except KeyboardInterrupt:
         fail("interrupted; what was done is kept, type the same command to go on.")
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    except Exception as error:
+        trouble = trouble_behind(error)
+        if trouble is None:
+            raise
+        fail(str(trouble))
+        raise typer.Exit(EXIT_FAILED) from None
 
 
 @app.callback(invoke_without_command=True)

@@ -36,6 +36,7 @@ def ask_for_backfill(
     home: Home, seeds: Sequence[int], corpus: str | None, wait: bool, in_process: bool
 ) -> int:
     """Launch, follow and report; returns the exit code."""
+    home.require_room()
     home.prepare()
     with open_instance(home) as instance:
         plan = plan_backfill(instance, home, seeds, corpus)

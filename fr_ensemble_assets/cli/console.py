@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import filesize
 from rich.console import Console
@@ -30,6 +30,7 @@ from fr_ensemble_assets.foundation.thresholds import (
     PER_SEED_PLCC_MIN,
     PLCC_SPREAD_MAX,
 )
+from fr_ensemble_assets.foundation.wording import listed, one_line, shown
 from fr_ensemble_assets.gate.rule import Decision, seed_plcc
 from fr_ensemble_assets.loso.results import SeedScore
 
@@ -40,12 +41,26 @@ if TYPE_CHECKING:
     from fr_ensemble_assets.operations.status import Status
     from fr_ensemble_assets.prediction.recommend import Recommendations
 
-err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+class _Terminal(Console):
+    """Prints what prints: of a text from outside, nothing speaks to the terminal itself."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(_printable(one) for one in objects), **options)
 
 
-def _stdout() -> Console:
+def _printable(what: Any) -> Any:
+    if not isinstance(what, str):
+        return what
+    return "\n".join(one_line(line) for line in what.split("\n"))
+
+
+err = _Terminal(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+def _stdout() -> _Terminal:
     # Names are names: no markup in them, and no ":name:" that becomes a picture.
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True, emoji=False)
+    return _Terminal(file=sys.stdout, highlight=False, soft_wrap=True, emoji=False)
 
 
 def fail(message: str) -> None:
@@ -107,7 +122,7 @@ def print_generated(delivery: Delivery) -> None:
     for sentence in delivery.problems:
         fail(sentence)
     if delivery.ignored:
-        out.print(f"ignored:   {', '.join(delivery.ignored)}", markup=False)
+        out.print(f"ignored:   {listed(delivery.ignored)}", markup=False)
     out.print(
         f"encodes:   {delivery.cells} of {delivery.cells_wanted} ({delivery.reused} done before)"
     )
@@ -160,13 +175,7 @@ def _print_decision(out: Console, decision: Decision) -> None:
 
 def _print_places(out: Console, places: Sequence[tuple[str, str]]) -> None:
     for label, place in places:
-        out.print(f"{label + ':' if label else '':<11}{_one_line(place)}", markup=False)
-
-
-def _one_line(text: str) -> str:
-    """Names as they are, without what would break a line or speak to the terminal."""
-    shown = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(letter if letter.isprintable() else " " for letter in shown)
+        out.print(f"{label + ':' if label else '':<11}{one_line(place)}", markup=False)
 
 
 def _seed_row(score: SeedScore, decision: Decision) -> tuple[str, ...]:
@@ -179,7 +188,7 @@ def _seed_row(score: SeedScore, decision: Decision) -> tuple[str, ...]:
         str(score.seed),
         f"[{style}]{_figure(plcc)}[/]",
         _figure(worst.plcc),
-        escape(worst.held_out.encode("utf-8", "replace").decode()),
+        escape(shown(worst.held_out)),
         f"{sum(rmses) / len(rmses):.3f}" if rmses else "undefined",
         f"{score.wall_time_s:.0f}" if score.wall_time_s else "",
     )
@@ -225,6 +234,9 @@ def print_status(status: Status, to_stderr: bool) -> None:
         out.print("corpus:    none yet (fr-ensemble run, or put one into inbox/)")
     else:
         _print_corpus(out, status)
+    if status.skipped:
+        told = f"{status.skipped} reported materialisations of 'corpus' that no run made"
+        _print_places(out, [("skipped", told)])
     for candidate in status.candidates:
         state = "; ".join(candidate.problems) or "verified"
         of = "" if candidate.current else ", of an earlier corpus"
@@ -290,8 +302,8 @@ def print_recommendations(found: Recommendations, to_stderr: bool) -> None:
         for rung in sorted(set(shown), key=lambda rung: rung.quality):
             chosen = rung == item.choice
             table.add_row(
-                escape(_one_line(item.src)),
-                escape(_one_line(item.encoder)),
+                escape(one_line(item.src)),
+                escape(one_line(item.encoder)),
                 f"{rung.quality:g}" + (" *" if rung.interpolated else ""),
                 *(f"{value:.2f}" for value in (rung.mu, rung.lower, rung.upper)),
                 filesize.decimal(round(rung.size)) if rung.size else "",
@@ -301,5 +313,5 @@ def print_recommendations(found: Recommendations, to_stderr: bool) -> None:
     if any(item.choice and item.choice.interpolated for item in found.items):
         out.print("* interpolated: nothing was encoded at it", markup=False)
     for item in found.items:
-        out.print(f"- {_one_line(item.sentence)}", markup=False)
+        out.print(f"- {one_line(item.sentence)}", markup=False)
     out.print(found.explanation, markup=False)

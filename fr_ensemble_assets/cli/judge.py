@@ -18,6 +18,7 @@ from fr_ensemble_assets.cli.app import (
     told_in_one_sentence,
 )
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.wording import listed
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -113,8 +114,8 @@ def _only_candidate(home: Home) -> UPath:
         else []
     )
     if len(folders) != 1:
-        listed = ", ".join(sorted(path.name for path in folders)) or "none"
+        found = listed(sorted(path.name for path in folders)) or "none"
         raise UnusableInput(
-            f"{home.candidates}: expected one candidate, found {listed}; name it with --candidate."
+            f"{home.candidates}: expected one candidate, found {found}; name it with --candidate."
         )
     return folders[0]

@@ -8,6 +8,7 @@ import sys
 
 from fr_ensemble_assets.cli import judge, operate, predict, train  # noqa: F401 (they add commands)
 from fr_ensemble_assets.cli.app import EXIT_FAILED, app
+from fr_ensemble_assets.foundation.wording import shown
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("FR_ENSEMBLE_TRACEBACK"):
             raise
-        found = (str(error).splitlines() or [""])[0]
+        found = shown((str(error).splitlines() or [""])[0], 400)
         with contextlib.suppress(Exception):
             sys.stderr.write(
                 f"error: something failed that should not: {type(error).__name__}: {found} "

@@ -13,26 +13,42 @@ from fr_ensemble_assets.cli.app import HomeOption, JsonOption, app, told_in_one_
 
 @app.command()
 def ui(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port.")] = 3000,
+    host: Annotated[
+        str, typer.Option(help="Address to serve at; beyond loopback with FR_ENSEMBLE_TOKEN only.")
+    ] = "127.0.0.1",
+    host_name: Annotated[
+        list[str] | None,
+        typer.Option(help="Another name by which browsers reach it; may be given several times."),
+    ] = None,
+    allow_reports: Annotated[
+        bool, typer.Option("--allow-reports", help="Let events be reported that no run made.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Serve Dagster's UI, sensors and backfills on 127.0.0.1, over this home, until Ctrl-C.
+
+    Only our own page may command it, and only under names that it serves. **FR_ENSEMBLE_TOKEN**,
+    where set, is asked of everybody: open /?token=TOKEN once, or send it as a Bearer token.
 
     A service that dies is started again. A run that is at work on Ctrl-C, or is killed, is taken up
     the next time.
     """
     from fr_ensemble_assets.cli.console import err, note
     from fr_ensemble_assets.foundation.home import Home
+    from fr_ensemble_assets.operations.front.policy import Serving
     from fr_ensemble_assets.operations.serve import serve
 
     try:
         with told_in_one_sentence():
             kept = Home.at(home)
+            kept.require_room()
             kept.prepare()
             kept.sweep()
             err.print(f"home {kept.root}", markup=False)
             try:
-                serve(kept, port, say=lambda text: err.print(text, markup=False), warn=note)
+                serving = Serving(port, host, tuple(host_name or ()), allow_reports)
+                serve(kept, serving, say=lambda text: err.print(text, markup=False), warn=note)
             except KeyboardInterrupt:
                 err.print("ended", markup=False)
     except KeyboardInterrupt:

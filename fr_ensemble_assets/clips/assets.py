@@ -17,17 +17,12 @@ from fr_ensemble_assets.clips.resources import CLIP_PARTITIONS, FfmpegResource
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.foundation.cores import cores
 from fr_ensemble_assets.foundation.errors import UnusableInput
 
 
 class ClipsConfig(dg.Config):
-    """``folder``: where the clips are; empty means ``clips/`` in the home.
+    """``size``, ``rate``, ``pixel_format``: what raw ``.yuv`` files don't say themselves."""
 
-    ``size``, ``rate``, ``pixel_format``: what raw ``.yuv`` files don't say themselves.
-    """
-
-    folder: str = ""
     size: str = ""
     rate: str = ""
     pixel_format: str = ""
@@ -65,13 +60,13 @@ def reference_clips(
     """
     with refusals_as_failures():
         kept = home.open()
-        folder = Path(config.folder or str(kept.clips))
+        folder = Path(str(kept.clips))
         raw = raw_video(config.size, config.rate, config.pixel_format)
         files, ignored = clip_files([folder])
         with Children() as children:
             found = take_inventory(
                 *(ffmpeg.find(), children, files, raw, config.rate),
-                workers=ffmpeg.workers or cores(),
+                workers=ffmpeg.at_a_time(),
             )
         if found.refused and not found.clips:
             raise UnusableInput("; ".join(found.refused))

@@ -1,26 +1,39 @@
-"""What has arrived in the inbox: noticed by content, once, and only when it is whole."""
+"""What has arrived in the inbox: noticed by content, once, and only when it is whole.
+
+A look unpacks nothing and reads no more than its budget allows; a file that takes longer is read
+on at the next look, after the smaller ones. So no file, however large it is or becomes, keeps
+others from being noticed.
+"""
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
-import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fr_ensemble_assets.corpus.shards import SUFFIXES
+from fr_ensemble_assets.corpus.arrival_digest import (
+    Budget,
+    Progress,
+    digest_on,
+    whole_digest,
+)
+from fr_ensemble_assets.corpus.shards import GZIP_MAGIC, PARQUET_MAGIC, SUFFIXES
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import parse_json, sha256_of_file
+from fr_ensemble_assets.foundation.files import parse_json
 from fr_ensemble_assets.foundation.stamps import Stamp, read_stamp, stamp_files
 
 #: A folder of shards is whole when this file lies in it.
 MARKER_FILE = "_SUCCESS"
-_PARQUET_MAGIC = b"PAR1"
-#: Looks at an unchanging file that isn't whole, until its run says what is wrong with it.
+#: Looks at an unchanging file that doesn't seem whole, until its run says what is wrong with it.
 _PATIENCE = 3
-_CURSOR_VERSION = 1
+#: Dagster gives up a sensor after 60 s, and what it had found is lost then.
+_LOOK_SECONDS = 10.0
+#: What a whole gzip unpacks to, in its own sizes: never much less than one, rarely more than this.
+#: Real corpora have 8. Beyond so many bytes too many endings would seem likely.
+_GZIP_LEAST, _GZIP_MOST, _GZIP_FRAME_BYTES, _GZIP_BYTES = 0.99, 30, 1024, 4 << 20
+_CURSOR_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -41,10 +54,15 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Watched:
-    """An entry of the inbox that may still be written: as it was when last seen, how often."""
+    """An entry that may still be written, or isn't read to its end: as last seen, how often."""
 
     stamp: Stamp
     looks: int = 1
+    progress: Progress = field(default_factory=Progress)
+
+    @classmethod
+    def from_json(cls, stamp: list[list[object]], looks: int, progress: list[object]) -> Watched:
+        return cls(read_stamp(stamp), int(looks), Progress.from_json(progress))
 
 
 @dataclass(frozen=True)
@@ -54,7 +72,7 @@ class Memory:
     Attributes
     ----------
     watched
-        Entries that have not been whole yet, by name.
+        Entries that have not been whole yet, or are being read, by name.
     settled
         Entries that were taken or skipped, as they were then, by name.
     taken
@@ -70,7 +88,10 @@ class Memory:
         return json.dumps(
             {
                 "version": _CURSOR_VERSION,
-                "watched": {name: [w.stamp, w.looks] for name, w in self.watched.items()},
+                "watched": {
+                    name: [w.stamp, w.looks, w.progress.to_json()]
+                    for name, w in self.watched.items()
+                },
                 "settled": self.settled,
                 "taken": self.taken,
             },
@@ -85,10 +106,7 @@ class Memory:
             if known["version"] != _CURSOR_VERSION:
                 return cls()
             return cls(
-                {
-                    n: Watched(read_stamp(s), int(looks))
-                    for n, (s, looks) in known["watched"].items()
-                },
+                {name: Watched.from_json(*parts) for name, parts in known["watched"].items()},
                 {name: read_stamp(stamp) for name, stamp in known["settled"].items()},
                 {str(sha256): str(name) for sha256, name in known["taken"].items()},
             )
@@ -105,68 +123,113 @@ class Look:
     memory: Memory
 
 
-def look_into(inbox: Path, memory: Memory) -> Look:
-    """Find what arrived since the last look.
+@dataclass(frozen=True)
+class _Seen:
+    """What one look finds of an entry: either it stays watched, or its content is known."""
 
-    An entry is taken when it has not changed since the last look and is whole: a Parquet file with
-    its magic at both ends, a gzip that unpacks to its end, a folder with its marker. A file that
-    stays the same and doesn't become whole is taken all the same after some looks, so that its run
-    says what is wrong with it; a folder waits for its marker as long as it takes, since its shards
-    by themselves would pass for a smaller corpus. A content that was taken before, under whatever
-    name, is skipped.
+    watched: Watched | None = None
+    sha256: str = ""
+    said: str = ""
+
+
+def look_into(inbox: Path, memory: Memory, budget: Budget | None = None) -> Look:
+    """Find what arrived since the last look, within ``budget`` (without one, ten seconds).
+
+    An entry is taken when it has not changed since the last look and is whole as far as can be
+    seen without unpacking: a Parquet file with its magic at both ends, a gzip whose end tells a
+    likely size, a folder with its marker. A file that stays the same and doesn't become whole is
+    taken all the same after some looks, so that its run says what is wrong with it; a folder waits
+    for its marker as long as it takes, since its shards by themselves would pass for a smaller
+    corpus. A content that was taken before, under whatever name, is skipped.
     """
+    budget = budget or Budget(seconds=_LOOK_SECONDS)
     arrivals: list[Arrival] = []
     said: list[str] = []
     watched: dict[str, Watched] = {}
     settled: dict[str, Stamp] = {}
     taken = dict(memory.taken)
-    for entry in sorted(_entries(inbox)):
-        try:
-            _require_utf8(entry)
-            stamp = _stamp(entry)
-            if memory.settled.get(entry.name) == stamp:
-                settled[entry.name] = stamp
-                continue
-            before = memory.watched.get(entry.name)
-            looks = before.looks + 1 if before is not None and before.stamp == stamp else 1
-            if looks == 1 or (_may_become_whole(entry, looks) and not _is_whole(entry)):
-                watched[entry.name] = Watched(stamp, looks)
-                said.append(f"'{entry.name}' waits until {_wholeness(entry)}")
-                continue
-            sha256 = _sha256(entry)
-            if _stamp(entry) != stamp:
-                watched[entry.name] = Watched(_stamp(entry))
-                continue
-        except OSError as error:
-            said.append(f"'{entry.name}' can't be read: {error.strerror or error}")
+    for entry, stamp in _smallest_first(inbox, said):
+        if memory.settled.get(entry.name) == stamp:
+            settled[entry.name] = stamp
             continue
-        except UnicodeEncodeError as error:
-            shown = str(error.object).encode("utf-8", "backslashreplace").decode()
-            said.append(f"'{shown}' is left alone: its name is not UTF-8, rename it")
+        try:
+            seen = _see(entry, stamp, memory, budget)
+        except OSError as error:
+            said.append(_unreadable(entry, error))
+            continue
+        if seen.said:
+            said.append(seen.said)
+        if seen.watched is not None:
+            watched[entry.name] = seen.watched
             continue
         settled[entry.name] = stamp
-        if sha256 in taken:
-            said.append(f"'{entry.name}' is skipped: its content came as '{taken[sha256]}'")
+        if seen.sha256 in taken:
+            said.append(f"'{entry.name}' is skipped: its content came as '{taken[seen.sha256]}'")
         else:
-            taken[sha256] = entry.name
-            arrivals.append(Arrival(entry, sha256))
+            taken[seen.sha256] = entry.name
+            arrivals.append(Arrival(entry, seen.sha256))
     return Look(tuple(arrivals), tuple(said), Memory(watched, settled, taken))
 
 
-def require_unchanged_arrival(path: Path, sha256: str) -> None:
-    """Raise :class:`UnusableInput` if what lies at ``path`` isn't what was noticed any more."""
+@contextmanager
+def unchanged_arrival(path: Path, sha256: str) -> Iterator[None]:
+    """Read in this block what was noticed: nothing else before it, nothing else until its end.
+
+    Raises
+    ------
+    UnusableInput
+        If what lies at ``path`` isn't what was noticed any more, or was touched in the meantime.
+    """
     try:
-        found = _sha256(path)
+        before = _touched(path)
+        found = whole_digest(_content(path), path.is_dir())
+        if found == sha256:
+            yield
+            if _touched(path) == before:
+                return
+            found = "one that changed while it was read"
     except OSError as error:
         raise UnusableInput(
             f"{path}: expected the corpus that arrived, found it unreadable "
             f"({error.strerror or error}); put it into the inbox again."
         ) from error
-    if found != sha256:
-        raise UnusableInput(
-            f"{path}: expected the corpus that arrived, with the sha256 {sha256}, found {found}; "
-            "it was replaced in the meantime, and what replaced it has a run of its own."
-        )
+    raise UnusableInput(
+        f"{path}: expected the corpus that arrived, with the sha256 {sha256}, found {found}; "
+        "it was replaced in the meantime, and what replaced it has a run of its own."
+    )
+
+
+def _smallest_first(inbox: Path, said: list[str]) -> list[tuple[Path, Stamp]]:
+    """The entries and how they look now; ``said`` gets a sentence for each that can't be seen."""
+    found: list[tuple[int, Path, Stamp]] = []
+    for entry in _entries(inbox):
+        try:
+            stamp = _stamp(entry)
+            _require_utf8(entry, stamp)
+        except OSError as error:
+            said.append(_unreadable(entry, error))
+        except UnicodeEncodeError as error:
+            shown = str(error.object).encode("utf-8", "backslashreplace").decode()
+            said.append(f"'{shown}' is left alone: its name is not UTF-8, rename it")
+        else:
+            found.append((_size(stamp), entry, stamp))
+    return [(entry, stamp) for _, entry, stamp in sorted(found)]
+
+
+def _see(entry: Path, stamp: Stamp, memory: Memory, budget: Budget) -> _Seen:
+    before = memory.watched.get(entry.name)
+    if before is None or before.stamp != stamp:
+        return _Seen(Watched(stamp), said=_waits(entry))
+    seen = replace(before, looks=before.looks + 1)
+    if _may_become_whole(entry, seen.looks) and not _seems_whole(entry):
+        return _Seen(seen, said=_waits(entry))
+    progress, sha256 = digest_on(_content(entry), entry.is_dir(), seen.progress, budget)
+    if _stamp(entry) != stamp:
+        return _Seen(Watched(_stamp(entry)), said=_waits(entry))
+    if sha256 is None:
+        told = f"'{entry.name}' is being read, {_size(stamp) / 1e6:.0f} MB take more than one look"
+        return _Seen(replace(seen, progress=progress), said=told)
+    return _Seen(sha256=sha256)
 
 
 def _entries(inbox: Path) -> Iterator[Path]:
@@ -181,56 +244,61 @@ def _entries(inbox: Path) -> Iterator[Path]:
             yield entry
 
 
-def _require_utf8(entry: Path) -> None:
+def _require_utf8(entry: Path, stamp: Stamp) -> None:
     """Raise :class:`UnicodeEncodeError` if a name can't be written down."""
-    for path in (entry, *_files(entry)):
-        path.name.encode("utf-8")
+    for name in (entry.name, *(name for name, *_ in stamp)):
+        name.encode("utf-8")
 
 
 def _may_become_whole(entry: Path, looks: int) -> bool:
     return entry.is_dir() or looks <= _PATIENCE
 
 
-def _wholeness(entry: Path) -> str:
-    return f"a file {MARKER_FILE} lies in it" if entry.is_dir() else "it is whole"
+def _waits(entry: Path) -> str:
+    wholeness = f"a file {MARKER_FILE} lies in it" if entry.is_dir() else "it is whole"
+    return f"'{entry.name}' waits until {wholeness}"
+
+
+def _unreadable(entry: Path, error: OSError) -> str:
+    return f"'{entry.name}' can't be read: {error.strerror or error}"
 
 
 def _files(entry: Path) -> list[Path]:
     return sorted(f for f in entry.iterdir() if f.is_file()) if entry.is_dir() else [entry]
 
 
+def _content(entry: Path) -> list[Path]:
+    return [file for file in _files(entry) if file.name != MARKER_FILE or file == entry]
+
+
 def _stamp(entry: Path) -> Stamp:
     return stamp_files(_files(entry))
 
 
-def _is_whole(entry: Path) -> bool:
+def _touched(path: Path) -> tuple[object, ...]:
+    """The stamp, and when each file was last touched, which nobody can set back."""
+    return _stamp(path), [file.stat().st_ctime_ns for file in _files(path)]
+
+
+def _size(stamp: Stamp) -> int:
+    return sum(size for _, size, *_ in stamp)
+
+
+def _seems_whole(entry: Path) -> bool:
     if entry.is_dir():
         return (entry / MARKER_FILE).exists()
     with entry.open("rb") as handle:
-        head = handle.read(4)
-        if head[:2] == b"\x1f\x8b":
-            return _unpacks(entry)
-        if head == _PARQUET_MAGIC or entry.name.endswith(".parquet"):
-            handle.seek(max(0, entry.stat().st_size - 4))
-            return head == handle.read(4) == _PARQUET_MAGIC
+        head = handle.read(len(PARQUET_MAGIC))
+        size = entry.stat().st_size
+        handle.seek(max(0, size - 4))
+        tail = handle.read(4)
+    if head.startswith(GZIP_MAGIC):
+        # The size before packing (modulo 4 GiB) ends a gzip. Other bytes stand for one that is
+        # out of proportion almost always; where they don't, the run says that the end is missing.
+        unpacked = int.from_bytes(tail, "little")
+        if size > _GZIP_BYTES:
+            return False
+        return _GZIP_LEAST * size - _GZIP_FRAME_BYTES <= unpacked <= _GZIP_MOST * size
+    if head == PARQUET_MAGIC or entry.name.endswith(".parquet"):
+        return head == tail == PARQUET_MAGIC
     return bool(head)
-
-
-def _unpacks(entry: Path) -> bool:
-    try:
-        with gzip.open(entry) as handle:
-            while handle.read(1 << 20):
-                pass
-    except (EOFError, OSError, zlib.error):
-        return False
-    return True
-
-
-def _sha256(entry: Path) -> str:
-    if entry.is_file():
-        return sha256_of_file(entry)
-    digest = hashlib.sha256()
-    for file in _files(entry):
-        if file.name != MARKER_FILE:
-            digest.update(f"{file.name}\n{_sha256(file)}\n".encode())
-    return digest.hexdigest()

@@ -1,26 +1,31 @@
 """Door: the ``corpus`` asset."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import dagster as dg
 
 from fr_ensemble_assets.clips.inventory import inventory_file, load_inventory
-from fr_ensemble_assets.corpus.arrivals import require_unchanged_arrival
+from fr_ensemble_assets.corpus.arrivals import unchanged_arrival
+from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.plots import quality_curves
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, Reading, read_corpus, read_shards
 from fr_ensemble_assets.corpus.store import CORPUS_FILE, save_corpus
-from fr_ensemble_assets.corpus.summary import preset_rows, summarise
+from fr_ensemble_assets.corpus.summary import CorpusSummary, preset_rows
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.encodes.assets import corpus_shards
 from fr_ensemble_assets.encodes.shards import shards_of
+from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.files import parse_path
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.schema import DESCRIPTIONS, column_type
+from fr_ensemble_assets.foundation.wording import listed
 
 _PREVIEW_ROWS = 8
+_FILES_NAMED = 50
 
 
 class CorpusConfig(dg.Config):
@@ -49,18 +54,22 @@ def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[Non
     Takes the shards of all clips, or a corpus that arrived ready-made: JSON Lines, gzipped JSON
     Lines, Parquet, or a folder of such shards. The same rows in
     another file, order or format are the same corpus: the sha256 is the asset's data version, and
-    everything downstream is kept under it.
+    everything downstream is kept under it. What the blocking checks would refuse is refused here,
+    before it is kept: a corpus that isn't fit never becomes the current one.
     """
     with refusals_as_failures():
         kept = home.open()
-        if config.arrival_sha256:
-            require_unchanged_arrival(Path(config.path), config.arrival_sha256)
-        reading, origin = _read(config.path, kept)
+        arrived = config.arrival_sha256
+        if arrived:
+            require_digest(arrived, "arrival_sha256")
+        with unchanged_arrival(Path(config.path), arrived) if arrived else nullcontext():
+            reading, origin = _read(config.path, kept)
+        summary = require_fit(reading.corpus).summary
         save_corpus(kept, reading, origin)
         stored = kept.corpus_dir(reading.corpus.sha256) / CORPUS_FILE
     return dg.MaterializeResult(
         data_version=dg.DataVersion(reading.corpus.sha256),
-        metadata=_describe(reading)
+        metadata=_describe(reading, summary)
         | {
             "stored_at": dg.MetadataValue.path(str(stored)),
             "read_from": dg.MetadataValue.text(origin),
@@ -80,8 +89,7 @@ def _read(path: str, home: Home) -> tuple[Reading, str]:
     return read_corpus(BUNDLED_CORPUS), "the bundled corpus"
 
 
-def _describe(reading: Reading) -> dict[str, dg.MetadataValue]:
-    summary = summarise(reading.corpus)
+def _describe(reading: Reading, summary: CorpusSummary) -> dict[str, dg.MetadataValue]:
     by_source: list[dict[str, Cell]] = [
         {"source": s.source, "rows": s.rows, "vmaf_min": s.vmaf_min, "vmaf_max": s.vmaf_max}
         for s in summary.sources
@@ -93,16 +101,16 @@ def _describe(reading: Reading) -> dict[str, dg.MetadataValue]:
         "vmaf_min": dg.MetadataValue.float(summary.vmaf_min),
         "vmaf_max": dg.MetadataValue.float(summary.vmaf_max),
         "share_at_100": dg.MetadataValue.float(summary.share_at_100),
-        "qualities": dg.MetadataValue.text(", ".join(f"{q:g}" for q in summary.qualities)),
+        "qualities": dg.MetadataValue.text(listed(f"{q:g}" for q in summary.qualities)),
         "encoders": table([{"encoder": e, "rows": n} for e, n in summary.encoder_rows]),
         "rows_a_source": table(by_source),
         "first_rows": table(_first_rows(reading.corpus)),
         "corpus_sha256": dg.MetadataValue.text(reading.corpus.sha256),
-        "files": dg.MetadataValue.text(", ".join(reading.files)),
+        "files": dg.MetadataValue.text(listed(reading.files, _FILES_NAMED)),
         "rows_read": dg.MetadataValue.int(reading.rows_read),
         "repeats_dropped": dg.MetadataValue.int(reading.repeats_dropped),
-        "extra_keys": dg.MetadataValue.text(", ".join(reading.extra_keys) or "none"),
-        "ignored_files": dg.MetadataValue.text(", ".join(reading.ignored) or "none"),
+        "extra_keys": dg.MetadataValue.text(listed(reading.extra_keys) or "none"),
+        "ignored_files": dg.MetadataValue.text(listed(reading.ignored) or "none"),
         "rows_with_preset": dg.MetadataValue.int(preset_rows(reading.corpus.frame)),
     }
 

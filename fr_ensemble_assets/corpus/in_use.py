@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.store import load_corpus
+from fr_ensemble_assets.foundation.digests import is_digest, require_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 
@@ -16,6 +18,7 @@ CORPUS_KEY = dg.AssetKey("corpus")
 CORPUS_TAG = "fr_ensemble/corpus_sha256"
 _DATA_VERSION_TAG = "dagster/data_version"
 _BACKFILL_TAG = "dagster/backfill"
+_PAGE = 50
 
 
 def corpus_in_use(
@@ -31,9 +34,11 @@ def corpus_in_use(
     Raises
     ------
     UnusableInput
-        If no corpus was ever materialised, or the stored one is missing or altered.
+        If no corpus was ever materialised, or the stored one is missing, altered or not fit.
     """
-    return load_corpus(home, sha256_in_use(context))
+    used = load_corpus(home, sha256_in_use(context))
+    require_fit(used)
+    return used
 
 
 def sha256_in_use(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> str:
@@ -43,10 +48,31 @@ def sha256_in_use(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCont
 
 def newest_corpus(instance: dg.DagsterInstance, before: float | None = None) -> str | None:
     """The sha256 of the corpus that was materialised last (before that many seconds since 1970)."""
-    found = instance.fetch_materializations(
-        dg.AssetRecordsFilter(CORPUS_KEY, before_timestamp=before), limit=1
-    ).records
-    return _version(found[0].asset_materialization) if found else None
+    return _newest(instance, before)[0]
+
+
+def skipped_reports(instance: dg.DagsterInstance) -> int:
+    """How many materialisations newer than the current corpus' were passed over."""
+    return _newest(instance, None)[1]
+
+
+def _newest(instance: dg.DagsterInstance, before: float | None) -> tuple[str | None, int]:
+    """The newest that a run made, by its sha256; how many newer ones were only reported.
+
+    Anybody may report a materialisation to Dagster, of any version; a corpus comes from a run.
+    """
+    chosen = dg.AssetRecordsFilter(CORPUS_KEY, before_timestamp=before)
+    skipped, cursor = 0, None
+    while True:
+        page = instance.fetch_materializations(chosen, limit=_PAGE, cursor=cursor)
+        for record in page.records:
+            version = _version(record.asset_materialization)
+            if record.run_id and version is not None:
+                return version, skipped
+            skipped += 1
+        if not page.has_more:
+            return None, skipped
+        cursor = page.cursor
 
 
 def _sha256_in_use(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
@@ -54,7 +80,7 @@ def _sha256_in_use(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     if own is not None:
         return own
     if CORPUS_TAG in run.tags:
-        return run.tags[CORPUS_TAG]
+        return require_digest(run.tags[CORPUS_TAG], f"tag {CORPUS_TAG}")
     asked_for = []
     for relative in _relatives(instance, run):
         found = _materialised_by(instance, relative.dagster_run.run_id)
@@ -93,4 +119,5 @@ def _materialised_by(instance: dg.DagsterInstance, run_id: str) -> str | None:
 
 
 def _version(event: dg.AssetMaterialization | None) -> str | None:
-    return (event.tags or {}).get(_DATA_VERSION_TAG) if event is not None else None
+    version = (event.tags or {}).get(_DATA_VERSION_TAG) if event is not None else None
+    return version if version is not None and is_digest(version) else None

@@ -27,6 +27,7 @@ from fr_ensemble_assets.foundation.schema import (
     expected,
     row_schema,
 )
+from fr_ensemble_assets.foundation.wording import listed, shown
 
 #: Software encoders on 21 real clips; see PROVENANCE.md beside it.
 BUNDLED_CORPUS = UPath(Path(__file__).parent / "bundled" / "software_encoders.jsonl.gz")
@@ -129,7 +130,8 @@ class InvalidValue:
     value: str
 
     def told(self) -> str:
-        return f"expected column '{self.column}' to be {expected(self.column)}, found {self.value}"
+        found = shown(self.value)
+        return f"expected column '{self.column}' to be {expected(self.column)}, found {found}"
 
 
 def first_invalid_value(frame: pd.DataFrame) -> InvalidValue | None:
@@ -189,7 +191,7 @@ def _where(shards: Sequence[Shard], row: int) -> str:
 
 
 def _name_key(key: pd.Series) -> str:
-    return ", ".join(f"{name} {value}" for name, value in key.items() if not pd.isna(value))
+    return listed(f"{name} {shown(value)}" for name, value in key.items() if not pd.isna(value))
 
 
 def _require_size(path: UPath, frame: pd.DataFrame) -> None:

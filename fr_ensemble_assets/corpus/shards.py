@@ -4,8 +4,8 @@ What comes out has the contract's columns with the contract's types; whether the
 sense is :mod:`~fr_ensemble_assets.corpus.reader`'s question. JSON Lines are parsed block by block
 with Arrow, as fast as the disk; a block that Arrow can't be trusted with is parsed line by line,
 which is slow and names the line. Arrow 26 crashes the process on a line that is ``null`` and on
-deep nesting, and takes two objects on one line for two rows, so only blocks in which every line
-opens exactly one brace, at its start, go that way.
+deep nesting, takes two objects on one line for two rows, and makes a column of every key, so only
+blocks with few keys in which every line opens exactly one brace, at its start, go that way.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import gzip
 import io
 import json
 import math
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,18 +26,23 @@ import pyarrow.json
 import pyarrow.parquet
 from upath import UPath
 
+from fr_ensemble_assets.corpus.limits import Limits
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import unique_pairs
 from fr_ensemble_assets.foundation.schema import COLUMNS, OPTIONAL, REQUIRED, TEXT, expected
+from fr_ensemble_assets.foundation.wording import listed, shown
 
 SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".parquet")
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_PARQUET_MAGIC = b"PAR1"
+GZIP_MAGIC = b"\x1f\x8b"
+PARQUET_MAGIC = b"PAR1"
 _BOM = b"\xef\xbb\xbf"
 _BLOCK_BYTES = 16 << 20
 #: A line longer than this is no canonical-6 row (those have some 250 bytes).
 _MAX_LINE_BYTES = 64 << 20
+#: Distinct keys in a block that Arrow is given.
+_MAX_KEYS = 200
+_KEY = re.compile(rb'"([^"]*)"\s*:')
 
 # Every number passes through float64, so that 19 and 19.0 are the same quality in any format.
 SHARD_SCHEMA = pa.schema(
@@ -80,15 +86,17 @@ def read_shard(path: UPath, required: Sequence[str] = REQUIRED) -> Shard:
     Raises
     ------
     UnusableInput
-        For anything that is not JSON Lines or Parquet with the contract's columns and types.
+        For anything that is not JSON Lines or Parquet with the contract's columns and types, or is
+        larger than the limits in force.
     """
+    limits = Limits.from_environment()
     try:
         if path.stat().st_size == 0:
             raise UnusableInput(
                 f"{path}: expected canonical-6 rows, found an empty file; write the corpus again."
             )
         read = _read_parquet if _is_parquet(path) else _read_json_lines
-        return read(path, required)
+        return read(path, required, limits)
     except OSError as error:
         raise UnusableInput(
             f"{path}: expected a readable file, found '{error.strerror or error}'."
@@ -97,23 +105,35 @@ def read_shard(path: UPath, required: Sequence[str] = REQUIRED) -> Shard:
 
 def _is_parquet(path: UPath) -> bool:
     with path.open("rb") as handle:
-        return bytes(handle.read(4)) == _PARQUET_MAGIC
+        return bytes(handle.read(4)) == PARQUET_MAGIC
 
 
 # --- Parquet ---------------------------------------------------------------------------------
 
 
-def _read_parquet(path: UPath, required: Sequence[str]) -> Shard:
+def _read_parquet(path: UPath, required: Sequence[str], limits: Limits) -> Shard:
     try:
         with path.open("rb") as handle:
             file = pyarrow.parquet.ParquetFile(handle)
+            limits.require_rows(path, file.metadata.num_rows)
+            groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+            limits.require_unpacked(path, sum(group.total_byte_size for group in groups))
             names = file.schema_arrow.names
             doubled = sorted({name for name in names if names.count(name) > 1})
             if doubled:
                 raise UnusableInput(
-                    f"{path}: expected each column once, found {', '.join(doubled)} more than once."
+                    f"{path}: expected each column once, found {listed(doubled)} more than once."
                 )
-            table = file.read(columns=[name for name in COLUMNS if name in names])
+            kept = [name for name in COLUMNS if name in names]
+            for name in kept:
+                _require_type(path, name, file.schema_arrow.field(name).type)
+            # Equal texts stay one as long as nobody knows how many and how long they are.
+            texts = [name for name in kept if name in TEXT]
+            file = pyarrow.parquet.ParquetFile(
+                handle, metadata=file.metadata, read_dictionary=texts
+            )
+            table = file.read(columns=kept)
+            limits.require_unpacked(path, sum(map(_text_bytes, table.columns)))
     except (pa.ArrowException, ValueError) as error:
         raise UnusableInput(
             f"{path}: expected a whole Parquet file, found '{_first_line(error)}'; "
@@ -125,12 +145,7 @@ def _read_parquet(path: UPath, required: Sequence[str]) -> Shard:
     return Shard(path, pa.table(arrays, schema=SHARD_SCHEMA), extra)
 
 
-def _parquet_column(path: UPath, table: pa.Table, column: str) -> pa.ChunkedArray | pa.Array:
-    wanted = SHARD_SCHEMA.field(column).type
-    if column not in table.column_names:
-        return pa.nulls(table.num_rows, wanted)
-    values = table.column(column)
-    found = values.type
+def _require_type(path: UPath, column: str, found: pa.DataType) -> None:
     if pa.types.is_dictionary(found):
         found = found.value_type
     fits = (
@@ -143,6 +158,24 @@ def _parquet_column(path: UPath, table: pa.Table, column: str) -> pa.ChunkedArra
             f"{path}: expected column '{column}' to hold {expected(column)}, "
             f"found the type {found}; convert the column."
         )
+
+
+def _text_bytes(values: pa.ChunkedArray) -> int:
+    """What the texts take once each row has its own; 0 for numbers."""
+    if not pa.types.is_dictionary(values.type):
+        return 0
+    lengths = (
+        pc.sum(pc.take(pc.binary_length(chunk.dictionary), chunk.indices)).as_py()
+        for chunk in values.chunks
+    )
+    return sum(length or 0 for length in lengths)
+
+
+def _parquet_column(path: UPath, table: pa.Table, column: str) -> pa.ChunkedArray | pa.Array:
+    wanted = SHARD_SCHEMA.field(column).type
+    if column not in table.column_names:
+        return pa.nulls(table.num_rows, wanted)
+    values = table.column(column)
     try:
         values = values.cast(wanted)
         values.validate(full=True)  # text that is not UTF-8 shows only here
@@ -164,24 +197,33 @@ def _open_text(path: UPath) -> IO[bytes]:
     handle = path.open("rb")
     magic = bytes(handle.read(2))
     handle.seek(0)
-    if magic == _GZIP_MAGIC:
+    if magic == GZIP_MAGIC:
         # UPath's handles are binary files, which GzipFile reads through to their end.
         return io.BufferedReader(gzip.GzipFile(fileobj=handle), _BLOCK_BYTES)
     return handle
 
 
-def _read_json_lines(path: UPath, required: Sequence[str]) -> Shard:
+def _position(unpacking: gzip.GzipFile) -> int:
+    """How many packed bytes were read."""
+    packed: Any = unpacking.fileobj
+    return int(packed.tell())
+
+
+def _read_json_lines(path: UPath, required: Sequence[str], limits: Limits) -> Shard:
     tables: list[pa.Table] = []
     keys: set[str] = set()
-    line = 1
+    line, rows = 1, 0
     try:
         with _open_text(path) as handle:
-            for block in _blocks(path, handle):
+            for block in _blocks(path, handle, limits):
                 _require_utf8(path, block, line)
                 table, found = _parse_block(path, block, line)
                 tables.append(table)
                 keys |= found
                 line += block.count(b"\n")
+                rows += table.num_rows
+                limits.require_rows(path, rows)
+                limits.require_blank_lines(path, line - 1 - rows)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UnusableInput(
             f"{path} after line {line}: expected a whole gzip file, found '{_first_line(error)}'; "
@@ -193,11 +235,16 @@ def _read_json_lines(path: UPath, required: Sequence[str]) -> Shard:
     return Shard(path, table, frozenset(keys) - frozenset(COLUMNS))
 
 
-def _blocks(path: UPath, handle: IO[bytes]) -> Iterator[bytes]:
-    """Cut the stream into blocks that end with a line."""
+def _blocks(path: UPath, handle: IO[bytes], limits: Limits) -> Iterator[bytes]:
+    """Cut the stream into blocks that end with a line, within the limits."""
     rest = b""
     first = True
+    unpacked = 0
     while chunk := handle.read(_BLOCK_BYTES):
+        unpacked += len(chunk)
+        limits.require_unpacked(path, unpacked)
+        if isinstance(raw := getattr(handle, "raw", None), gzip.GzipFile):
+            limits.require_ratio(path, unpacked, _position(raw))
         if first:
             chunk = chunk.removeprefix(_BOM)
             first = False
@@ -225,6 +272,8 @@ def _parse_block(path: UPath, block: bytes, line: int) -> tuple[pa.Table, set[st
         and b"[" not in block
         and b"NaN" not in block
         and b"Inf" not in block
+        and b'\\"' not in block  # which would hide keys
+        and len(set(_KEY.findall(block))) <= _MAX_KEYS
     )
     if plain:
         try:
@@ -258,6 +307,8 @@ def _keys_of(table: pa.Table) -> set[str]:
 def _parse_line_by_line(path: UPath, block: bytes, line: int) -> tuple[pa.Table, set[str]]:
     columns: dict[str, list[Any]] = {column: [] for column in COLUMNS}
     keys: set[str] = set()
+    if not block.strip():
+        return SHARD_SCHEMA.empty_table(), keys
     for number, text in enumerate(block.split(b"\n"), start=line):
         if not text.strip():
             continue
@@ -350,4 +401,4 @@ def _require_utf8(path: UPath, block: bytes, line: int) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+    return shown((str(error).splitlines() or [type(error).__name__])[0], 160)

@@ -13,6 +13,7 @@ from fr_ensemble_assets.foundation.files import write_json
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.schema import COLUMNS, REQUIRED
 from fr_ensemble_assets.foundation.tables import read_parquet, write_parquet
+from fr_ensemble_assets.foundation.wording import listed, shown
 
 CORPUS_FILE = "corpus.parquet"
 ORIGIN_FILE = "corpus.json"
@@ -47,11 +48,17 @@ def load_corpus(home: Home, sha256: str) -> Corpus:
     table = read_parquet(path, "a stored corpus")
     if not set(REQUIRED) <= set(table.column_names) <= set(COLUMNS):
         raise UnusableInput(
-            f"{path}: expected the columns of a corpus, found {', '.join(table.column_names)}; "
+            f"{path}: expected the columns of a corpus, found {listed(table.column_names)}; "
             "the file was altered, materialise 'corpus' again from its source."
         )
-    frame = canonical_order(table.to_pandas())
-    found = content_sha256(frame)
+    try:
+        frame = canonical_order(table.to_pandas())
+        found = content_sha256(frame)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise UnusableInput(
+            f"{path}: expected a corpus' types, found '{shown(error)}'; "
+            "the file was altered, materialise 'corpus' again from its source."
+        ) from error
     if found != sha256:
         raise UnusableInput(
             f"{path}: expected content with the sha256 {sha256}, found {found}; "

@@ -1,11 +1,13 @@
 """The home folder as a Dagster resource."""
 
-import dagster as dg
+from dataclasses import dataclass
 
+from fr_ensemble_assets.doors.fixed import TreatAsResourceParam
 from fr_ensemble_assets.foundation.home import Home
 
 
-class HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+@dataclass(frozen=True)
+class HomeResource(TreatAsResourceParam):
     """Where everything is kept; empty means ``FR_ENSEMBLE_HOME``, else ``.fr-ensemble`` here."""
 
     path: str = ""

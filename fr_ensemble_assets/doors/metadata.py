@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,20 @@ if TYPE_CHECKING:
 
 OWNERS = ["team:vmaf-ensemble"]
 
+_MARKDOWN = re.compile(r"[!-/:-@\[-`{-~]")
+
 Cell = str | int | float | bool | None
 
 
 def plot(figure: Figure, caption: str) -> dg.MarkdownMetadataValue:
     """A figure as a picture inside Markdown."""
     encoded = base64.b64encode(png_bytes(figure)).decode()
-    return dg.MetadataValue.md(f"![{caption}](data:image/png;base64,{encoded})")
+    return dg.MetadataValue.md(f"![{escaped(caption)}](data:image/png;base64,{encoded})")
+
+
+def escaped(text: str) -> str:
+    """Text of foreign origin inside Markdown, as it is: a source's name may look like a link."""
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def table(rows: Sequence[Mapping[str, Cell]]) -> dg.TableMetadataValue:

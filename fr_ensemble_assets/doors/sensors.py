@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 
+from fr_ensemble_assets.doors.fixed import TreatAsResourceParam
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.refusals import REFUSAL
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -17,7 +19,8 @@ _WILL_RETRY_TAG = "dagster/will_retry"
 _EVENTS = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
 
 
-class NoticesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+@dataclass(frozen=True)
+class NoticesResource(TreatAsResourceParam):
     """``webhook``: where failure notices are POSTed as JSON; empty for nowhere."""
 
     webhook: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 PROCESS_TAG = "fr_ensemble/process"
 #: A process that began this much later than its run has only inherited the number.
 _SLACK_S = 60.0
+#: Anybody who starts a run may set its tags.
+_PROCESS = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
@@ -66,6 +69,6 @@ def _process_of(instance: DagsterInstance, run: DagsterRun) -> tuple[int, float]
                 found = int(str(pid.value)), record.timestamp
     if found is None and PROCESS_TAG in run.tags:
         started = instance.get_run_record_by_id(run.run_id)
-        if started is not None:
+        if started is not None and _PROCESS.fullmatch(run.tags[PROCESS_TAG]):
             return int(run.tags[PROCESS_TAG]), started.create_timestamp.timestamp()
     return found

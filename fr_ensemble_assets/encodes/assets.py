@@ -1,5 +1,6 @@
 """Door: ``corpus_shards``, a partition a clip."""
 
+import os
 import warnings
 
 import dagster as dg
@@ -19,22 +20,26 @@ from fr_ensemble_assets.encodes.grid import Grid, parse_qualities
 from fr_ensemble_assets.encodes.plots import rate_curves
 from fr_ensemble_assets.encodes.score import Scored
 from fr_ensemble_assets.encodes.shards import save_shard, shard_file
-from fr_ensemble_assets.foundation.cores import cores
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.schema import COLUMNS, DESCRIPTIONS, column_type
 
+#: A device of Quick Sync, as ffmpeg names it: ``/dev/dri/renderD129``.
+QSV_VARIABLE = "FR_ENSEMBLE_QSV_DEVICE"
+
 
 class GridResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """What is made of every clip; empty and 0 mean the defaults of ``fr-ensemble generate``."""
+    """What is made of every clip; empty and 0 mean the defaults of ``fr-ensemble generate``.
+
+    Which Quick Sync device encodes says the environment (``FR_ENSEMBLE_QSV_DEVICE``).
+    """
 
     encoders: str = ""
     qualities: str = ""
     frames: int = 0
     every: int = 1
-    qsv_device: str = ""
 
     def build(self, ffmpeg: Ffmpeg) -> Grid:
-        encoders = usable_encoders(ffmpeg, self.encoders, self.qsv_device)
+        encoders = usable_encoders(ffmpeg, self.encoders, os.environ.get(QSV_VARIABLE, ""))
         return Grid(parse_qualities(self.qualities, encoders), self.frames, self.every)
 
 
@@ -79,7 +84,7 @@ def corpus_shards(
         clips = _clips(load_inventory(inventory_file(kept)).clips, context.partition_keys)
         with Children() as children:
             made = generate(
-                *(found, children, clips, settings, kept.cells, ffmpeg.workers or cores()),
+                *(found, children, clips, settings, kept.cells, ffmpeg.at_a_time()),
                 watch(context.log).report("encodes"),
             )
         whole = {clip.src for clip in clips} - {failed.cell.clip.src for failed in made.failed}

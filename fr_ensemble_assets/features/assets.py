@@ -19,6 +19,7 @@ from fr_ensemble_assets.features.scaler import fit_scaler
 from fr_ensemble_assets.foundation.files import write_json
 from fr_ensemble_assets.foundation.schema import CANONICAL_6
 from fr_ensemble_assets.foundation.tables import write_parquet
+from fr_ensemble_assets.foundation.wording import listed
 
 
 @dg.asset(
@@ -108,7 +109,7 @@ def codec_block(
             "cq_min": block.cq_min,
             "cq_max": block.cq_max,
             "unknown_rows": sum(rows for _, rows in unknown),
-            "unknown_encoders": ", ".join(f"{name} ({rows})" for name, rows in unknown) or "none",
+            "unknown_encoders": listed(f"{name} ({rows})" for name, rows in unknown) or "none",
             "corpus_sha256": used.sha256,
             "stored_at": dg.MetadataValue.path(str(table_path)),
         }

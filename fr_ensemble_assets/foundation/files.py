@@ -13,6 +13,7 @@ import platform
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from typing import Any
 from upath import UPath
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.trouble import trouble_behind
+from fr_ensemble_assets.foundation.wording import shown
 
 # The writer's machine and process id are part of the name, so that leftovers of a killed process
 # can be told from the work of a living one, here or on another machine that shares the store.
@@ -55,19 +58,37 @@ def temporary_name(name: str) -> str:
     return f".tmp-{_MACHINE}-{os.getpid()}-{secrets.token_hex(4)}-{name}"
 
 
+def make_folder(folder: UPath) -> None:
+    """Make ``folder`` and what it lies in, each as private as what it lies in."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(mode=0o700 if _is_private(folder.parent) else 0o777, exist_ok=True)
+
+
+def _is_private(folder: UPath) -> bool:
+    return not folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+
+
 def write_bytes(path: UPath, data: bytes) -> None:
     """Write ``data`` to ``path`` so that ``path`` is whole at any moment.
+
+    In a folder that is its owner's alone the file is too.
 
     Raises
     ------
     UnusableInput
         If the folder can't be written.
+    StorageTrouble
+        If the disk is full or fails.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         temporary = path.parent / temporary_name(path.name)
         try:
             with temporary.open("wb") as handle:
+                if _is_private(path.parent):
+                    os.fchmod(handle.fileno(), 0o600)
                 handle.write(data)
                 handle.flush()
                 os.fsync(handle.fileno())
@@ -76,6 +97,8 @@ def write_bytes(path: UPath, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
+        if trouble := trouble_behind(error):
+            raise trouble from error
         raise UnusableInput(
             f"{path}: expected to be able to write this file, found '{error.strerror or error}'; "
             "choose another place (--home, FR_ENSEMBLE_HOME, --out) or mend the permissions."
@@ -102,6 +125,28 @@ def read_bytes(path: UPath, what: str) -> bytes:
         raise UnusableInput(
             f"{path}: expected {what}, found it unreadable ({error.strerror or error})."
         ) from error
+
+
+def read_bounded(path: UPath, what: str, most: int) -> bytes:
+    """:func:`read_bytes` of a regular file of at most ``most`` bytes: never a pipe or a device."""
+    try:
+        regular = path.is_file()
+        size = path.stat().st_size if regular else 0
+    except (OSError, ValueError) as error:
+        raise UnusableInput(
+            f"{path}: expected {what}, found it unreadable "
+            f"({getattr(error, 'strerror', None) or error})."
+        ) from error
+    if not regular and path.exists():
+        raise UnusableInput(
+            f"{path}: expected {what}, found a folder, a pipe or a device; "
+            "put the file itself there."
+        )
+    if size > most:
+        raise UnusableInput(
+            f"{path}: expected {what} of at most {most >> 20} MiB, found {size >> 20} MiB."
+        )
+    return read_bytes(path, what)
 
 
 def parse_json(data: bytes, where: str) -> Any:
@@ -133,7 +178,7 @@ def unique_pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for key, value in pairs:
         if key in made:
-            raise ValueError(f"the key '{key}' twice")
+            raise ValueError(f"the key '{shown(key)}' twice")
         made[key] = value
     return made
 
@@ -152,17 +197,28 @@ def sha256_of_file(path: UPath | Path) -> str:
     return digest.hexdigest()
 
 
+def require_no_link(path: UPath) -> None:
+    """Raise :class:`UnusableInput` if ``path`` is a symbolic link, wherever it leads."""
+    if path.is_symlink():
+        raise UnusableInput(
+            f"{path}: expected no symbolic link inside the home, found one that leads to "
+            f"'{Path(str(path)).readlink()}'; remove it (the home itself may be a link)."
+        )
+
+
 @contextmanager
 def folder_in_the_making(final: UPath) -> Iterator[UPath]:
     """Yield an empty temporary folder that becomes ``final`` when the block ends without error.
 
     A folder that stands at ``final`` with the same files is left as it is. Another one is
     replaced: it is set aside under a temporary name, the new one renamed into place, and only then
-    is the old one removed.
+    is the old one removed. Neither it nor the folder that it lies in may be a link.
     """
-    final.parent.mkdir(parents=True, exist_ok=True)
+    for place in (final.parent, final):
+        require_no_link(place)
+    make_folder(final.parent)
     making = final.parent / temporary_name(final.name)
-    making.mkdir()
+    make_folder(making)
     try:
         yield making
         if final.exists() and folder_digests(final) == folder_digests(making):
@@ -203,17 +259,17 @@ def is_alive(pid: int) -> bool:
 def sweep_temporaries(root: UPath) -> int:
     """Remove unfinished files and folders that dead processes of this machine left under ``root``.
 
-    Returns how many there were.
+    Links are not followed. Returns how many there were.
     """
     swept = 0
     for entry in list(root.iterdir()):
         match = _TEMPORARY.match(entry.name)
         if match is not None and not is_alive(int(match["pid"])):
             swept += 1
-            if entry.is_dir():
+            if entry.is_dir() and not entry.is_symlink():
                 remove_tree(entry)
             else:
                 entry.unlink(missing_ok=True)
-        elif match is None and entry.is_dir():
+        elif match is None and entry.is_dir() and not entry.is_symlink():
             swept += sweep_temporaries(entry)
     return swept

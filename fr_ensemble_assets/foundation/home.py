@@ -23,18 +23,29 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 
 from upath import UPath
 
+from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import sweep_temporaries
+from fr_ensemble_assets.foundation.files import (
+    require_no_link,
+    sweep_temporaries,
+    write_bytes,
+)
 
 HOME_VARIABLE = "FR_ENSEMBLE_HOME"
 DEFAULT_HOME = ".fr-ensemble"
 SHORT_SHA_LENGTH = 12
 #: Dagster's settings, under its own home.
 SETTINGS_FILE = "dagster.yaml"
+_PRIVATE = 0o700
+#: What must be free before work begins: a run over the bundled corpus takes some 20 MB, and a full
+#: disk stops Dagster's databases in the midst.
+MIN_FREE_VARIABLE = "FR_ENSEMBLE_MIN_FREE_MB"
+_MIN_FREE_MB = 200
 
 # Dagster warns at every command where this file is missing. A retried gate would only repeat its
 # refusal, so retries are for crashes (a killed process), never for failures of ours; a crash is
@@ -131,16 +142,38 @@ class Home:
 
     def corpus_dir(self, corpus_sha256: str) -> UPath:
         """Where everything that belongs to one corpus is kept."""
-        return self.store / corpus_sha256
+        return self.store / require_digest(corpus_sha256, "corpus")
 
     def candidate_dir(self, corpus_sha256: str) -> UPath:
         """Where the registry candidate of one corpus is published."""
-        return self.candidates / corpus_sha256[:SHORT_SHA_LENGTH]
+        return self.candidates / require_digest(corpus_sha256, "corpus")[:SHORT_SHA_LENGTH]
 
     def sweep(self) -> int:
         """Remove what killed processes of this machine left half-made; count it."""
         kept = (self.cells, self.shards, self.store, self.candidates)
         return sum(sweep_temporaries(folder) for folder in kept)
+
+    def require_room(self) -> None:
+        """Look whether the disk has room for work; the need is set by ``FR_ENSEMBLE_MIN_FREE_MB``.
+
+        Raises
+        ------
+        UnusableInput
+            If it has not.
+        """
+        wanted = os.environ.get(MIN_FREE_VARIABLE, str(_MIN_FREE_MB))
+        if not (wanted.isascii() and wanted.isdecimal()):
+            raise UnusableInput(
+                f"{MIN_FREE_VARIABLE}: expected a whole number, found {wanted[:40]!a}."
+            )
+        there = next(folder for folder in (self.root, *self.root.parents) if folder.exists())
+        free = shutil.disk_usage(str(there)).free // 10**6
+        if free < int(wanted[:18]):
+            raise UnusableInput(
+                f"{self.root}: expected {wanted} MB free for work to begin, found {free}; free "
+                "some (`fr-ensemble clean` lists what no candidate needs), choose another home "
+                f"with --home or {HOME_VARIABLE}, or set {MIN_FREE_VARIABLE} lower."
+            )
 
     def prepare(self) -> None:
         """Create the folders and Dagster's settings.
@@ -148,16 +181,24 @@ class Home:
         Raises
         ------
         UnusableInput
-            If the home can't be created or written.
+            If the home can't be created or written, or a link lies in it: what is published here
+            would appear elsewhere, or what lies elsewhere would pass for ours.
         """
+        for folder in self._folders:
+            require_no_link(folder)
+        for folder in (self.store, self.candidates):
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                require_no_link(entry)
         try:
+            # For its owner alone; a home that is there already keeps the modes that it has.
+            self.root.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
             for folder in self._folders:
-                folder.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(mode=_PRIVATE, exist_ok=True)
                 if not os.access(str(folder), os.W_OK | os.X_OK):
                     raise PermissionError(13, "Permission denied", str(folder))
             settings = self.dagster / SETTINGS_FILE
             if not settings.exists():
-                settings.write_text(_DAGSTER_YAML)
+                write_bytes(settings, _DAGSTER_YAML.encode())
         except OSError as error:
             raise UnusableInput(
                 f"{self.root}: expected a home folder that can be written, found "

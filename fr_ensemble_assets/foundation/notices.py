@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
 
@@ -46,7 +46,8 @@ def post_notice(webhook: str, notice: Notice) -> None:
     Raises
     ------
     UnusableInput
-        If the address is none, or what is there doesn't accept it.
+        If the address is none, or what is there doesn't accept it, or sends us elsewhere: only
+        the address in the setting was chosen by somebody who may choose one.
     """
     if not webhook.startswith(("http://", "https://")):
         raise UnusableInput(
@@ -55,10 +56,17 @@ def post_notice(webhook: str, notice: Notice) -> None:
     body = json.dumps(asdict(notice)).encode()
     request = Request(webhook, body, {"Content-Type": "application/json"})
     try:
-        with urlopen(request, timeout=_TIMEOUT_S):
+        with build_opener(_NoRedirect).open(request, timeout=_TIMEOUT_S):
             return
     except (URLError, OSError, ValueError) as error:
         raise UnusableInput(
             f"notices webhook {webhook}: expected it to accept a POST, found '{error}'; "
             "the notice is in the log."
         ) from error
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """Makes an error of an answer that names another address."""
+
+    def redirect_request(self, *_answer: object) -> None:
+        return None

@@ -18,6 +18,7 @@ from fr_ensemble_assets.foundation.thresholds import (
     PER_SEED_PLCC_MIN,
     PLCC_SPREAD_MAX,
 )
+from fr_ensemble_assets.foundation.wording import listed, shown
 from fr_ensemble_assets.loso.results import MEAN_TOLERANCE, SeedScore
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, ENSEMBLE_SEEDS
 
@@ -177,7 +178,7 @@ def _shortfalls(judged: Sequence[SeedScore], mean: float | None, spread: float |
 def _seed_shortfalls(score: SeedScore) -> list[str]:
     plcc = seed_plcc(score)
     if plcc is None:
-        folds = ", ".join(score.undefined_folds)
+        folds = listed(score.undefined_folds)
         return [f"seed {score.seed}: PLCC is undefined" + (f" in {folds}" if folds else "")]
     if plcc >= PER_SEED_PLCC_MIN:
         return []
@@ -215,7 +216,8 @@ def _off_recipe(judged: Sequence[SeedScore]) -> list[str]:
     for score in judged:
         for name, value in score.settings.items():
             if name in contract and value != contract[name]:
-                off.setdefault(f"{name} {value} instead of {contract[name]}", []).append(score.seed)
+                what = f"{name} {shown(value)} instead of {contract[name]}"
+                off.setdefault(what, []).append(score.seed)
     return [f"dry run: {what} ({_name_seeds(tuple(seeds))})" for what, seeds in off.items()]
 
 
@@ -223,7 +225,7 @@ def _foreign_corpus(judged: Sequence[SeedScore], corpus_sha256: str | None) -> l
     recorded = {score.corpus_sha256 for score in judged if score.corpus_sha256 is not None}
     if corpus_sha256 is None:
         if len(recorded) > 1:
-            return [f"results belong to {len(recorded)} corpora: {', '.join(sorted(recorded))}"]
+            return [f"results belong to {len(recorded)} corpora: {listed(sorted(recorded))}"]
         return []
     foreign = tuple(s.seed for s in judged if s.corpus_sha256 != corpus_sha256)
     if not foreign:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from upath import UPath
 
+from fr_ensemble_assets.corpus.fitness import examine
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json, read_bytes, write_json
+from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.gate.evidence import audit_predictions, load_scores
 from fr_ensemble_assets.gate.rule import Decision, decide, mean_and_spread, seed_plcc
 from fr_ensemble_assets.loso.results import SeedScore, results_file
@@ -30,11 +32,14 @@ class Judgement:
         Of the seeds that were judged.
     studied
         Of seeds beyond the ensemble: told beside the verdict, no part of it.
+    fitness
+        What was examined of the corpus and found, for the verdict.
     """
 
     decision: Decision
     scores: tuple[SeedScore, ...]
     studied: tuple[SeedScore, ...] = ()
+    fitness: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def study_fields(self) -> dict[str, Any]:
@@ -52,7 +57,7 @@ class Judgement:
 
 
 def judge(folder: UPath, corpus: Corpus, recipe: Recipe) -> Judgement:
-    """Judge our own results for ``corpus``: the rule, and the figures recomputed.
+    """Judge our own results for ``corpus``: is it fit, the rule, and the figures recomputed.
 
     Raises
     ------
@@ -65,38 +70,54 @@ def judge(folder: UPath, corpus: Corpus, recipe: Recipe) -> Judgement:
         if any(folder.glob("loso_seed*.json")):
             raise
         scores = []  # nothing was trained yet: every seed is missing
+    fitness = examine(corpus)
     decision = decide(scores, corpus.sha256)
     judged = [score for score in scores if score.seed in decision.seeds]
     studied = [score for score in scores if score.seed not in decision.seeds]
     off_recipe = [f"dry run: {what}" for what in deviations(recipe)]
     told = decision.objections
     objections = (
+        *fitness.problems,
         *told,
         *(what for what in off_recipe if not any(t.startswith(what) for t in told)),
         *audit_predictions(folder, corpus, recipe, judged),
     )
     dry_run = decision.dry_run or bool(off_recipe)
     decision = replace(decision, objections=objections, dry_run=dry_run)
-    return Judgement(decision, tuple(judged), tuple(studied))
+    return Judgement(decision, tuple(judged), tuple(studied), fitness.evidence())
 
 
 def verdict_document(
     judgement: Judgement, corpus: Corpus, loso_dir: str, now: datetime | None = None
 ) -> dict[str, Any]:
     """The verdict file; our own additions follow the contract's fields."""
+    derived = derived_fields(judgement, corpus.sha256, corpus.n_rows, len(corpus.sources))
+    return {
+        "schema_version": 1,
+        "verdict": judgement.decision.verdict,
+        "generated_at_utc": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
+        "loso_dir": loso_dir,
+        **derived,
+        "corpus": {**derived["corpus"], "fitness": dict(judgement.fitness)},
+        **({"study": judgement.study_fields} if judgement.studied else {}),
+    }
+
+
+def derived_fields(
+    judgement: Judgement, corpus_sha256: str, n_rows: int, n_sources: int
+) -> dict[str, Any]:
+    """What of a verdict follows from the results alone: whoever has them can write it again."""
     decision = judgement.decision
     return {
         "schema_version": 1,
         "verdict": decision.verdict,
-        "generated_at_utc": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
-        "loso_dir": loso_dir,
         "seeds": list(decision.seeds),
         "gate": decision.gate_fields(),
         "corpus": {
             "present": True,
-            "sha256": corpus.sha256,
-            "n_rows": corpus.n_rows,
-            "n_sources": len(corpus.sources),
+            "sha256": corpus_sha256,
+            "n_rows": n_rows,
+            "n_sources": n_sources,
         },
         "recommendation": recommendation(decision),
         "adr": "ADR-0309",
@@ -104,7 +125,6 @@ def verdict_document(
         "dry_run": decision.dry_run,
         "reasons": list(decision.reasons),
         "results": results_digests(judgement.scores),
-        **({"study": judgement.study_fields} if judgement.studied else {}),
     }
 
 
@@ -172,8 +192,9 @@ def authorise(folder: UPath, corpus: Corpus, recipe: Recipe) -> Judgement:
     Raises
     ------
     GateRefusal
-        If the verdict is HOLD or missing, a seed is missing, results or verdict belong to another
-        corpus, a results file changed after the verdict, or the recipe is not the contract's.
+        If the corpus is not fit, the verdict is HOLD or missing, a seed is missing, results or
+        verdict belong to another corpus, a results file changed after the verdict, or the recipe
+        is not the contract's.
     """
     judgement = judge(folder, corpus, recipe)
     document = read_verdict(folder)
@@ -196,7 +217,12 @@ def _verdict_problems(
     told = document.get("corpus")
     told_sha = told.get("sha256") if isinstance(told, dict) else None
     if told_sha != corpus.sha256:
-        problems.append(f"the verdict belongs to another corpus ({told_sha})")
+        problems.append(f"the verdict belongs to another corpus ({shown(told_sha)})")
+    elif isinstance(told, dict) and told.get("fitness") != judgement.fitness:
+        problems.append(
+            "the verdict tells something else of its corpus than is found now; materialise "
+            "ensemble_verdict again"
+        )
     digests = document.get("results")
     for name, sha256 in results_digests(judgement.scores).items():
         if not isinstance(digests, dict) or digests.get(name) != sha256:

@@ -7,8 +7,10 @@ way, ours with more provenance, so reading demands only what the contract fixes 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from fr_ensemble_assets.features.codec_block import CODEC_BLOCK_VERSION, NUM_COD
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import (
     parse_json,
+    read_bounded,
     read_bytes,
     sha256_of,
     write_bytes,
@@ -29,6 +32,7 @@ from fr_ensemble_assets.foundation.files import (
 )
 from fr_ensemble_assets.foundation.schema import ENCODER_VOCAB_VERSION
 from fr_ensemble_assets.foundation.tables import parquet_bytes, parse_parquet
+from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.loso.evaluation import SeedResult, measure_folds, rows_by_source
 from fr_ensemble_assets.loso.metrics import mean_or_none
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
@@ -39,6 +43,8 @@ from fr_ensemble_assets.training.streams import STREAMS_VERSION
 MEAN_TOLERANCE = 1e-6
 #: Figures recomputed from our own predictions differ by rounding in the last digits at most.
 _RECOMPUTED_TOLERANCE = 1e-9
+#: Results of 100,000 folds have a fifth of this.
+_RESULTS_BYTES_MAX = 64 << 20
 
 
 def results_file(seed: int) -> str:
@@ -192,10 +198,15 @@ def load_seed(path: UPath, seed: int) -> SeedScore:
     Raises
     ------
     UnusableInput
-        If it is missing, not JSON, lacks ``seed``, ``folds`` or ``mean_plcc``, or says that it
-        belongs to another seed than its name.
+        If it is missing, no regular file, larger than 64 MiB, not JSON, lacks ``seed``, ``folds``
+        or ``mean_plcc``, or says that it belongs to another seed than its name.
     """
-    data = read_bytes(path, f"the results of seed {seed}")
+    data = read_bounded(path, f"the results of seed {seed}", _RESULTS_BYTES_MAX)
+    return parse_seed(data, path, seed)
+
+
+def parse_seed(data: bytes, path: UPath, seed: int) -> SeedScore:
+    """The results in ``data``, which was read from ``path``; raises as :func:`load_seed`."""
     document = parse_json(data, str(path))
     if not isinstance(document, dict):
         raise UnusableInput(f"{path}: expected a JSON object, found {type(document).__name__}.")
@@ -243,7 +254,7 @@ def load_seed_result(folder: UPath, corpus: Corpus, score: SeedScore) -> SeedRes
     given = [fold.held_out for fold in folds]
     told = [fold.held_out for fold in score.folds]
     if given != told:
-        raise UnusableInput(f"{path}: holds out {', '.join(given)}, the results {', '.join(told)}.")
+        raise UnusableInput(f"{path}: holds out {_differing(given, told)}.")
     figures = [
         *(
             (f"fold {f.held_out}", t.plcc, f.agreement.plcc)
@@ -255,6 +266,13 @@ def load_seed_result(folder: UPath, corpus: Corpus, score: SeedScore) -> SeedRes
         if not _same_figure(tells, gives):
             raise UnusableInput(f"{path}: gives PLCC {gives} in {name}, the results tell {tells}.")
     return SeedResult(score.seed, folds, prediction, score.wall_time_s)
+
+
+def _differing(given: list[str], told: list[str]) -> str:
+    pairs = zip_longest(given, told, fillvalue="no more")
+    one, other = next((one, other) for one, other in pairs if one != other)
+    counts = f"{len(given)} sources, the results {len(told)}"
+    return f"{counts}, the first that differs '{shown(one)}', not '{shown(other)}'"
 
 
 def recipe_record(recipe: Recipe) -> dict[str, Any]:
@@ -293,8 +311,8 @@ def _settings(path: UPath, document: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in (recipe if isinstance(recipe, dict) else {}).items():
         if told.setdefault(name, value) != value:
             raise UnusableInput(
-                f"{path}: expected one value for '{name}', found {told[name]} at the top and "
-                f"{value} in 'recipe'; train the seed again with --force."
+                f"{path}: expected one value for '{name}', found {shown(told[name])} at the "
+                f"top and {shown(value)} in 'recipe'; train the seed again with --force."
             )
     return told
 
@@ -307,11 +325,11 @@ def _load_folds(path: UPath, document: Mapping[str, Any]) -> tuple[FoldScore, ..
         raise UnusableInput(
             f"{path}: expected {n_folds or 'at least one'} fold in 'folds', found {len(folds)}."
         )
-    names = [fold.held_out for fold in folds]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+    times = Counter(fold.held_out for fold in folds)
+    twice = next((name for name, count in times.items() if count > 1), None)
+    if twice is not None:
         raise UnusableInput(
-            f"{path}: expected each source held out once, found {twice[0]!r} more than once."
+            f"{path}: expected each source held out once, found '{shown(twice)}' more than once."
         )
     return folds
 

@@ -1,7 +1,6 @@
 """Door: ``ensemble_members``."""
 
 import dagster as dg
-from upath import UPath
 
 from fr_ensemble_assets.calibration.assets import interval_calibration
 from fr_ensemble_assets.calibration.calibrate import calibrate
@@ -16,19 +15,13 @@ from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.loso.run import results_dir
-from fr_ensemble_assets.members.build import build_members
+from fr_ensemble_assets.members.build import build_members, members_dir
 from fr_ensemble_assets.members.names import onnx_file
 from fr_ensemble_assets.training.resources import (
     TRAINING_POOL,
     RecipeResource,
     TrainerResource,
-    TrainingConfig,
 )
-
-
-def members_dir(results: UPath) -> UPath:
-    """Where the members of these results are kept."""
-    return results / "members"
 
 
 @dg.asset(
@@ -36,13 +29,12 @@ def members_dir(results: UPath) -> UPath:
     owners=OWNERS,
     kinds={"numba", "onnx"},
     tags={"domain": "video-quality"},
-    code_version="1",
+    code_version="2",
     pool=TRAINING_POOL,
     deps=[corpus, fitted_scaler, codec_block, ensemble_verdict, interval_calibration],
 )
 def ensemble_members(
     context: dg.AssetExecutionContext,
-    config: TrainingConfig,
     home: HomeResource,
     recipe: RecipeResource,
     trainer: TrainerResource,
@@ -51,7 +43,7 @@ def ensemble_members(
     """The five members, fitted once more on the whole corpus, as ONNX files with sidecars.
 
     Only on PROMOTE: the gate is evaluated again from the results files, and a HOLD fails this
-    asset whatever any check says.
+    asset whatever any check says. Always fits: a stored fit is not believed.
     """
     with refusals_as_failures():
         kept = home.open()
@@ -59,22 +51,23 @@ def ensemble_members(
         results = results_dir(kept, used.sha256, plan)
         judgement = authorise(results, used, plan)
         frames = load_out_of_fold(results, used, judgement.scores)
-        members, reused = build_members(
+        made = build_members(
             members_dir(results),
             used,
             plan,
             judgement,
             calibrate(used, frames),
             trainer.build(),
-            config.force,
             watch(context.log).report("final fits"),
         )
     return dg.MaterializeResult(
         metadata={
             "members": table(
-                [{"seed": m.seed, "onnx": onnx_file(m.seed), "sha256": m.sha256} for m in members]
+                [
+                    {"seed": m.seed, "onnx": onnx_file(m.seed), "sha256": m.sha256}
+                    for m in made.members
+                ]
             ),
-            "fits_reused": reused,
             "corpus_sha256": used.sha256,
             "stored_at": dg.MetadataValue.path(str(members_dir(results))),
         }

@@ -1,7 +1,8 @@
-"""The members folder: parameters, ONNX files, sidecars, calibration, the manifest written last."""
+"""The members: fitted, judged, exported and described in memory; then a folder of their files."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +13,17 @@ from fr_ensemble_assets.calibration.calibrate import Calibration
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, calibration_bytes
 from fr_ensemble_assets.calibration.pooling import ensemble_sigma
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.files import read_bytes, sha256_of, write_bytes, write_json
+from fr_ensemble_assets.foundation.errors import GateRefusal
+from fr_ensemble_assets.foundation.files import json_bytes, read_bytes, write_bytes
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
-from fr_ensemble_assets.foundation.thresholds import PER_SEED_PLCC_MIN
+from fr_ensemble_assets.foundation.thresholds import (
+    FIT_BIAS_RATIO_MAX,
+    FIT_ERROR_TOLERATED,
+    FIT_RMSE_RATIO_MAX,
+    PER_SEED_PLCC_MIN,
+)
 from fr_ensemble_assets.gate.verdict import Judgement
-from fr_ensemble_assets.loso.metrics import agreement
+from fr_ensemble_assets.loso.metrics import agreement, mean_or_none
 from fr_ensemble_assets.members.fit import (
     fit_identity,
     fit_members,
@@ -32,21 +38,86 @@ from fr_ensemble_assets.members.names import (
     parameters_file,
     sidecar_file,
 )
+from fr_ensemble_assets.members.onnx_check import member_problem
 from fr_ensemble_assets.members.onnx_export import export_onnx, forbidden_operators, run_onnx
-from fr_ensemble_assets.members.sidecars import Member, manifest, sidecar
+from fr_ensemble_assets.members.sidecars import (
+    CorpusFacts,
+    Member,
+    facts_of,
+    manifest,
+    members_of,
+    sidecar,
+)
 from fr_ensemble_assets.training.compiled import predict
-from fr_ensemble_assets.training.model import Parameters, build_module, layer_sizes
+from fr_ensemble_assets.training.model import Parameters, build_module
 from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
-class MemberCheck:
-    """What an exported member shows: refused operators, and its distance from the network."""
+class MadeMembers:
+    """Five members in memory, in seed order.
 
-    seed: int
-    forbidden: tuple[str, ...]
-    max_difference: float
+    Attributes
+    ----------
+    facts
+        What their documents tell of the corpus.
+    models
+        The ONNX bytes of each.
+    mean_sigma
+        The members' mean deviation over the corpus, in VMAF.
+    files
+        What is kept of them: ONNX, sidecars, calibration and manifest, by file name.
+    """
+
+    facts: CorpusFacts
+    models: tuple[bytes, ...]
+    mean_sigma: float
+    files: Mapping[str, bytes]
+
+    @property
+    def members(self) -> list[Member]:
+        return members_of(self.models)
+
+
+def members_dir(results: UPath) -> UPath:
+    """Where the members of these results are kept."""
+    return results / "members"
+
+
+def make_members(
+    corpus: Corpus,
+    recipe: Recipe,
+    judgement: Judgement,
+    calibration: Calibration,
+    fitted: Sequence[Parameters],
+) -> MadeMembers:
+    """Judge the final fits, export and describe them; nothing is written.
+
+    ``judgement`` comes from :func:`~fr_ensemble_assets.gate.verdict.authorise`, ``calibration``
+    from :func:`~fr_ensemble_assets.calibration.calibrate.calibrate` on the predictions of the very
+    results that were judged, ``fitted`` from :func:`~fr_ensemble_assets.members.fit.fit_members`.
+
+    Raises
+    ------
+    GateRefusal
+        If a final fit doesn't even agree with the rows that it was trained on.
+    """
+    inputs = full_corpus_inputs(corpus)
+    scores = np.stack([predict(parameters, inputs) for parameters in fitted])
+    _require_sound(corpus, judgement, scores)
+    models = tuple(
+        export_onnx(parameters, member_id(seed))
+        for seed, parameters in zip(ENSEMBLE_SEEDS, fitted, strict=True)
+    )
+    facts, members = facts_of(corpus), members_of(models)
+    mean_sigma = float(ensemble_sigma(scores).mean())
+    files = {onnx_file(m.seed): model for m, model in zip(members, models, strict=True)}
+    for member in members:
+        files[sidecar_file(member.seed)] = json_bytes(sidecar(facts, recipe, judgement, member))
+    files[CALIBRATION_FILE] = calibration_bytes(calibration)
+    files[MANIFEST_FILE] = json_bytes(manifest(facts, judgement, members, calibration, mean_sigma))
+    return MadeMembers(facts, models, mean_sigma, files)
 
 
 def build_members(
@@ -56,72 +127,89 @@ def build_members(
     judgement: Judgement,
     calibration: Calibration,
     trainer: Trainer,
-    force: bool = False,
     report: StepReport = report_nothing,
-) -> tuple[list[Member], bool]:
-    """Fit (unless all fits of this corpus and recipe are there), export, describe.
+) -> MadeMembers:
+    """Fit the members and keep them in ``folder``, the manifest last.
 
-    ``judgement`` comes from :func:`~fr_ensemble_assets.gate.verdict.authorise`, ``calibration``
-    from :func:`~fr_ensemble_assets.calibration.calibrate.calibrate` on the predictions of the very
-    results that were judged. Returns the members in seed order, and whether the fits were reused.
+    Always fits: five fits take seconds, and a stored one would have to be believed.
 
     Raises
     ------
     GateRefusal
-        If a final fit doesn't even agree with the rows that it was trained on.
+        As :func:`make_members`; nothing is written then.
     """
-    fitted = None if force else _fits_at_hand(folder, corpus, recipe)
-    reused = fitted is not None
-    if fitted is None:
-        fitted = fit_members(corpus, ENSEMBLE_SEEDS, recipe, trainer, report)
-        for seed, parameters in zip(ENSEMBLE_SEEDS, fitted, strict=True):
-            identity = fit_identity(corpus, recipe, seed)
-            save_parameters(folder / parameters_file(seed), parameters, identity)
-    inputs = full_corpus_inputs(corpus)
-    scores = np.stack([predict(parameters, inputs) for parameters in fitted])
-    _require_sound(corpus, scores)
-    members = []
+    fitted = fit_members(corpus, ENSEMBLE_SEEDS, recipe, trainer, report)
+    made = make_members(corpus, recipe, judgement, calibration, fitted)
     for seed, parameters in zip(ENSEMBLE_SEEDS, fitted, strict=True):
-        model = export_onnx(parameters, member_id(seed))
-        member = Member(seed, sha256_of(model))
-        write_bytes(folder / onnx_file(seed), model)
-        write_json(folder / sidecar_file(seed), sidecar(corpus, recipe, judgement, member))
-        members.append(member)
-    write_bytes(folder / CALIBRATION_FILE, calibration_bytes(calibration))
-    mean_sigma = float(ensemble_sigma(scores).mean())
-    write_json(
-        folder / MANIFEST_FILE, manifest(corpus, judgement, members, calibration, mean_sigma)
-    )
-    return members, reused
+        identity = fit_identity(corpus, recipe, seed)
+        save_parameters(folder / parameters_file(seed), parameters, identity)
+    for name, data in made.files.items():
+        write_bytes(folder / name, data)
+    return made
 
 
-def _fits_at_hand(folder: UPath, corpus: Corpus, recipe: Recipe) -> list[Parameters] | None:
-    try:
-        fitted = [_load_fit(folder, corpus, recipe, seed) for seed in ENSEMBLE_SEEDS]
-    except UnusableInput:
-        return None
-    wanted = [(outputs, inputs) for inputs, outputs in layer_sizes(recipe)]
-    if any([w.shape for w in p.weights] != wanted for p in fitted):
-        return None
-    return fitted
-
-
-def _load_fit(folder: UPath, corpus: Corpus, recipe: Recipe, seed: int) -> Parameters:
-    return load_parameters(folder / parameters_file(seed), fit_identity(corpus, recipe, seed))
-
-
-def _require_sound(corpus: Corpus, scores: npt.NDArray[np.float64]) -> None:
-    """The gate judged the folds; a final fit that diverged, or was altered, must not ship.
+def _require_sound(corpus: Corpus, judgement: Judgement, scores: npt.NDArray[np.float64]) -> None:
+    """The gate judged the folds; a final fit that diverged must not ship.
 
     ``scores`` is what each fit makes of its own training rows, shape (n_members, n_rows).
     """
+    unseen = {score.seed: mean_or_none([f.rmse for f in score.folds]) for score in judgement.scores}
     for seed, score in zip(ENSEMBLE_SEEDS, scores, strict=True):
-        plcc = agreement(score, corpus.target).plcc
-        if plcc is None or plcc < PER_SEED_PLCC_MIN:
+        for problem in fit_problems(score, corpus.target, unseen.get(seed)):
             raise GateRefusal(
-                f"member {seed}: expected the final fit to reach PLCC {PER_SEED_PLCC_MIN:g} on its "
-                f"own training rows, found {plcc}; train it again with --force."
+                f"member {seed}: expected the final fit to {problem}; train it again with --force."
             )
+
+
+def fit_problems(
+    score: npt.NDArray[np.float64], target: npt.NDArray[np.float64], unseen_rmse: float | None
+) -> list[str]:
+    """What speaks against a final fit, by its scores of its own training rows; shapes (n_rows,).
+
+    A correlation can't see a shift, so the error is judged too, against the seed's mean RMSE on
+    sources that it never saw, in VMAF.
+    """
+    found = agreement(score, target)
+    if found.plcc is None or found.plcc < PER_SEED_PLCC_MIN:
+        return [f"reach PLCC {PER_SEED_PLCC_MIN:g} on its own training rows, found {found.plcc}"]
+    if found.rmse is None or unseen_rmse is None:
+        return ["have an RMSE on its own training rows and out of fold, found none"]
+    problems = []
+    bias = float(np.mean(score - target))
+    farthest = max(FIT_BIAS_RATIO_MAX * unseen_rmse, FIT_ERROR_TOLERATED)
+    widest = max(FIT_RMSE_RATIO_MAX * unseen_rmse, FIT_ERROR_TOLERATED)
+    if abs(bias) > farthest:
+        problems.append(
+            f"be off by at most {farthest:.3f} VMAF in the mean of its own training rows (its RMSE "
+            f"on unseen sources is {unseen_rmse:.3f}), found {bias:+.3f}"
+        )
+    if found.rmse > widest:
+        problems.append(
+            f"have an RMSE of at most {widest:.3f} VMAF on its own training rows (on unseen "
+            f"sources it is {unseen_rmse:.3f}), found {found.rmse:.3f}"
+        )
+    return problems
+
+
+@dataclass(frozen=True)
+class MemberCheck:
+    """What an exported member shows.
+
+    Attributes
+    ----------
+    problem
+        Why it isn't the graph that we export, in one sentence; empty if it is.
+    forbidden
+        Operators that the loader refuses; looked at where the graph is ours.
+    max_difference
+        Its largest distance from the trained network over the corpus, in VMAF; ``None`` where it
+        isn't ours, and so wasn't run.
+    """
+
+    seed: int
+    problem: str
+    forbidden: tuple[str, ...]
+    max_difference: float | None
 
 
 def check_members(folder: UPath, corpus: Corpus, recipe: Recipe) -> list[MemberCheck]:
@@ -130,7 +218,7 @@ def check_members(folder: UPath, corpus: Corpus, recipe: Recipe) -> list[MemberC
     Raises
     ------
     UnusableInput
-        If a member's parameters are missing.
+        If a member or its parameters are missing.
     """
     inputs = full_corpus_inputs(corpus)
     import torch
@@ -138,9 +226,13 @@ def check_members(folder: UPath, corpus: Corpus, recipe: Recipe) -> list[MemberC
     checks = []
     for seed in ENSEMBLE_SEEDS:
         model = read_bytes(folder / onnx_file(seed), "an exported member")
-        trained = build_module(_load_fit(folder, corpus, recipe, seed))
+        identity = fit_identity(corpus, recipe, seed)
+        trained = build_module(load_parameters(folder / parameters_file(seed), identity))
+        if problem := member_problem(model, seed):
+            checks.append(MemberCheck(seed, problem, (), None))
+            continue
         with torch.inference_mode():
             score = trained(torch.from_numpy(inputs)).squeeze(1).double().numpy()
         difference = float(np.abs(run_onnx(model, inputs) - score).max())
-        checks.append(MemberCheck(seed, forbidden_operators(model), difference))
+        checks.append(MemberCheck(seed, "", forbidden_operators(model), difference))
     return checks

@@ -105,23 +105,14 @@ def _gelu(source: str, result: str) -> list[onnx.NodeProto]:
     return [helper.make_node(kind, inputs, [output]) for kind, inputs, output in steps]
 
 
-def is_onnx(model: bytes) -> bool:
-    """Whether the bytes are a whole ONNX model with its weights inside."""
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        onnx.checker.check_model(onnx.load_from_string(model))
-    except (DecodeError, onnx.checker.ValidationError):
-        return False
-    return True
-
-
 def forbidden_operators(model: bytes) -> tuple[str, ...]:
-    """Operators of a serialised model that libvmaf's loader would refuse, sorted."""
+    """Operators of a graph of ours that libvmaf's loader would refuse, sorted.
+
+    Of ours: :mod:`.onnx_check` says whether a file is one; this looks at plain nodes alone.
+    """
     import onnx
 
-    nodes = onnx.load_from_string(model).graph.node
+    nodes = onnx.ModelProto.FromString(model).graph.node
     return tuple(sorted({node.op_type for node in nodes} - ALLOWED_OPERATORS))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from fr_ensemble_assets.calibration.calibrate import Calibration
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, calibration_bytes
@@ -11,9 +14,10 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.features.codec_block import (
     CODEC_BLOCK_LAYOUT,
     NUM_CODECS,
+    CodecBlock,
     fit_codec_block,
 )
-from fr_ensemble_assets.features.scaler import fit_scaler
+from fr_ensemble_assets.features.scaler import Scaler, fit_scaler
 from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.schema import (
     CANONICAL_6,
@@ -24,7 +28,7 @@ from fr_ensemble_assets.foundation.thresholds import PER_SEED_PLCC_MIN
 from fr_ensemble_assets.gate.verdict import Judgement
 from fr_ensemble_assets.members.names import ENSEMBLE_ID, member_id, onnx_file
 from fr_ensemble_assets.members.onnx_export import INPUT_NAMES, OPSET, OUTPUT_NAMES
-from fr_ensemble_assets.training.recipe import Recipe
+from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, Recipe
 
 PARENT_ADRS = ("ADR-0303", "ADR-0309", "ADR-0319")
 NOMINAL_COVERAGE = 0.95
@@ -40,11 +44,74 @@ class Member:
     sha256: str
 
 
-def sidecar(corpus: Corpus, recipe: Recipe, judgement: Judgement, member: Member) -> dict[str, Any]:
+def members_of(models: Sequence[bytes]) -> list[Member]:
+    """Seed and digest of each of ``models``, which are in seed order."""
+    return [Member(s, sha256_of(m)) for s, m in zip(ENSEMBLE_SEEDS, models, strict=True)]
+
+
+@dataclass(frozen=True)
+class CorpusFacts:
+    """What the documents tell of a corpus: enough to write them again without it.
+
+    Attributes
+    ----------
+    scaler, codec
+        How its rows become the network's inputs.
+    """
+
+    sha256: str
+    n_rows: int
+    n_sources: int
+    scaler: Scaler
+    codec: CodecBlock
+
+
+def facts_of(corpus: Corpus) -> CorpusFacts:
+    """The facts, computed from the rows."""
+    return CorpusFacts(
+        sha256=corpus.sha256,
+        n_rows=corpus.n_rows,
+        n_sources=len(corpus.sources),
+        scaler=fit_scaler(corpus.features),
+        codec=fit_codec_block(corpus),
+    )
+
+
+def facts_told(sidecar: Mapping[str, Any], sha256: str, n_rows: int, n_sources: int) -> CorpusFacts:
+    """The facts as a sidecar tells them, where the corpus itself isn't at hand.
+
+    Raises
+    ------
+    ValueError
+        If they can't be a scaler of six features, or a quality range with presets.
+    """
+    try:
+        mean = np.array(sidecar["feature_mean"], dtype=np.float64)
+        std = np.array(sidecar["feature_std"], dtype=np.float64)
+        told = sidecar["corpus"]
+        presets = {
+            str(encoder): {str(preset): float(place) for preset, place in places.items()}
+            for encoder, places in told["presets"].items()
+        }
+        codec = CodecBlock(float(told["cq_min"]), float(told["cq_max"]), presets)
+    except (AttributeError, KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    if mean.shape != (len(CANONICAL_6),) or mean.shape != std.shape:
+        raise ValueError(f"{mean.size} means and {std.size} deviations")
+    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+        raise ValueError("a statistic that is not finite, or no deviation")
+    if not (np.isfinite([codec.cq_min, codec.cq_max]).all() and codec.cq_min <= codec.cq_max):
+        raise ValueError(f"the qualities {codec.cq_min:g} to {codec.cq_max:g}")
+    return CorpusFacts(sha256, n_rows, n_sources, Scaler(mean, std, n_rows), codec)
+
+
+def sidecar(
+    corpus: CorpusFacts, recipe: Recipe, judgement: Judgement, member: Member
+) -> dict[str, Any]:
     """What an inference program needs to know to feed one member."""
     decision = judgement.decision
     plcc = decision.per_seed_plcc[member.seed]
-    scaler, codec = fit_scaler(corpus.features), fit_codec_block(corpus)
+    scaler, codec = corpus.scaler, corpus.codec
     gate = decision.gate_fields()
     return {
         "id": member_id(member.seed),
@@ -99,7 +166,7 @@ def sidecar(corpus: Corpus, recipe: Recipe, judgement: Judgement, member: Member
         "loso_mean_plcc": plcc,
         "notes": (
             f"Member {member.seed} of {ENSEMBLE_ID}, fitted on all {corpus.n_rows} rows of "
-            f"{len(corpus.sources)} sources after leave-one-source-out under the same seed. "
+            f"{corpus.n_sources} sources after leave-one-source-out under the same seed. "
             "crf_norm scales cq by corpus.cq_min and cq_max; preset_norm is listed in "
             "corpus.presets, 0.5 where a preset was not recorded."
         ),
@@ -108,9 +175,9 @@ def sidecar(corpus: Corpus, recipe: Recipe, judgement: Judgement, member: Member
 
 
 def manifest(
-    corpus: Corpus,
+    corpus: CorpusFacts,
     judgement: Judgement,
-    members: list[Member],
+    members: Sequence[Member],
     calibration: Calibration,
     mean_sigma: float,
 ) -> dict[str, Any]:
@@ -120,7 +187,7 @@ def manifest(
     the deviation: with another formula's q, what consumers compute would not hold. ``mean_sigma``
     is the members' mean deviation over the corpus, in VMAF.
     """
-    scaler = fit_scaler(corpus.features)
+    scaler = corpus.scaler
     decision = judgement.decision
     folds = [fold for score in judgement.scores for fold in score.folds]
     return {
@@ -146,7 +213,7 @@ def manifest(
         "eval": {
             "protocol": "leave-one-source-out",
             "corpus_sha256": corpus.sha256,
-            "n_sources": len(corpus.sources),
+            "n_sources": corpus.n_sources,
             "mean_plcc": decision.mean_plcc,
             "plcc_spread": decision.plcc_spread,
             "lowest_fold_plcc": min(fold.plcc for fold in folds if fold.plcc is not None),

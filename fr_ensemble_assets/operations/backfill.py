@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 
 from upath import UPath
 
+from fr_ensemble_assets.candidate.places import has_candidate
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.in_use import CORPUS_TAG, newest_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.doors.progress import read_progress
+from fr_ensemble_assets.foundation.digests import is_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
+from fr_ensemble_assets.foundation.wording import listed
 from fr_ensemble_assets.gate.verdict import Judgement, judge
 from fr_ensemble_assets.loso.run import finished_seed, results_dir
 from fr_ensemble_assets.operations.in_process import consecutive, execute, name_seeds
@@ -107,7 +111,7 @@ def plan_backfill(
     Raises
     ------
     UnusableInput
-        If there is no such corpus in the store, or more than one.
+        If there is no such corpus in the store, or more than one, or it is not fit.
     """
     sha256 = newest_corpus(instance) if corpus is None else _stored(home, corpus)
     if sha256 is None:
@@ -116,6 +120,7 @@ def plan_backfill(
             "put one into inbox/ while `fr-ensemble ui` runs, or type `fr-ensemble run`."
         )
     used = load_corpus(home, sha256)
+    require_fit(used)
     folder = results_dir(home, sha256, CONTRACT_RECIPE)
     missing = [seed for seed in ENSEMBLE_SEEDS if seed not in seeds]
     whole = all(finished_seed(folder, used, ENSEMBLE, seed) for seed in missing)
@@ -123,14 +128,14 @@ def plan_backfill(
 
 
 def _stored(home: Home, prefix: str) -> str:
-    known = sorted(folder.name for folder in home.store.iterdir() if folder.is_dir())
+    known = sorted(f.name for f in home.store.iterdir() if f.is_dir() and is_digest(f.name))
     found = [name for name in known if prefix and name.startswith(prefix.lower())]
     if len(found) != 1:
-        listed = ", ".join(name[:12] for name in known) or "none"
+        stored = listed(name[:12] for name in known) or "none"
         told = f"{len(found)} that begin so" if found else "none that begins so"
         raise UnusableInput(
             f"--corpus '{prefix[:64]}': expected the sha256 of a corpus in the store, or its "
-            f"beginning, found {told}; in the store: {listed}."
+            f"beginning, found {told}; in the store: {stored}."
         )
     return found[0]
 
@@ -263,16 +268,17 @@ def conclude(plan: BackfillPlan, events: Sequence[dg.DagsterEvent]) -> Ending:
     ]
     if missing:
         raise_refusals(events)
-        listed = ", ".join(map(str, missing))
+        named = ", ".join(map(str, missing))
         told = first_failure(events) or "no step failed; look at the backfill's runs in the UI"
-        raise OrchestrationFailure(f"seeds {listed} are missing: {told}")
+        raise OrchestrationFailure(f"seeds {named} are missing: {told}")
     judgement = judge(plan.results, used, CONTRACT_RECIPE)
     candidate = plan.home.candidate_dir(plan.corpus_sha256)
-    if plan.judges and judgement.decision.promote and not candidate.is_dir():
+    there = has_candidate(plan.home, plan.corpus_sha256)
+    if plan.judges and judgement.decision.promote and not there:
         raise_refusals(events)
         told = first_failure(events) or "no step failed; look at the backfill's runs in the UI"
         raise OrchestrationFailure(f"the verdict is PROMOTE, and there is no candidate: {told}")
-    published = judgement.decision.promote and candidate.is_dir()
+    published = judgement.decision.promote and there
     return Ending(judgement, plan.judges, candidate if published else None)
 
 

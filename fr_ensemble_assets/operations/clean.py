@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from upath import UPath
 
+from fr_ensemble_assets.candidate.places import has_candidate
 from fr_ensemble_assets.corpus.in_use import newest_corpus
+from fr_ensemble_assets.foundation.digests import is_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import remove_tree, temporary_name
 from fr_ensemble_assets.foundation.home import Home
@@ -44,7 +47,7 @@ def list_stores(home: Home) -> list[Store]:
     home.prepare()
     with open_instance(home) as instance:
         current = newest_corpus(instance)
-    folders = [f for f in home.store.iterdir() if f.is_dir() and not f.name.startswith(".")]
+    folders = [f for f in home.store.iterdir() if _is_store(f)]
     stores = [
         Store(folder, _size(folder), _verdict(folder), _kept_for(home, folder.name, current))
         for folder in folders
@@ -76,13 +79,24 @@ def remove_stores(home: Home, stores: Sequence[Store]) -> int:
 
 
 def _kept_for(home: Home, sha256: str, current: str | None) -> str:
-    if home.candidate_dir(sha256).is_dir():
+    if not is_digest(sha256):
+        return "not being a corpus' store by its name"
+    if has_candidate(home, sha256):
         return "its candidate"
     return "being the current corpus" if sha256 == current else ""
 
 
+def _is_store(folder: UPath) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and not folder.name.startswith(".")
+
+
 def _size(folder: UPath) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    """Of the files that lie in it; links to folders are not followed."""
+    return sum(
+        os.lstat(os.path.join(where, name)).st_size  # noqa: PTH118
+        for where, _, names in os.walk(str(folder))
+        for name in names
+    )
 
 
 def _verdict(folder: UPath) -> str:

@@ -96,6 +96,7 @@ def generate_corpus(home: Home, order: Order, progress: Progress) -> Delivery:
             f"{', '.join(order.clips)}: expected clips named *{', *'.join(SUFFIXES)}, found "
             f"{len(ignored)} other entries."
         )
+    home.require_room()
     home.prepare()
     home.sweep()
     workers = order.workers or cores()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fr_ensemble_assets.doors.workers import is_worked_on
@@ -19,6 +23,11 @@ _UNFINISHED = frozenset({"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCEL
 BACKFILL_ENDED = frozenset(
     {"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"}
 )
+#: Dagster's databases under its home, each with a stamp of the form that its tables have.
+_DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
+_LOCK_FILE = "opening.lock"
+#: An opening takes a second; a process that holds the lock for so long is stopped, or hangs.
+_PATIENCE_S = 120.0
 
 
 class OrchestrationFailure(Exception):
@@ -28,14 +37,21 @@ class OrchestrationFailure(Exception):
 def open_instance(home: Home) -> dg.DagsterInstance:
     """Dagster's instance under ``home``, its storage initialised.
 
-    Several processes that initialise one fresh SQLite home at once break it for good; whoever
-    starts several calls this first.
+    Processes that initialise one fresh SQLite home at once break it for good, so the first opening
+    is done by one at a time. Later ones don't wait for each other.
 
     Raises
     ------
     UnusableInput
-        If ``dagster.yaml`` can't be used.
+        If ``dagster.yaml`` or the databases can't be used.
     """
+    if _is_initialised(home):
+        return _open(home)
+    with _alone(home):
+        return _open(home)
+
+
+def _open(home: Home) -> dg.DagsterInstance:
     import dagster as dg
     import yaml
 
@@ -58,6 +74,54 @@ def open_instance(home: Home) -> dg.DagsterInstance:
         # A pool that was never used has no limit yet, and two first runs would start together.
         instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
     return instance
+
+
+def _is_initialised(home: Home) -> bool:
+    """Whether every database has its stamp; Dagster gives it after it made the tables.
+
+    Raises
+    ------
+    UnusableInput
+        If one has two stamps: two processes, without our lock, initialised it at once.
+    """
+    counts = []
+    for name in _DATABASES:
+        path = Path(str(home.dagster)) / name
+        counts.append(_count_stamps(path))
+        if counts[-1] > 1:
+            raise UnusableInput(
+                f"{path}: expected a database that one process made, found one that several made "
+                f"at once, which can't be used; remove the folder {home.dagster} (results, "
+                "candidates and the inbox lie beside it and stay) and type the command again."
+            )
+    return all(counts)
+
+
+def _count_stamps(database: Path) -> int:
+    if not database.exists():
+        return 0
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM alembic_version").fetchone()
+    except sqlite3.Error:  # without tables yet, or being made now
+        return 0
+    return int(count)
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    import filelock
+
+    path = home.dagster / _LOCK_FILE
+    try:
+        with filelock.FileLock(str(path), timeout=_PATIENCE_S):
+            yield
+    except filelock.Timeout:
+        raise UnusableInput(
+            f"{path}: expected this home to be opened for the first time within "
+            f"{_PATIENCE_S:.0f} s, found another process at it all the time; end that process "
+            "and type the command again."
+        ) from None
 
 
 def close_dead_runs(instance: dg.DagsterInstance, unattended: bool = False) -> int:

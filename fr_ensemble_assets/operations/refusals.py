@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fr_ensemble_assets.doors.refusals import REFUSAL, UNUSABLE_INPUT
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
+from fr_ensemble_assets.foundation.trouble import trouble_in
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -26,6 +27,8 @@ def raise_refusals(events: Iterable[dg.DagsterEvent]) -> None:
         If a step refused its input, or the corpus fails a blocking check.
     GateRefusal
         If a step refused to build what only a PROMOTE may build.
+    StorageTrouble
+        If disk or database failed under a step.
     """
     for event in events:
         if event.event_type_value == "STEP_FAILURE":
@@ -50,6 +53,9 @@ def _raise_failure(event: dg.DagsterEvent) -> None:
     if told is not None and REFUSAL in told.metadata:
         unusable = told.metadata[REFUSAL].value == UNUSABLE_INPUT
         raise (UnusableInput if unusable else GateRefusal)(told.description)
+    trouble = trouble_in(failure.error.to_string()) if failure.error is not None else None
+    if trouble is not None:
+        raise trouble
 
 
 def _raise_check(event: dg.DagsterEvent) -> None:

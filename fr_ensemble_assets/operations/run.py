@@ -86,6 +86,7 @@ def run_ensemble(plan: Plan, progress: Progress) -> Outcome:
     OrchestrationFailure
         If anything else failed; Dagster's UI has the whole story.
     """
+    plan.home.require_room()
     plan.home.prepare()
     plan.home.sweep()
     with open_instance(plan.home) as instance:
@@ -102,8 +103,6 @@ def _execute(
 ) -> dg.ExecuteInProcessResult:
     force = {"config": {"force": plan.force}}
     ops = {"corpus": {"config": {"path": plan.corpus}}, "loso_results": force}
-    if job == "train_ensemble":
-        ops["ensemble_members"] = force
     return execute(instance, plan.home, job, seeds, progress, ops=ops, epochs=plan.epochs)
 
 

@@ -1,9 +1,10 @@
 """Dagster's three services over one home: started, kept alive, ended without a trace.
 
-The code server, the web server and the daemon each are a process of ours, in a session of its own.
-One that dies, for whatever reason, is started again; ``dagster dev`` ends them all with the web
-server and the daemon, and does not notice a dead code server. Runs are children of the code server
-and outlive it; the daemon's monitoring (``doors/workers.py``) notices those that are dead.
+The code server, the web server behind its front and the daemon each are a process of ours, in a
+session of its own. One that dies, for whatever reason, is started again; ``dagster dev`` ends them
+all with the web server and the daemon, and does not notice a dead code server. Runs are children of
+the code server and outlive it; the daemon's monitoring (``doors/workers.py``) notices those that
+are dead.
 """
 
 from __future__ import annotations
@@ -24,18 +25,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import psutil
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json, read_bytes, write_json
 from fr_ensemble_assets.foundation.home import HOME_VARIABLE, Home
+from fr_ensemble_assets.operations.front.policy import TOKEN_VARIABLE, Serving, policy_of
+from fr_ensemble_assets.operations.front.service import answers, front_command, require_free
 from fr_ensemble_assets.operations.instance import close_dead_runs, open_instance
 
 MODULE = "fr_ensemble_assets.definitions"
-HOST = "127.0.0.1"
 _FOLDER_PREFIX = "fr-ensemble-"
 _LOCK_FILE, _NOTE_FILE = "ui.lock", "ui.json"
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -52,6 +52,8 @@ class _Service:
 
     name: str
     command: list[str]
+    #: What this one alone is told, besides what all are.
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     born: float = 0.0
     short_lives: int = 0
@@ -67,7 +69,7 @@ class _Platform:
     """Everything that was started over a home by this process."""
 
     home: Home
-    port: int
+    address: str
     folder: Path
     services: list[_Service]
     environment: Mapping[str, str]
@@ -82,7 +84,7 @@ class _Platform:
         with log.open("ab") as output:
             service.process = subprocess.Popen(
                 service.command,
-                env=dict(self.environment),
+                env={**self.environment, **service.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -92,31 +94,35 @@ class _Platform:
         with contextlib.suppress(psutil.NoSuchProcess):
             created = psutil.Process(service.process.pid).create_time()
             self.sessions.append((service.process.pid, created))
-        note = {"port": self.port, "sessions": self.sessions, "folder": str(self.folder)}
+        note = {"address": self.address, "sessions": self.sessions, "folder": str(self.folder)}
         write_json(self.home.dagster / _NOTE_FILE, note)
 
 
-def serve(home: Home, port: int, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
+def serve(
+    home: Home, serving: Serving, say: Callable[[str], None], warn: Callable[[str], None]
+) -> None:
     """Serve until interrupted (SIGINT, SIGTERM).
 
     Raises
     ------
     UnusableInput
-        If another process serves this home, the port is taken, or a service doesn't stay alive.
+        If another process serves this home, the port is taken, a service doesn't stay alive, or
+        it is to be reached from elsewhere without a token.
     """
+    policy_of(serving, os.environ.get(TOKEN_VARIABLE, ""))
     with _alone(home), _interruptible():
         swept = _end_sessions(_noted_sessions(home))
         if swept:
             warn(f"ended {swept} processes that a killed `fr-ensemble ui` had left")
         _remove_noted_folder(home)
-        _require_free(port)
+        require_free(serving)
         with open_instance(home) as instance:
             close_dead_runs(instance, unattended=True)
         with tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX) as folder:
-            platform = _platform(home, port, Path(folder))
+            platform = _platform(home, serving, Path(folder))
             try:
                 _start_all(platform)
-                say(f"http://{HOST}:{port}")
+                say(serving.address)
                 _watch(platform, warn)
             finally:
                 _stop(platform, warn)
@@ -134,17 +140,17 @@ def served_at(home: Home) -> str | None:
         return None
     # Nobody holds the lock. Services that a killed `fr-ensemble ui` left go on serving.
     left = _address(_note(home))
-    return left if left is not None and _answers(f"{left}/server_info") else None
+    return left if left is not None and answers(left) else None
 
 
 def _address(note: dict[str, object]) -> str | None:
-    return f"http://{HOST}:{note['port']}" if "port" in note else None
+    return str(note["address"]) if "address" in note else None
 
 
 # --- the pieces -------------------------------------------------------------------------------
 
 
-def _platform(home: Home, port: int, folder: Path) -> _Platform:
+def _platform(home: Home, serving: Serving, folder: Path) -> _Platform:
     code = folder / "code.sock"
     # Named as `dagster dev -m` names it, so that sensors keep their state between the two.
     workspace = folder / "workspace.yaml"
@@ -160,16 +166,17 @@ def _platform(home: Home, port: int, folder: Path) -> _Platform:
         ),
         _Service(
             "web server",
-            [*python, "dagster_webserver", "-w", str(workspace), "-h", HOST, "-p", str(port)],
+            front_command(serving, folder, workspace),
+            {TOKEN_VARIABLE: os.environ.get(TOKEN_VARIABLE, "")},
         ),
         _Service("daemon", [*python, "dagster._daemon", "run", "-w", str(workspace)]),
     ]
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE},
         "DAGSTER_HOME": str(home.dagster),
         HOME_VARIABLE: str(home.root),
     }
-    return _Platform(home, port, folder, services, environment)
+    return _Platform(home, serving.address, folder, services, environment)
 
 
 def _start_all(platform: _Platform) -> None:
@@ -179,8 +186,7 @@ def _start_all(platform: _Platform) -> None:
     _require(platform, code, lambda: _is_listening(code.command[-1]), "it listens")
     platform.start(web)
     platform.start(daemon)
-    address = f"http://{HOST}:{platform.port}/server_info"
-    _require(platform, web, lambda: _answers(address), "it answers")
+    _require(platform, web, lambda: answers(platform.address), "it answers")
 
 
 def _require(
@@ -332,18 +338,6 @@ def _interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _require_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise UnusableInput(
-                f"--port {port}: expected a free port on {HOST}, found '{error.strerror}'; "
-                "name another with --port, or make ui PORT=3001."
-            ) from error
-
-
 def _note(home: Home) -> dict[str, object]:
     path = home.dagster / _NOTE_FILE
     try:
@@ -395,11 +389,3 @@ def _is_listening(path: str) -> bool:
         except OSError:
             return False
     return True
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urlopen(address, timeout=2):
-            return True
-    except (URLError, OSError):
-        return False

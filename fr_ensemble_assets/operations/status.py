@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
+from fr_ensemble_assets.candidate.places import has_candidate
 from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.corpus.in_use import newest_corpus
+from fr_ensemble_assets.corpus.in_use import newest_corpus, skipped_reports
 from fr_ensemble_assets.corpus.store import ORIGIN_FILE, load_corpus
 from fr_ensemble_assets.doors.workers import is_worked_on
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -68,7 +70,9 @@ class Status:
     judgement
         The gate over the results that it has, evaluated now.
     damage
-        Why corpus or results can't be read; empty if they can.
+        Why corpus or results can't be used; empty if they can.
+    skipped
+        How many reported materialisations of the corpus, newer than the current one, don't count.
     candidates
         All that are published, the current corpus' first.
     """
@@ -80,6 +84,7 @@ class Status:
     corpus: Corpus | None
     judgement: Judgement | None
     damage: str
+    skipped: int
     candidates: tuple[Candidate, ...]
     work: tuple[Work, ...]
 
@@ -94,6 +99,7 @@ class Status:
             "verdict": decision.verdict if decision and decision.seeds else None,
             "reasons": list(decision.reasons) if decision and decision.seeds else [],
             "damage": self.damage or None,
+            "skipped_reports": self.skipped,
             "candidates": [
                 {"folder": str(c.folder), "current": c.current, "problems": list(c.problems)}
                 for c in self.candidates
@@ -113,6 +119,7 @@ def status_of(home: Home) -> Status:
     home.prepare()
     with open_instance(home) as instance:
         sha256, work = newest_corpus(instance), tuple(_work(instance))
+        skipped = skipped_reports(instance)
     corpus, judgement, damage = _judged(home, sha256) if sha256 else (None, None, "")
     return Status(
         home=home.root,
@@ -122,6 +129,7 @@ def status_of(home: Home) -> Status:
         corpus=corpus,
         judgement=judgement,
         damage=damage,
+        skipped=skipped,
         candidates=tuple(_candidates(home, sha256)),
         work=work,
     )
@@ -131,6 +139,7 @@ def _judged(home: Home, sha256: str) -> tuple[Corpus | None, Judgement | None, s
     corpus = None
     try:
         corpus = load_corpus(home, sha256)
+        require_fit(corpus)
         return (
             corpus,
             judge(results_dir(home, sha256, CONTRACT_RECIPE), corpus, CONTRACT_RECIPE),
@@ -166,7 +175,7 @@ def _read_from(home: Home, sha256: str) -> str:
 
 
 def _candidates(home: Home, sha256: str | None) -> list[Candidate]:
-    current = home.candidate_dir(sha256) if sha256 else None
+    current = home.candidate_dir(sha256) if sha256 and has_candidate(home, sha256) else None
     folders = sorted(f for f in home.candidates.iterdir() if not f.name.startswith("."))
     found = [Candidate(f, _problems(f), f == current) for f in folders]
     return sorted(found, key=lambda candidate: not candidate.current)

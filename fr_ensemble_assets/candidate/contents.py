@@ -1,0 +1,154 @@
+"""What lies in a candidate's folder, read once: what was verified is what is used.
+
+Only regular files of bounded size are taken. A link could lead anywhere, a pipe never ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from upath import UPath
+
+from fr_ensemble_assets.calibration.document import CALIBRATION_FILE
+from fr_ensemble_assets.candidate.registry import REGISTRY_FILE, SCHEMA_FILE
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.gate.verdict import VERDICT_FILES
+from fr_ensemble_assets.loso.results import results_file
+from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file, sidecar_file
+from fr_ensemble_assets.members.onnx_check import MAX_MEMBER_BYTES
+from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
+
+VERDICT_FILE = VERDICT_FILES["PROMOTE"]
+#: The digest of every other file; the manifest names its own.
+DIGESTS_FILE = "digests.json"
+#: What every candidate holds.
+CANDIDATE_FILES = tuple(
+    sorted(
+        [
+            *(onnx_file(seed) for seed in ENSEMBLE_SEEDS),
+            *(sidecar_file(seed) for seed in ENSEMBLE_SEEDS),
+            *(results_file(seed) for seed in ENSEMBLE_SEEDS),
+            MANIFEST_FILE,
+            CALIBRATION_FILE,
+            VERDICT_FILE,
+            REGISTRY_FILE,
+            SCHEMA_FILE,
+            DIGESTS_FILE,
+        ]
+    )
+)
+#: What a candidate may hold beside them. Whoever writes one into the evidence's ``carried`` names
+#: it here; its digest then hangs from the root as all others do.
+OPTIONAL_FILES: frozenset[str] = frozenset()
+
+#: Far above any document that we write: 16 MiB.
+MAX_FILE_BYTES = 1 << 24
+_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of a folder.
+
+    Attributes
+    ----------
+    where
+        What to call the folder in a message.
+    files
+        The bytes of each file that a candidate may hold, by name.
+    problems
+        Files that are missing, foreign, too large, or no regular files; one sentence each.
+    """
+
+    where: str
+    files: Mapping[str, bytes]
+    problems: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether every file that a candidate must hold was read."""
+        return set(CANDIDATE_FILES) <= set(self.files)
+
+
+def read_contents(folder: UPath) -> Contents:
+    """Read a candidate's folder.
+
+    Raises
+    ------
+    UnusableInput
+        If there is no such folder, or it can't be listed.
+    """
+    names = _listed(folder)
+    known = {*CANDIDATE_FILES, *OPTIONAL_FILES}
+    files: dict[str, bytes] = {}
+    problems = [f"{name} is missing" for name in CANDIDATE_FILES if name not in names]
+    for name in sorted(names & known):
+        try:
+            files[name] = read_regular(folder / name, _limit(name))
+        except UnusableInput as error:
+            problems.append(str(error))
+    foreign = sorted(names - known)
+    problems += [f"{name} doesn't belong here" for name in foreign[:_NAMED]]
+    if len(foreign) > _NAMED:
+        problems.append(f"{len(foreign) - _NAMED} more files don't belong here")
+    return Contents(str(folder), files, tuple(problems))
+
+
+def read_regular(path: UPath, limit: int = MAX_FILE_BYTES) -> bytes:
+    """The bytes of a regular file of at most ``limit`` bytes; no link is followed.
+
+    Raises
+    ------
+    UnusableInput
+        Says what the path is instead.
+    """
+    if not _is_local(path):
+        return _bounded(bytes(path.read_bytes()), path, limit)
+    try:
+        # Not blocking: opening a pipe would wait for somebody to write.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        handle = os.open(str(path), flags)
+    except OSError as error:
+        found = "a link" if error.errno == errno.ELOOP else error.strerror or str(error)
+        raise _unlike(path, "a regular file", found) from error
+    with os.fdopen(handle, "rb") as opened:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise _unlike(path, "a regular file", "a folder, a pipe or a device")
+        try:
+            return _bounded(opened.read(limit + 1), path, limit)
+        except OSError as error:
+            raise _unlike(path, "a file that can be read", error.strerror or str(error)) from error
+
+
+def _bounded(data: bytes, path: UPath, limit: int) -> bytes:
+    if len(data) > limit:
+        raise _unlike(path, f"at most {limit:,} bytes", "more")
+    return data
+
+
+def _unlike(path: UPath, wanted: str, found: str) -> UnusableInput:
+    return UnusableInput(f"{path}: expected {wanted}, found {found}")
+
+
+def _limit(name: str) -> int:
+    return MAX_MEMBER_BYTES if name.endswith(".onnx") else MAX_FILE_BYTES
+
+
+def _listed(folder: UPath) -> set[str]:
+    if not folder.is_dir():
+        found = "something else" if os.path.lexists(str(folder)) else "no such folder"
+        raise UnusableInput(f"{folder}: expected a candidate folder, found {found}.")
+    try:
+        return {entry.name for entry in folder.iterdir()}
+    except OSError as error:
+        raise UnusableInput(
+            f"{folder}: expected a candidate folder, found it unreadable ({error.strerror})."
+        ) from error
+
+
+def _is_local(path: UPath) -> bool:
+    return path.protocol in ("", "file", "local")

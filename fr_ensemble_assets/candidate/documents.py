@@ -1,0 +1,202 @@
+"""A candidate's files from the evidence behind them: published by this, and verified by this.
+
+Whoever verifies reads the evidence back out of a folder, writes every file again and compares the
+bytes. So there is one description of each document, and no list of what to look at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from upath import UPath
+
+from fr_ensemble_assets.calibration.calibrate import Calibration
+from fr_ensemble_assets.calibration.document import (
+    CALIBRATION_FILE,
+    calibration_bytes,
+    parse_calibration,
+)
+from fr_ensemble_assets.candidate.contents import DIGESTS_FILE, VERDICT_FILE, Contents
+from fr_ensemble_assets.candidate.registry import (
+    REGISTRY_FILE,
+    REGISTRY_SCHEMA,
+    SCHEMA_FILE,
+    registry_document,
+    registry_row,
+)
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import json_bytes, sha256_of
+from fr_ensemble_assets.gate.rule import decide
+from fr_ensemble_assets.gate.verdict import Judgement
+from fr_ensemble_assets.loso.results import SeedScore, parse_seed, results_file
+from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file, sidecar_file
+from fr_ensemble_assets.members.sidecars import (
+    CorpusFacts,
+    facts_told,
+    manifest,
+    members_of,
+    sidecar,
+)
+from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, ENSEMBLE_SEEDS
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+#: Written from evidence; whatever else a candidate holds is carried into it as it is.
+_WRITTEN = frozenset(
+    {
+        *(onnx_file(seed) for seed in ENSEMBLE_SEEDS),
+        *(sidecar_file(seed) for seed in ENSEMBLE_SEEDS),
+        *(MANIFEST_FILE, CALIBRATION_FILE, REGISTRY_FILE, SCHEMA_FILE, DIGESTS_FILE),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a candidate rests on.
+
+    Attributes
+    ----------
+    facts
+        What the documents tell of the corpus.
+    judgement
+        The gate's decision, and the results behind it.
+    models
+        The members' ONNX bytes, in seed order.
+    calibration
+        From deviation to interval.
+    mean_sigma
+        The members' mean deviation over the corpus, in VMAF.
+    carried
+        Files that are taken over as they are: results, verdict, and what is optional.
+    """
+
+    facts: CorpusFacts
+    judgement: Judgement
+    models: tuple[bytes, ...]
+    calibration: Calibration
+    mean_sigma: float
+    carried: Mapping[str, bytes]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The registry's rows."""
+        decision, sha256 = self.judgement.decision, self.facts.sha256
+        return [registry_row(member, decision, sha256) for member in members_of(self.models)]
+
+
+def candidate_files(evidence: Evidence) -> dict[str, bytes]:
+    """Every file of a candidate, by name; the evidence's decision is a PROMOTE."""
+    facts, judgement, members = evidence.facts, evidence.judgement, members_of(evidence.models)
+    files = dict(evidence.carried)
+    for member, model in zip(members, evidence.models, strict=True):
+        described = sidecar(facts, CONTRACT_RECIPE, judgement, member)
+        files[onnx_file(member.seed)] = model
+        files[sidecar_file(member.seed)] = json_bytes(described)
+    files[CALIBRATION_FILE] = calibration_bytes(evidence.calibration)
+    files[REGISTRY_FILE] = json_bytes(registry_document(evidence.rows))
+    files[SCHEMA_FILE] = json_bytes(REGISTRY_SCHEMA)
+    ensemble = manifest(facts, judgement, members, evidence.calibration, evidence.mean_sigma)
+    return sealed(files, ensemble)
+
+
+def sealed(files: Mapping[str, bytes], ensemble: Mapping[str, Any]) -> dict[str, bytes]:
+    """Add the list of digests and the manifest that names the list's own: the root of all.
+
+    The list holds the manifest's digest too, as it is without naming the list.
+    """
+    listed = json_bytes(
+        {
+            "schema_version": 1,
+            "algorithm": "sha256",
+            "manifest_without_digests": sha256_of(json_bytes(ensemble)),
+            "files": {name: sha256_of(files[name]) for name in sorted(files)},
+        }
+    )
+    named = {**ensemble, "digests": {"file": DIGESTS_FILE, "sha256": sha256_of(listed)}}
+    return {**files, DIGESTS_FILE: listed, MANIFEST_FILE: json_bytes(named)}
+
+
+def scores_of(contents: Contents) -> tuple[SeedScore, ...]:
+    """The results in a candidate.
+
+    Raises
+    ------
+    UnusableInput
+        If one can't be read.
+    """
+    names = {seed: results_file(seed) for seed in ENSEMBLE_SEEDS}
+    return tuple(
+        parse_seed(contents.files[name], UPath(contents.where) / name, seed)
+        for seed, name in names.items()
+    )
+
+
+def evidence_of(contents: Contents, documents: Mapping[str, dict[str, Any]]) -> Evidence:
+    """Read the evidence back out of a candidate.
+
+    Raises
+    ------
+    UnusableInput
+        If a part of it can't be read, or parts contradict each other.
+    """
+    scores = scores_of(contents)
+    calibration_path = f"{contents.where}/{CALIBRATION_FILE}"
+    calibration = parse_calibration(contents.files[CALIBRATION_FILE], calibration_path)
+    corpus_sha256 = _told(documents, VERDICT_FILE, "corpus", "sha256")
+    if not isinstance(corpus_sha256, str) or not _DIGEST.fullmatch(corpus_sha256):
+        raise UnusableInput(f"{VERDICT_FILE} names no corpus by its sha256")
+    if calibration.corpus_sha256 != corpus_sha256:
+        raise UnusableInput(f"{CALIBRATION_FILE} belongs to another corpus than the verdict")
+    held_out = [fold.held_out for fold in scores[0].folds]
+    if list(calibration.sources) != held_out:
+        raise UnusableInput(f"{CALIBRATION_FILE} tells other sources than {results_file(0)}")
+    first = sidecar_file(ENSEMBLE_SEEDS[0])
+    n_rows = scores[0].n_rows or 0
+    try:
+        facts = facts_told(documents[first], corpus_sha256, n_rows, len(held_out))
+    except ValueError as error:
+        raise UnusableInput(
+            f"{first}: expected scaler, quality range and presets, found '{error}'"
+        ) from error
+    _require_ranges(facts, calibration)
+    mean_sigma = _told(documents, MANIFEST_FILE, "eval", "mean_sigma")
+    if not isinstance(mean_sigma, float):
+        raise UnusableInput(f"{MANIFEST_FILE} tells no mean_sigma")
+    return Evidence(
+        facts=facts,
+        judgement=Judgement(decide(scores, corpus_sha256), scores),
+        models=tuple(contents.files[onnx_file(seed)] for seed in ENSEMBLE_SEEDS),
+        calibration=calibration,
+        mean_sigma=mean_sigma,
+        carried={name: data for name, data in contents.files.items() if name not in _WRITTEN},
+    )
+
+
+def _require_ranges(facts: CorpusFacts, calibration: Calibration) -> None:
+    """The quality range, rows and means are those of the ranges that the calibration records."""
+    qualities = calibration.trained_on.qualities.values()
+    features = calibration.trained_on.features.values()
+    codec = facts.codec
+    seen = (min(q.low for q in qualities), max(q.high for q in qualities)) if qualities else ()
+    if (codec.cq_min, codec.cq_max) != seen:
+        raise UnusableInput(f"{CALIBRATION_FILE} tells another quality range than the sidecars")
+    if calibration.n_frames != facts.n_rows:
+        raise UnusableInput(f"{CALIBRATION_FILE} tells another number of rows than the results")
+    means = zip(features, facts.scaler.mean.tolist(), strict=True)
+    if any(not _within(mean, seen.low, seen.high) for seen, mean in means):
+        raise UnusableInput("the scaler's means lie outside what the members were trained on")
+
+
+def _within(value: float, low: float, high: float) -> bool:
+    slack = 1e-9 * max(abs(low), abs(high))  # a mean of equal numbers may be off in its last digit
+    return low - slack <= value <= high + slack
+
+
+def _told(documents: Mapping[str, Any], name: str, *keys: str) -> Any:
+    value: Any = documents[name]
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
