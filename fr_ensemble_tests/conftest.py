@@ -15,20 +15,15 @@ import pytest
 from upath import UPath
 
 from fr_ensemble_assets.clips.ffmpeg import Ffmpeg, find_ffmpeg
-from fr_ensemble_assets.contract.agreed import Contract
+from fr_ensemble_assets.contract.agreed import ENSEMBLE, Contract
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
+from fr_ensemble_assets.evidence.measure import SeedResult, measure_folds, rows_by_source
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import Silent
-from fr_ensemble_assets.loso.evaluation import (
-    SeedResult,
-    measure_folds,
-    parts_of,
-    rows_by_source,
-)
+from fr_ensemble_assets.loso.evaluation import parts_of
 from fr_ensemble_assets.loso.prepared import Fold, prepare
 from fr_ensemble_assets.operations.run import Outcome, Plan, run_ensemble
-from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
 from fr_ensemble_assets.training.trainer import Trainer
 from fr_ensemble_tests.video import FRAMES, MakeClip, call
 
@@ -87,7 +82,7 @@ def without_times(path: Path) -> Any:
 
 def run_chain(home: Path, corpus: UPath, epochs: int = 200, force: bool = False) -> Outcome:
     """What ``fr-ensemble run`` does, in this process."""
-    plan = Plan(Home.at(home), str(corpus), ENSEMBLE_SEEDS, epochs, force)
+    plan = Plan(Home.at(home), str(corpus), ENSEMBLE.units, epochs, force)
     return run_ensemble(plan, Silent())
 
 

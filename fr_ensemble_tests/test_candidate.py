@@ -14,17 +14,16 @@ from upath import UPath
 from fr_ensemble_assets.candidate.build import build_candidate
 from fr_ensemble_assets.candidate.registry import schema_problems
 from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import folder_in_the_making, sha256_of, temporary_name
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import authorise
-from fr_ensemble_assets.members.build import members_dir
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
 from fr_ensemble_tests.conftest import CPU, Chain
 
-ENSEMBLE = "fr_regressor_v2_ensemble_v1"
-SEED1 = f"{ENSEMBLE}_seed1"
+SEED1 = f"{ENSEMBLE.id}_seed1"
 
 
 @pytest.fixture
@@ -65,13 +64,12 @@ def replace_in(name: str, old: str, new: str) -> Callable[[UPath], None]:
     return change
 
 
-def publish(home: Home, place: UPath) -> None:
+def publish(home: Home) -> None:
     """What ``registry_candidate`` does."""
     (results,) = home.store.glob("*/loso-*")
     corpus = load_corpus(home, results.parent.name)
-    judgement = authorise(results, corpus, CONTRACT_RECIPE)
-    members = members_dir(results)
-    build_candidate(place, results, members, corpus, CONTRACT_RECIPE, judgement, CPU)
+    places = Places(home, ENSEMBLE, corpus.sha256)
+    build_candidate(places, corpus, authorise(places.results, corpus, ENSEMBLE), CPU)
 
 
 SPOILED: dict[str, tuple[Callable[[UPath], Any], str]] = {
@@ -96,8 +94,8 @@ SPOILED: dict[str, tuple[Callable[[UPath], Any], str]] = {
         "calibration.json has the sha256",
     ),
     "a q that was not calibrated": (
-        replace_in(f"{ENSEMBLE}.json", '"conformal_q_residual": ', '"conformal_q_residual": 9'),
-        f"{ENSEMBLE}.json is not the one that digests.json names",
+        replace_in(f"{ENSEMBLE.id}.json", '"conformal_q_residual": ', '"conformal_q_residual": 9'),
+        f"{ENSEMBLE.id}.json is not the one that digests.json names",
     ),
     "no JSON": (lambda f: (f / "registry.json").write_text("{"), "registry.json line 1"),
     "a list": (lambda f: (f / "PROMOTE.json").write_text("[]"), "expected a JSON object"),
@@ -128,7 +126,7 @@ def test_calibration_that_the_predictions_do_not_give_is_not_published(promoted:
     )
     assert forged != told
     (members / "calibration.json").write_text(forged)
-    manifest = members / f"{ENSEMBLE}.json"
+    manifest = members / f"{ENSEMBLE.id}.json"
     manifest.write_text(
         manifest.read_text().replace(sha256_of(told.encode()), sha256_of(forged.encode()))
     )

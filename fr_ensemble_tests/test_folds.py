@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.contract.folds import LEAVE_ONE_SOURCE_OUT, FoldPlan
 from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.evidence.measure import rows_by_source
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.loso.evaluation import parts_of, rows_by_source
+from fr_ensemble_assets.loso.evaluation import parts_of
 from fr_ensemble_assets.loso.prepared import prepare
 from fr_ensemble_tests.conftest import CPU
 

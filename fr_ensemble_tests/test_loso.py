@@ -17,11 +17,13 @@ from upath import UPath
 
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.evidence.audit import load_seed_result
+from fr_ensemble_assets.evidence.metrics import agreement
+from fr_ensemble_assets.evidence.results import load_seed
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.progress import Silent
-from fr_ensemble_assets.loso.metrics import agreement
-from fr_ensemble_assets.loso.results import load_seed, load_seed_result, save_seed
 from fr_ensemble_assets.loso.run import evaluate_seeds, finished_seed
+from fr_ensemble_assets.loso.writing import save_seed
 from fr_ensemble_assets.training.trainer import Trainer
 from fr_ensemble_tests.conftest import CPU, evaluate_seed, fold_without
 
@@ -139,14 +141,14 @@ def test_results_must_follow_from_their_predictions(tmp_path: Path, few: Corpus)
     folder = UPath(tmp_path)
     save_seed(folder, few, QUICK, evaluate_seed(few, 0, QUICK), "cpu")
     score = load_seed(folder / "loso_seed0.json", 0)
-    load_seed_result(folder, few, score)
+    load_seed_result(folder, few, QUICK, score)
 
     boasting = replace(score, folds=(replace(score.folds[0], plcc=0.99), *score.folds[1:]))
     with pytest.raises(UnusableInput, match="gives PLCC .* the results tell 0.99"):
-        load_seed_result(folder, few, boasting)
+        load_seed_result(folder, few, QUICK, boasting)
     other = Corpus("other", few.frame.assign(vmaf=few.frame["vmaf"] / 2))
     with pytest.raises(UnusableInput, match="other rows or targets than the corpus"):
-        load_seed_result(folder, other, score)
+        load_seed_result(folder, other, QUICK, score)
     (folder / "loso_seed0_predictions.parquet").write_bytes(b"PAR1")
     with pytest.raises(UnusableInput, match="computed from another file"):
-        load_seed_result(folder, few, score)
+        load_seed_result(folder, few, QUICK, score)

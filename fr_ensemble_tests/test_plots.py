@@ -11,11 +11,11 @@ from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.plots import quality_curves
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
+from fr_ensemble_assets.evidence.measure import SeedResult, measure_folds, rows_by_source
 from fr_ensemble_assets.foundation.figures import png_bytes
 from fr_ensemble_assets.gate.plots import verdict_figure
 from fr_ensemble_assets.gate.previous import Previous
 from fr_ensemble_assets.gate.verdict import Judgement
-from fr_ensemble_assets.loso.evaluation import SeedResult, measure_folds, rows_by_source
 from fr_ensemble_assets.loso.plots import fold_figure
 from fr_ensemble_tests.conftest import Chain
 

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr
 
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.recipe import Recipe
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
@@ -22,7 +24,6 @@ from fr_ensemble_assets.training.model import (
     build_module,
     initial_parameters,
 )
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe, deviations
 from fr_ensemble_assets.training.reference import train_reference
 from fr_ensemble_assets.training.stacked import train_stack
 from fr_ensemble_assets.training.streams import DropoutStream, epoch_order
@@ -44,7 +45,7 @@ def same_bytes(a: Parameters, b: Parameters) -> bool:
 def test_initialisation_is_pytorchs_own(seed: int) -> None:
     torch.manual_seed(seed)
     linears = [torch.nn.Linear(20, 64), torch.nn.Linear(64, 64), torch.nn.Linear(64, 1)]
-    ours = initial_parameters(seed, CONTRACT_RECIPE)
+    ours = initial_parameters(seed, ENSEMBLE.recipe)
     for linear, weight, bias in zip(linears, ours.weights, ours.biases, strict=True):
         assert linear.weight.detach().numpy().tobytes() == weight.tobytes()
         assert linear.bias.detach().numpy().tobytes() == bias.tobytes()
@@ -58,13 +59,13 @@ def test_shuffle_visits_every_row_once_and_differs_by_epoch_and_seed() -> None:
 
 
 def test_dropout_masks_can_be_had_from_any_step() -> None:
-    stream = DropoutStream(3, CONTRACT_RECIPE)
+    stream = DropoutStream(3, ENSEMBLE.recipe)
     whole = stream.masks(0, 20)
     np.testing.assert_array_equal(stream.masks(7, 5), whole[7:12])
 
 
 def test_dropout_drops_a_tenth_and_keeps_the_expectation() -> None:
-    masks = DropoutStream(0, CONTRACT_RECIPE).masks(0, 500)
+    masks = DropoutStream(0, ENSEMBLE.recipe).masks(0, 500)
     assert (masks == 0).mean() == pytest.approx(0.1, abs=0.001)
     assert masks.mean() == pytest.approx(1.0, abs=0.001)
     across = np.corrcoef(masks[:, 0].ravel(), masks[:, 1].ravel())[0, 1]
@@ -142,9 +143,15 @@ def test_normal_distribution_of_the_kernel_is_right_to_a_few_roundings_of_float3
 
 
 def test_recipe_names_where_it_leaves_the_contract() -> None:
-    assert deviations(CONTRACT_RECIPE) == ()
-    assert deviations(Recipe(epochs=5)) == ("epochs 5 instead of 200",)
-    assert Recipe(epochs=5).folder != CONTRACT_RECIPE.folder
+    assert ENSEMBLE.departures == ()
+    shorter = ENSEMBLE.under(epochs=5)
+    assert shorter.departures == ("epochs 5 instead of 200",)
+    assert shorter.folder != ENSEMBLE.folder == "loso-200epochs-4a439d50"
+
+
+def test_loosened_thresholds_are_a_dry_run() -> None:
+    easier = replace(ENSEMBLE, thresholds=replace(ENSEMBLE.thresholds, mean_plcc_min=0.5))
+    assert easier.departures == ("other thresholds than agreed on",)
 
 
 def test_reference_is_a_setting(few: Corpus) -> None:

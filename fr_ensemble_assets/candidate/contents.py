@@ -15,12 +15,12 @@ from upath import UPath
 
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE
 from fr_ensemble_assets.candidate.registry import REGISTRY_FILE, SCHEMA_FILE
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.evidence.results import results_file
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.gate.verdict import VERDICT_FILES
-from fr_ensemble_assets.loso.results import results_file
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file, sidecar_file
 from fr_ensemble_assets.members.onnx_check import MAX_MEMBER_BYTES
-from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
 
 VERDICT_FILE = VERDICT_FILES["PROMOTE"]
 #: The digest of every other file; the manifest names its own.
@@ -29,9 +29,9 @@ DIGESTS_FILE = "digests.json"
 CANDIDATE_FILES = tuple(
     sorted(
         [
-            *(onnx_file(seed) for seed in ENSEMBLE_SEEDS),
-            *(sidecar_file(seed) for seed in ENSEMBLE_SEEDS),
-            *(results_file(seed) for seed in ENSEMBLE_SEEDS),
+            *(onnx_file(seed) for seed in ENSEMBLE.units),
+            *(sidecar_file(seed) for seed in ENSEMBLE.units),
+            *(results_file(seed) for seed in ENSEMBLE.units),
             MANIFEST_FILE,
             CALIBRATION_FILE,
             VERDICT_FILE,

@@ -76,9 +76,21 @@ class Contract:
         return replace(self, recipe=replace(self.recipe, **recipe))
 
     @property
+    def agreed(self) -> Contract:
+        """The contract agreed on under this id."""
+        return AGREED[self.id]
+
+    @property
     def departures(self) -> tuple[str, ...]:
-        """Where it differs from the contract agreed on under its id, in words."""
-        return self.recipe.departures(AGREED[self.id].recipe)
+        """Where it differs from the contract agreed on, in words; such a run is a dry run."""
+        others = {
+            "thresholds": self.thresholds == self.agreed.thresholds,
+            "folds": self.plan == self.agreed.plan,
+            "units": self.units == self.agreed.units,
+            "encoders": self.encoders == self.agreed.encoders,
+        }
+        off = tuple(f"other {name} than agreed on" for name, same in others.items() if not same)
+        return (*self.recipe.departures(self.agreed.recipe), *off)
 
     def name_units(self, units: tuple[int, ...]) -> str:
         """``seed 3`` or ``seeds 0, 3``."""

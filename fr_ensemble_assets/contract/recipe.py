@@ -41,11 +41,6 @@ class Recipe:
         """Eight hex digits that tell this recipe from any other."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
 
-    @property
-    def folder(self) -> str:
-        """The name of the folder that holds this recipe's results for a corpus."""
-        return f"loso-{self.epochs}epochs-{self.digest}"
-
     def departures(self, agreed: Recipe) -> tuple[str, ...]:
         """Where this recipe differs from the one agreed on, in words."""
         return tuple(

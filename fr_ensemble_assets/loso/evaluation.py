@@ -11,43 +11,10 @@ import numpy.typing as npt
 
 from fr_ensemble_assets.contract.folds import Assignment
 from fr_ensemble_assets.contract.recipe import Recipe
-from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
-from fr_ensemble_assets.loso.metrics import Agreement, agreement
 from fr_ensemble_assets.loso.prepared import PreparedCorpus
 from fr_ensemble_assets.training.compiled import predict
 from fr_ensemble_assets.training.trainer import Trainer
-
-
-@dataclass(frozen=True)
-class FoldResult:
-    """What was reached on one held-out source."""
-
-    held_out: str
-    n_train: int
-    n_val: int
-    agreement: Agreement
-
-
-@dataclass(frozen=True)
-class SeedResult:
-    """One seed's predictions of sources that its models didn't see.
-
-    Attributes
-    ----------
-    folds
-        A source each, in sorted order.
-    prediction
-        Out-of-fold VMAF of every corpus row, float64, shape (n_rows,): each row is predicted by
-        the model that held its source out.
-    wall_time_s
-        Seconds that were spent on the seed's folds, added up.
-    """
-
-    seed: int
-    folds: tuple[FoldResult, ...]
-    prediction: npt.NDArray[np.float64]
-    wall_time_s: float
 
 
 @dataclass(frozen=True)
@@ -101,32 +68,3 @@ def parts_of(
         [assignment.folds] if trainer.stacks else [(fold,) for fold in assignment.folds]
     )
     return [Part(sha256, seed, piece, recipe, trainer) for piece in pieces]
-
-
-def measure_folds(
-    corpus: Corpus, prediction: npt.NDArray[np.float64], assignment: Assignment
-) -> tuple[FoldResult, ...]:
-    """Each source's agreement with its out-of-fold predictions, shape (n_rows,)."""
-    rows_of = rows_by_source(corpus)
-    together = [sum(rows_of[source] for source in fold) for fold in assignment.folds]
-    # Canonical order sorts by source already; where it holds, a stable sort costs next to nothing.
-    order = np.argsort(corpus.source_index, kind="stable")
-    results, start = [], 0
-    for source in corpus.sources:
-        rows = order[start : start + rows_of[source]]
-        start += len(rows)
-        results.append(
-            FoldResult(
-                held_out=source,
-                n_train=corpus.n_rows - together[assignment.fold_of[source]],
-                n_val=len(rows),
-                agreement=agreement(prediction[rows], corpus.target[rows]),
-            )
-        )
-    return tuple(results)
-
-
-def rows_by_source(corpus: Corpus) -> dict[str, int]:
-    """How many rows each source has."""
-    counts = np.bincount(corpus.source_index, minlength=len(corpus.sources))
-    return dict(zip(corpus.sources, counts.tolist(), strict=True))

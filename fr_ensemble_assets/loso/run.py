@@ -11,29 +11,21 @@ from upath import UPath
 from fr_ensemble_assets.contract.agreed import Contract
 from fr_ensemble_assets.contract.folds import Assignment
 from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.evidence.audit import load_seed_result
+from fr_ensemble_assets.evidence.measure import SeedResult, measure_folds, rows_by_source
+from fr_ensemble_assets.evidence.results import (
+    load_seed,
+    recorded,
+    results_file,
+    training_record,
+)
 from fr_ensemble_assets.features.codec_block import CodecBlock
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import Progress, Shares, StepReport
-from fr_ensemble_assets.loso.evaluation import (
-    HeldOut,
-    Part,
-    SeedResult,
-    measure_folds,
-    parts_of,
-    rows_by_source,
-)
+from fr_ensemble_assets.loso.evaluation import HeldOut, Part, parts_of
 from fr_ensemble_assets.loso.prepared import prepare
-from fr_ensemble_assets.loso.results import (
-    load_seed,
-    load_seed_result,
-    recipe_of,
-    recipe_record,
-    results_file,
-    save_seed,
-)
+from fr_ensemble_assets.loso.writing import save_seed
 from fr_ensemble_assets.training.executors import Executor
-from fr_ensemble_assets.training.recipe import Recipe
 from fr_ensemble_assets.training.trainer import Trainer
 
 
@@ -43,11 +35,6 @@ class SeedOutcome:
 
     result: SeedResult
     reused: bool
-
-
-def results_dir(home: Home, corpus_sha256: str, recipe: Recipe) -> UPath:
-    """Where the results and the verdict of one corpus under one recipe are kept."""
-    return home.corpus_dir(corpus_sha256) / recipe.folder
 
 
 def evaluate_seeds(
@@ -120,8 +107,8 @@ def finished_seed(
     """The result of a seed that is done for this corpus, contract and version of the streams."""
     try:
         score = load_seed(folder / results_file(seed), seed)
-        result = load_seed_result(folder, corpus, score)
+        result = load_seed_result(folder, corpus, contract, score)
     except UnusableInput:
         return None
-    same = recipe_of(score) == recipe_record(contract.recipe)
+    same = recorded(score, contract) == training_record(contract)
     return result if same and score.corpus_sha256 == corpus.sha256 else None

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
+from fr_ensemble_assets.contract.recipe import Recipe
 from fr_ensemble_assets.foundation.cores import cores
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.progress import Shares, StepReport, report_nothing
 from fr_ensemble_assets.training.compiled import compile_kernel, train_compiled
 from fr_ensemble_assets.training.executors import Executor, Part, Threads
 from fr_ensemble_assets.training.model import FitInput, Parameters
-from fr_ensemble_assets.training.recipe import Recipe
 
 Device = Literal["auto", "cpu", "cuda", "reference"]
 
