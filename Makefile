@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, found " + sys.version.split()[0] + "; name one with make PYTHON=python3.12")'
 	@echo "setting up $(VENV): some minutes and gigabytes the first time, seconds later"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) install --require-hashes --only-binary :all: --requirement constraints.txt
+	@$(PIP) install --require-hashes --no-deps --only-binary :all: --requirement constraints.txt
 	@$(PIP) install --only-binary :all: $(TORCH)
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m pip check

@@ -65,8 +65,11 @@ def test_command_line_without_origin_works() -> None:
 
 
 def test_link_from_elsewhere_opens_the_page() -> None:
-    linked = replace(PAGE, fetch_sites=["cross-site"], fetch_modes=["navigate"])
+    linked = replace(
+        PAGE, fetch_sites=["cross-site"], fetch_modes=["navigate"], fetch_dests=["document"]
+    )
     assert status(linked) == 200
+    assert status(replace(linked, fetch_dests=["iframe"])) == 403
     assert status(replace(linked, path="/graphql")) == 403
 
 
@@ -102,7 +105,8 @@ def test_other_hosts_are_refused(hosts: list[str]) -> None:
 
 
 def test_two_of_a_header_are_refused() -> None:
-    for name in ("hosts", "origins", "fetch_sites", "fetch_modes", "content_types"):
+    names = ("hosts", "origins", "fetch_sites", "fetch_modes", "fetch_dests", "content_types")
+    for name in names:
         values = [*getattr(POST, name), "127.0.0.1:3000", "evil.example"]
         assert status(replace(POST, **{name: values})) == 400
 

@@ -8,19 +8,35 @@ import os
 import sqlite3
 import stat
 import subprocess
+import time
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 import sqlalchemy
+from dagster._core.remote_origin import (
+    InProcessCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    SensorInstigatorData,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._daemon.sensor import get_elapsed
+from dagster._daemon.types import DaemonHeartbeat
 from upath import UPath
 
 from fr_ensemble_assets.foundation.files import folder_in_the_making, temporary_name, write_bytes
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import Silent
 from fr_ensemble_assets.foundation.trouble import StorageTrouble, trouble_behind
+from fr_ensemble_assets.operations.backfill import daemon_lives
 from fr_ensemble_assets.operations.clean import list_stores
-from fr_ensemble_assets.operations.instance import open_instance
+from fr_ensemble_assets.operations.instance import close_dead_runs, open_instance
 from fr_ensemble_assets.operations.run import Plan, run_ensemble
 from fr_ensemble_tests.conftest import Row, write_rows
 from fr_ensemble_tests.platform import COMMAND
@@ -161,3 +177,28 @@ def test_links_in_the_store_are_not_followed(tmp_path: Path) -> None:
     (found,) = list_stores(home)
     assert found.size_bytes == 5
     assert outside.exists()
+
+
+# --- the clock is set back ------------------------------------------------------------------------
+
+
+def test_sensor_looks_and_daemon_is_missed_after_the_clock_was_set_back(tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "home")
+    home.prepare()
+    later = time.time() + 86400
+    with open_instance(home) as instance:
+        data = SensorInstigatorData(later, cursor="kept", last_tick_start_timestamp=later)
+        state = InstigatorState(origin(), InstigatorType.SENSOR, InstigatorStatus.RUNNING, data)
+        instance.add_instigator_state(state)
+        instance.add_daemon_heartbeat(DaemonHeartbeat(later, "BACKFILL", "an id", []))
+        close_dead_runs(instance, unattended=True)
+        (found,) = instance.all_instigator_state()
+        assert get_elapsed(found) is None
+        assert found.instigator_data.cursor == "kept"
+        assert not daemon_lives(instance)
+
+
+def origin() -> RemoteInstigatorOrigin:
+    """Of a sensor, as the daemon writes it down."""
+    code = InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="a"))
+    return RemoteInstigatorOrigin(RemoteRepositoryOrigin(code, "repository"), "corpus_inbox")

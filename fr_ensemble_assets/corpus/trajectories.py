@@ -6,9 +6,9 @@ all pairs at once: two seconds for 1,000 sources of 200 rows.
 
 Measured on the 21 clips of the bundled corpus, every third frame (``benchmarks/twins.py``): none of
 210 pairs of distinct clips is alike. Of 21 copies each, certain: as they are 20, mirrored 20,
-brighter 20, shifted by three frames 19, by six 20 (the last ones are found by their motion values,
-see :mod:`~fr_ensemble_assets.corpus.twins`); likely: scaled 20, cropped by a tenth 17, by a fifth
-14, encoded at CRF 30 12, at CRF 40 9.
+brighter 20, shifted by three frames 19, by six 20 (:mod:`~fr_ensemble_assets.corpus.twins` finds
+the others by their values); likely: scaled 20, cropped by a tenth 17, by a fifth 14, encoded at
+CRF 30 12, at CRF 40 9.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from fr_ensemble_assets.foundation.home import SETTINGS_FILE, Home
 if TYPE_CHECKING:
     import dagster as dg
     from dagster._core.execution.backfill import PartitionBackfill
+    from dagster._core.scheduler.instigation import SensorInstigatorData
 
 
 _UNFINISHED = frozenset({"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"})
@@ -134,7 +135,8 @@ def close_dead_runs(instance: dg.DagsterInstance, unattended: bool = False) -> i
     Parameters
     ----------
     unattended
-        Whether nothing serves the home now: runs that were about to start then never will.
+        Whether nothing serves the home now: runs that were about to start then never will, and
+        sensors can be told to look again where the clock was set back.
     """
     import dagster as dg
 
@@ -143,7 +145,25 @@ def close_dead_runs(instance: dg.DagsterInstance, unattended: bool = False) -> i
     dead = [run for run in at_work if not is_worked_on(instance, run, unknown=not unattended)]
     for run in dead:
         instance.report_run_failed(run, "The process of this run was killed.")
+    if unattended:
+        _forget_ticks_to_come(instance)
     return len(dead)
+
+
+def _forget_ticks_to_come(instance: dg.DagsterInstance) -> None:
+    """Let sensors look again whose last look is to come: the clock was set back since.
+
+    Dagster would wait until the clock is there again. What they remember is kept.
+    """
+    for state in instance.all_instigator_state():
+        data = state.sensor_instigator_data
+        if data is not None and any((at or 0) > time.time() for at in _last_ticks(data)):
+            forgotten = data._replace(last_tick_timestamp=None, last_tick_start_timestamp=None)
+            instance.update_instigator_state(state.with_data(forgotten))
+
+
+def _last_ticks(data: SensorInstigatorData) -> tuple[float | None, float | None]:
+    return data.last_tick_timestamp, data.last_tick_start_timestamp
 
 
 def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
@@ -160,6 +180,9 @@ def unfinished_backfills(instance: dg.DagsterInstance) -> list[PartitionBackfill
 
 
 def daemon_silence_s(instance: dg.DagsterInstance) -> float:
-    """Seconds since the daemon that runs backfills last said that it lives; infinite if never."""
+    """Seconds since the daemon that runs backfills last said that it lives; infinite if never.
+
+    A sign of life that is to come was given before the clock was set back: as good as an old one.
+    """
     heartbeat = instance.get_daemon_heartbeats().get("BACKFILL")
-    return time.time() - heartbeat.timestamp if heartbeat is not None else float("inf")
+    return abs(time.time() - heartbeat.timestamp) if heartbeat is not None else float("inf")

@@ -67,6 +67,7 @@ class Facts:
     origins: Sequence[str] = ()
     fetch_sites: Sequence[str] = ()
     fetch_modes: Sequence[str] = ()
+    fetch_dests: Sequence[str] = ()
     content_types: Sequence[str] = ()
     authorizations: Sequence[str] = ()
     tokens: Sequence[str] = ()
@@ -143,6 +144,7 @@ def _malformed(facts: Facts) -> Refused | None:
         ("Origin", facts.origins),
         ("Sec-Fetch-Site", facts.fetch_sites),
         ("Sec-Fetch-Mode", facts.fetch_modes),
+        ("Sec-Fetch-Dest", facts.fetch_dests),
         ("Content-Type", facts.content_types),
         ("Authorization", facts.authorizations),
     ):
@@ -178,6 +180,7 @@ def _foreign(facts: Facts) -> Refused | None:
         facts.kind == "http"
         and facts.method in ("GET", "HEAD")
         and _one(facts.fetch_modes) == "navigate"
+        and _one(facts.fetch_dests) == "document"
         and not _is_graphql(facts.path)
     )
     if follows_a_link:

@@ -70,6 +70,7 @@ def facts_of(scope: Scope, policy: Policy) -> Facts:
         origins=sent.getlist("origin"),
         fetch_sites=sent.getlist("sec-fetch-site"),
         fetch_modes=sent.getlist("sec-fetch-mode"),
+        fetch_dests=sent.getlist("sec-fetch-dest"),
         content_types=sent.getlist("content-type"),
         authorizations=sent.getlist("authorization"),
         tokens=asked.getlist("token"),
