@@ -28,9 +28,9 @@ from fr_ensemble_assets.calibration.rules import (
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
-from fr_ensemble_assets.gate.verdict import judge
 from fr_ensemble_assets.foundation.figures import png_bytes
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.gate.verdict import judge
 
 TARGETS = range(60, 98, 2)
 PLOT = Path(__file__).parents[1] / "docs" / "images" / "calibration.png"

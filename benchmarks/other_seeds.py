@@ -33,8 +33,8 @@ from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
-from fr_ensemble_assets.gate.verdict import judge
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.gate.verdict import judge
 from fr_ensemble_assets.loso.prepared import prepare
 from fr_ensemble_assets.training.compiled import predict
 from fr_ensemble_assets.training.trainer import Trainer

@@ -14,13 +14,17 @@ import numpy as np
 import pytest
 from upath import UPath
 
+from fr_ensemble_assets.candidate.build import build_candidate
 from fr_ensemble_assets.clips.ffmpeg import Ffmpeg, find_ffmpeg
 from fr_ensemble_assets.contract.agreed import ENSEMBLE, Contract
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
+from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.evidence.measure import SeedResult, measure_folds, rows_by_source
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import Silent
+from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.loso.evaluation import parts_of
 from fr_ensemble_assets.loso.prepared import Fold, prepare
 from fr_ensemble_assets.operations.run import Outcome, Plan, run_ensemble
@@ -100,6 +104,24 @@ def evaluate_seed(corpus: Corpus, seed: int, contract: Contract) -> SeedResult:
 def fold_without(corpus: Corpus, number: int, seed: int) -> Fold:
     """The fold that holds out the ``number``-th source in sorted order."""
     return prepare(corpus).fold([corpus.sources[number]], seed)
+
+
+def snapshot(folder: Path) -> dict[str, bytes | str]:
+    """Everything under a folder; what is no file by its kind."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        if path.is_file() and not path.is_symlink()
+        else str(path.is_symlink())
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def publish(home: Home) -> None:
+    """What ``registry_candidate`` does."""
+    (results,) = home.store.glob("*/loso-*")
+    corpus = load_corpus(home, results.parent.name)
+    places = Places(home, ENSEMBLE, corpus.sha256)
+    build_candidate(places, corpus, authorise(places.results, corpus, ENSEMBLE), CPU)
 
 
 Chain = tuple[Path, Outcome]

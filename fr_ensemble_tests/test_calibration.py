@@ -37,7 +37,6 @@ from fr_ensemble_assets.calibration.plots import (
 from fr_ensemble_assets.calibration.pooling import (
     OutOfFold,
     out_of_fold,
-    out_of_fold,
     pool_encodes,
 )
 from fr_ensemble_assets.calibration.rules import (
@@ -55,10 +54,10 @@ from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.evidence.measure import SeedResult
-from fr_ensemble_assets.gate.verdict import judge
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.figures import png_bytes
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.gate.verdict import judge
 from fr_ensemble_tests.conftest import Chain
 
 Floats = npt.NDArray[np.float64]

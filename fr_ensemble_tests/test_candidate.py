@@ -11,17 +11,13 @@ from typing import Any
 import pytest
 from upath import UPath
 
-from fr_ensemble_assets.candidate.build import build_candidate
 from fr_ensemble_assets.candidate.registry import schema_problems
 from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
-from fr_ensemble_assets.contract.places import Places
-from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import folder_in_the_making, sha256_of, temporary_name
 from fr_ensemble_assets.foundation.home import Home
-from fr_ensemble_assets.gate.verdict import authorise
-from fr_ensemble_tests.conftest import CPU, Chain
+from fr_ensemble_tests.conftest import Chain, publish, snapshot
 
 SEED1 = f"{ENSEMBLE.id}_seed1"
 
@@ -62,14 +58,6 @@ def replace_in(name: str, old: str, new: str) -> Callable[[UPath], None]:
         (folder / name).write_text(text.replace(old, new))
 
     return change
-
-
-def publish(home: Home) -> None:
-    """What ``registry_candidate`` does."""
-    (results,) = home.store.glob("*/loso-*")
-    corpus = load_corpus(home, results.parent.name)
-    places = Places(home, ENSEMBLE, corpus.sha256)
-    build_candidate(places, corpus, authorise(places.results, corpus, ENSEMBLE), CPU)
 
 
 SPOILED: dict[str, tuple[Callable[[UPath], Any], str]] = {
@@ -130,9 +118,10 @@ def test_calibration_that_the_predictions_do_not_give_is_not_published(promoted:
     manifest.write_text(
         manifest.read_text().replace(sha256_of(told.encode()), sha256_of(forged.encode()))
     )
+    before = snapshot(Path(str(promoted.candidates)))
     with pytest.raises(GateRefusal, match="calibration.json: expected the file that fitting the"):
-        publish(promoted, promoted.candidates / "new")
-    assert not (promoted.candidates / "new").exists()
+        publish(promoted)
+    assert snapshot(Path(str(promoted.candidates))) == before
 
 
 def test_folder_that_is_not_there_is_unusable(promoted: Home) -> None:

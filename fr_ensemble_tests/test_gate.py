@@ -70,7 +70,9 @@ def test_comparisons_are_inclusive(tmp_path: Path) -> None:
         load_scores(results(tmp_path, [0.951, 0.951, 0.951, 0.951, just_under]))
     ).promote
     just_wider = math.nextafter(0.955, 1)
-    assert not decide(load_scores(results(tmp_path, [0.95, just_wider, 0.95, 0.95, 0.95])), ENSEMBLE).promote
+    assert not decide(
+        load_scores(results(tmp_path, [0.95, just_wider, 0.95, 0.95, 0.95])), ENSEMBLE
+    ).promote
 
 
 def test_hold_names_each_failing_aspect_with_its_numbers(tmp_path: Path) -> None:
@@ -137,7 +139,10 @@ def test_results_of_two_corpora_hold(tmp_path: Path) -> None:
     path = folder / "loso_seed1.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"corpus_sha256": "b" * 64}))
     assert "results belong to 2 corpora" in decide(load_scores(folder), ENSEMBLE).reasons[0]
-    assert "seed 1 belong to another corpus" in decide(load_scores(folder), ENSEMBLE, "a" * 64).reasons[0]
+    assert (
+        "seed 1 belong to another corpus"
+        in decide(load_scores(folder), ENSEMBLE, "a" * 64).reasons[0]
+    )
 
 
 def test_seeds_judged_over_other_sources_hold(tmp_path: Path) -> None:
@@ -223,6 +228,8 @@ def test_pipes_devices_and_endless_files_are_not_read(tmp_path: Path) -> None:
 def test_so_many_folds_are_judged_and_named_in_short(tmp_path: Path) -> None:
     """50,000 of them took minutes when each name was looked for among all."""
     folds = [{"held_out": f"source {n}", "plcc": None} for n in range(50_000)]
-    decision = decide(load_scores(results(tmp_path, GOOD, folds=folds, n_folds=len(folds))), ENSEMBLE)
+    decision = decide(
+        load_scores(results(tmp_path, GOOD, folds=folds, n_folds=len(folds))), ENSEMBLE
+    )
     assert "and 49990 more" in decision.reasons[0]
     assert len(decision.reasons[0]) < 500

@@ -16,8 +16,8 @@ from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import write_bytes
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import judge
 from fr_ensemble_assets.loso.assets import loso_results
@@ -51,7 +51,7 @@ def interval_calibration(
         results = Places(kept, contract, used.sha256).results
         frames = judged_frames(results, used, contract)
         made = calibrate(used, frames)
-        write_bytes(results / CALIBRATION_FILE, calibration_bytes(made))
+        store.put(results / CALIBRATION_FILE, calibration_bytes(made))
     return dg.MaterializeResult(
         metadata=_figures(made)
         | _plots(made, frames)

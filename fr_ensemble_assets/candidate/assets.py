@@ -11,7 +11,7 @@ from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, table
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.foundation.files import folder_digests
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.members.assets import ensemble_members
@@ -62,7 +62,7 @@ def registry_candidate(
             "contents": table(
                 [
                     {"file": name, "bytes": (folder / name).stat().st_size, "sha256": sha256}
-                    for name, sha256 in sorted(folder_digests(folder).items())
+                    for name, sha256 in sorted(store.digests(folder).items())
                 ]
             ),
             "next_step": dg.MetadataValue.md(

@@ -12,7 +12,7 @@ from fr_ensemble_assets.candidate.contents import (
     VERDICT_FILE,
     Contents,
     read_contents,
-    read_regular,
+    read_file,
 )
 from fr_ensemble_assets.candidate.documents import Evidence, candidate_files
 from fr_ensemble_assets.candidate.places import require_place
@@ -20,18 +20,14 @@ from fr_ensemble_assets.candidate.verify import verify_contents
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.evidence.results import results_file
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.files import (
-    folder_in_the_making,
-    parse_json,
-    remove_tree,
-    sha256_of,
-    write_bytes,
-)
+from fr_ensemble_assets.foundation.files import parse_json, sha256_of
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.gate.verdict import Judgement, verdict_document
 from fr_ensemble_assets.members.build import MadeMembers, make_members
 from fr_ensemble_assets.members.fit import fit_members, fits_of_this_process
+from fr_ensemble_assets.members.names import MANIFEST_FILE
 from fr_ensemble_assets.training.trainer import Trainer
 
 
@@ -86,10 +82,10 @@ def _judged_files(places: Places, corpus: Corpus, judgement: Judgement) -> dict[
     results, files = places.results, {}
     for score in judgement.scores:
         name = results_file(score.seed)
-        files[name] = read_regular(results / name)
+        files[name] = read_file(results / name)
         if sha256_of(files[name]) != score.sha256:
             raise GateRefusal(f"{name} was altered while it was judged; run again.")
-    files[VERDICT_FILE] = read_regular(results / VERDICT_FILE)
+    files[VERDICT_FILE] = read_file(results / VERDICT_FILE)
     told = parse_json(files[VERDICT_FILE], VERDICT_FILE)
     given = verdict_document(judgement, corpus, places.told)
     if told != given | {"generated_at_utc": told.get("generated_at_utc")}:
@@ -108,7 +104,7 @@ def _require_stored(folder: UPath, made: MadeMembers) -> None:
                 f"{folder / name}: expected a member's file, found none; "
                 "materialise ensemble_members."
             )
-        if read_regular(folder / name) != data:
+        if read_file(folder / name) != data:
             raise GateRefusal(
                 f"{name}: expected the file that fitting the members again gives, found another: "
                 "it was altered, or made by another machine or version; "
@@ -117,20 +113,12 @@ def _require_stored(folder: UPath, made: MadeMembers) -> None:
 
 
 def _publish(place: UPath, files: Mapping[str, bytes], corpus_sha256: str) -> None:
-    """Write, rename, and look once more: what lies there must be what was verified."""
+    """Put the manifest last, and look once more: what lies there must be what was verified."""
     require_place(place, corpus_sha256)
-    try:
-        with folder_in_the_making(place) as making:
-            for name, data in files.items():
-                write_bytes(making / name, data)
-    except OSError as error:
-        raise UnusableInput(
-            f"{place}: expected to be able to publish the candidate, found "
-            f"'{error.strerror or error}'; move away what lies there, or mend the permissions."
-        ) from error
+    store.publish(place, files, MANIFEST_FILE)
     lying = read_contents(place)
     if lying.files != files or lying.problems:
-        remove_tree(place)
+        store.delete(place)
         raise GateRefusal(
             f"{place.name}: expected the candidate that was verified, found other files where it "
             "was published: somebody writes there; find out who, and run again."

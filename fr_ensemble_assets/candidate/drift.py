@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from upath import UPath
 
-from fr_ensemble_assets.candidate.contents import CANDIDATE_FILES, read_regular
+from fr_ensemble_assets.candidate.contents import CANDIDATE_FILES, read_file
 from fr_ensemble_assets.candidate.places import corpus_of
 from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.contract.agreed import Contract
@@ -73,7 +73,7 @@ def _differences(folder: UPath, stored: UPath, but: tuple[str, ...] = ()) -> lis
 
 def _bytes_of(path: UPath) -> bytes | None:
     try:
-        return read_regular(path)
+        return read_file(path)
     except UnusableInput:
         return None
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from fr_ensemble_assets.corpus.identity import Corpus, canonical_order, content_sha256
 from fr_ensemble_assets.corpus.reader import Reading
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import write_json
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.schema import COLUMNS, REQUIRED
 from fr_ensemble_assets.foundation.tables import read_parquet, write_parquet
@@ -25,7 +25,7 @@ def save_corpus(home: Home, reading: Reading, origin: str) -> None:
     if not is_stored(home, reading.corpus):
         table = pa.Table.from_pandas(reading.corpus.frame, preserve_index=False)
         write_parquet(folder / CORPUS_FILE, table)
-    write_json(folder / ORIGIN_FILE, _origin(reading, origin))
+    store.put_json(folder / ORIGIN_FILE, _origin(reading, origin))
 
 
 def is_stored(home: Home, corpus: Corpus) -> bool:

@@ -19,8 +19,9 @@ from fr_ensemble_assets.evidence.results import (
     recorded,
     training_record,
 )
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import read_bytes, sha256_of
+from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.tables import parse_parquet
 from fr_ensemble_assets.foundation.wording import shown
 
@@ -76,7 +77,7 @@ def load_seed_result(
         folds or targets than the corpus, or give other figures than ``score`` tells.
     """
     path = folder / predictions_file(score.seed)
-    data = read_bytes(path, "out-of-fold predictions")
+    data = store.read(path, "out-of-fold predictions")
     if sha256_of(data) != score.predictions_sha256:
         raise UnusableInput(f"{path}: its results were computed from another file.")
     table = parse_parquet(data, path, "out-of-fold predictions")

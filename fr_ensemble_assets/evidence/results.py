@@ -17,8 +17,9 @@ from upath import UPath
 
 from fr_ensemble_assets.contract.agreed import Contract
 from fr_ensemble_assets.evidence.metrics import mean_or_none
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import read_bounded, sha256_of
+from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.training.streams import STREAMS_VERSION
 
@@ -129,7 +130,7 @@ def load_seed(path: UPath, seed: int) -> SeedScore:
         If it is missing, no regular file, larger than 64 MiB, not JSON, lacks ``seed``, ``folds``
         or ``mean_plcc``, or says that it belongs to another seed than its name.
     """
-    data = read_bounded(path, f"the results of seed {seed}", _RESULTS_BYTES_MAX)
+    data = store.read_regular(path, f"the results of seed {seed}", _RESULTS_BYTES_MAX)
     return parse_seed(data, path, seed)
 
 

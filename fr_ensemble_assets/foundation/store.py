@@ -8,15 +8,19 @@ relies on renaming a folder, which an object store can't do.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from upath import UPath
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import temporary_name
+from fr_ensemble_assets.foundation.files import json_bytes, sha256_of, temporary_name
+from fr_ensemble_assets.foundation.trouble import trouble_behind
 
 _LOCAL = frozenset({"", "file", "local"})
 
@@ -38,13 +42,54 @@ def read(path: UPath, what: str) -> bytes:
         ) from error
 
 
+def read_regular(path: UPath, what: str, most: int) -> bytes:
+    """:func:`read` of a regular file of at most ``most`` bytes; links, pipes and devices are none.
+
+    For files from elsewhere: whoever wrote a link or a pipe meant something else.
+    """
+    if not is_local(path):
+        return _bounded(read(path, what), path, what, most)
+    try:
+        # Not blocking: opening a pipe would wait for somebody to write.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        handle = os.open(str(path), flags)
+    except FileNotFoundError as error:
+        raise UnusableInput(f"{path}: expected {what}, found no such file.") from error
+    except (OSError, ValueError) as error:
+        link = isinstance(error, OSError) and error.errno == errno.ELOOP
+        found = "a link" if link else f"it unreadable ({getattr(error, 'strerror', 0) or error})"
+        raise UnusableInput(f"{path}: expected {what}, found {found}.") from error
+    with os.fdopen(handle, "rb") as opened:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise UnusableInput(
+                f"{path}: expected {what}, found a folder, a pipe or a device; "
+                "put the file itself there."
+            )
+        try:
+            return _bounded(opened.read(most + 1), path, what, most)
+        except OSError as error:
+            raise UnusableInput(
+                f"{path}: expected {what}, found it unreadable ({error.strerror or error})."
+            ) from error
+
+
+def _bounded(data: bytes, path: UPath, what: str, most: int) -> bytes:
+    if len(data) > most:
+        raise UnusableInput(f"{path}: expected {what} of at most {most:,} bytes, found more.")
+    return data
+
+
 def put(path: UPath, data: bytes) -> None:
     """Write ``data`` to ``path`` so that ``path`` is whole at any moment.
+
+    On a disk, in a folder that is its owner's alone, the file is too.
 
     Raises
     ------
     UnusableInput
         If the folder can't be written.
+    StorageTrouble
+        If the disk is full or fails.
     """
     try:
         if is_local(path):
@@ -53,17 +98,26 @@ def put(path: UPath, data: bytes) -> None:
             # Stores of objects show an object only once it was sent whole.
             path.write_bytes(data)
     except OSError as error:
+        if trouble := trouble_behind(error):
+            raise trouble from error
         raise UnusableInput(
             f"{path}: expected to be able to write this file, found '{error.strerror or error}'; "
             "choose another place (--home, FR_ENSEMBLE_HOME, --out) or mend the permissions."
         ) from error
 
 
+def put_json(path: UPath, value: Any) -> None:
+    """:func:`put` of :func:`~fr_ensemble_assets.foundation.files.json_bytes`."""
+    put(path, json_bytes(value))
+
+
 def _put_on_disk(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.parent / temporary_name(path.name)
     try:
         with temporary.open("wb") as handle:
+            if _is_private(path.parent):
+                os.fchmod(handle.fileno(), 0o600)
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
@@ -71,6 +125,18 @@ def _put_on_disk(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder on a disk, and what it lies in, each as private as what it lies in."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(mode=0o700 if _is_private(folder.parent) else 0o777, exist_ok=True)
+
+
+def _is_private(folder: Path) -> bool:
+    return not folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
 
 
 def names(folder: UPath) -> list[str]:
@@ -132,3 +198,9 @@ def _holds(folder: UPath, files: Mapping[str, bytes]) -> bool:
         )
     except OSError:
         return False
+
+
+def digests(folder: UPath) -> dict[str, str]:
+    """The sha256 of each file that lies in ``folder`` itself, by name."""
+    files = (folder / name for name in names(folder))
+    return {path.name: sha256_of(path.read_bytes()) for path in files if path.is_file()}

@@ -15,8 +15,9 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.evidence.audit import audit_results
 from fr_ensemble_assets.evidence.measure import SeedResult
 from fr_ensemble_assets.evidence.results import SeedScore, load_scores, results_file
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.files import parse_json, read_bytes, write_json
+from fr_ensemble_assets.foundation.files import parse_json
 from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.gate.rule import Decision, decide, mean_and_spread, seed_plcc
 
@@ -173,7 +174,7 @@ def write_verdict(folder: UPath, document: Mapping[str, Any]) -> UPath:
         if other != verdict:
             (folder / name).unlink(missing_ok=True)
     path = folder / VERDICT_FILES[verdict]
-    write_json(path, document)
+    store.put_json(path, document)
     return path
 
 
@@ -182,7 +183,7 @@ def read_verdict(folder: UPath) -> dict[str, Any] | None:
     for name in VERDICT_FILES.values():
         path = folder / name
         if path.exists():
-            document = parse_json(read_bytes(path, "a verdict"), str(path))
+            document = parse_json(store.read(path, "a verdict"), str(path))
             if isinstance(document, dict):
                 return document
             raise UnusableInput(f"{path}: expected a JSON object, found something else.")

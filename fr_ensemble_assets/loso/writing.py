@@ -16,7 +16,8 @@ from fr_ensemble_assets.corpus.identity import Corpus, key_columns
 from fr_ensemble_assets.evidence.measure import SeedResult, rows_by_source
 from fr_ensemble_assets.evidence.metrics import mean_or_none
 from fr_ensemble_assets.evidence.results import predictions_file, results_file
-from fr_ensemble_assets.foundation.files import sha256_of, write_bytes, write_json
+from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.machine import machine_record
 from fr_ensemble_assets.foundation.tables import parquet_bytes
 from fr_ensemble_assets.training.streams import STREAMS_VERSION
@@ -28,11 +29,11 @@ def save_seed(
     """Write the predictions, then the results that name their digest."""
     assignment = contract.plan.assign(rows_by_source(corpus))
     predictions = parquet_bytes(predictions_table(corpus, result, assignment))
-    write_bytes(folder / predictions_file(result.seed), predictions)
+    store.put(folder / predictions_file(result.seed), predictions)
     document = results_document(
         corpus, contract, assignment, result, backend, sha256_of(predictions)
     )
-    write_json(folder / results_file(result.seed), document)
+    store.put_json(folder / results_file(result.seed), document)
 
 
 def predictions_table(corpus: Corpus, result: SeedResult, assignment: Assignment) -> pa.Table:

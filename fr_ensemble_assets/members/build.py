@@ -21,8 +21,9 @@ from fr_ensemble_assets.contract.thresholds import (
 )
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.evidence.metrics import agreement, mean_or_none
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal
-from fr_ensemble_assets.foundation.files import json_bytes, read_bytes, write_bytes
+from fr_ensemble_assets.foundation.files import json_bytes
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.gate.verdict import Judgement
 from fr_ensemble_assets.members.fit import (
@@ -139,7 +140,7 @@ def build_members(
         identity = fit_identity(corpus, contract, seed)
         save_parameters(folder / parameters_file(seed), parameters, identity)
     for name, data in made.files.items():
-        write_bytes(folder / name, data)
+        store.put(folder / name, data)
     return made
 
 
@@ -222,7 +223,7 @@ def check_members(folder: UPath, corpus: Corpus, contract: Contract) -> list[Mem
 
     checks = []
     for seed in contract.units:
-        model = read_bytes(folder / onnx_file(seed), "an exported member")
+        model = store.read(folder / onnx_file(seed), "an exported member")
         identity = fit_identity(corpus, contract, seed)
         trained = build_module(load_parameters(folder / parameters_file(seed), identity))
         if problem := member_problem(model, seed):
