@@ -25,6 +25,10 @@ from fr_ensemble_assets.foundation.trouble import trouble_behind
 _LOCAL = frozenset({"", "file", "local"})
 
 
+#: How a file looks from outside; any change of it shows there.
+Looks = tuple[int | float | str, ...]
+
+
 def is_local(path: UPath) -> bool:
     """Whether ``path`` lies on a disk of this machine, where files can be renamed and locked."""
     return path.protocol in _LOCAL
@@ -137,6 +141,19 @@ def make_folder(folder: Path) -> None:
 
 def _is_private(folder: Path) -> bool:
     return not folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+
+
+def stamp(path: UPath) -> Looks | None:
+    """How a file looks from outside; ``None`` where it isn't, or its store doesn't tell enough."""
+    try:
+        if is_local(path):
+            found = Path(str(path)).stat()
+            return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        told = path.fs.info(path.path)
+    except OSError:
+        return None
+    etag = told.get("ETag") or told.get("etag")
+    return (str(etag),) if etag else None
 
 
 def names(folder: UPath) -> list[str]:

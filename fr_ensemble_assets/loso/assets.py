@@ -16,6 +16,7 @@ from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.evidence.metrics import mean_or_none
 from fr_ensemble_assets.features.assets import codec_block
+from fr_ensemble_assets.features.stored import load_codec_block
 from fr_ensemble_assets.loso.plots import fold_figure
 from fr_ensemble_assets.loso.run import SeedOutcome, evaluate_seeds
 from fr_ensemble_assets.training.resources import (
@@ -104,7 +105,8 @@ def _evaluate(
     with refusals_as_failures():
         kept = home.open()
         used, contract = corpus_in_use(context, kept), recipe.contract()
-        folder = Places(kept, contract, used.sha256).results
+        places = Places(kept, contract, used.sha256)
+        folder = places.results
         for outcome in evaluate_seeds(
             folder,
             used,
@@ -113,6 +115,7 @@ def _evaluate(
             trainer.build(),
             watch(context.log),
             config.force,
+            block=load_codec_block(places.corpus, used),
         ):
             # Drawn while the other seeds train.
             context.add_asset_metadata(

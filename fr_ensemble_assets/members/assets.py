@@ -13,6 +13,7 @@ from fr_ensemble_assets.doors.metadata import OWNERS, table
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
+from fr_ensemble_assets.features.stored import load_codec_block, load_scaler
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.members.build import build_members
@@ -49,6 +50,9 @@ def ensemble_members(
         kept = home.open()
         used, contract = corpus_in_use(context, kept), recipe.contract()
         places = Places(kept, contract, used.sha256)
+        # They ship with the members; what was altered in the store ships nowhere.
+        load_scaler(places.corpus, used)
+        load_codec_block(places.corpus, used)
         judgement = authorise(places.results, used, contract)
         frames = out_of_fold(used, judgement.results)
         made = build_members(

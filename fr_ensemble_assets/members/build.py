@@ -230,7 +230,7 @@ def check_members(folder: UPath, corpus: Corpus, contract: Contract) -> list[Mem
             checks.append(MemberCheck(seed, problem, (), None))
             continue
         with torch.inference_mode():
-            score = trained(torch.from_numpy(inputs)).squeeze(1).double().numpy()
+            score = trained(torch.tensor(inputs)).squeeze(1).double().numpy()
         difference = float(np.abs(run_onnx(model, inputs) - score).max())
         checks.append(MemberCheck(seed, "", forbidden_operators(model), difference))
     return checks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +22,14 @@ from fr_ensemble_assets.training.streams import STREAMS_VERSION
 from fr_ensemble_assets.training.trainer import Trainer
 
 
+@lru_cache(maxsize=1)
 def full_corpus_inputs(corpus: Corpus) -> npt.NDArray[np.float32]:
     """Standardised features, then the codec block, of every row; shape (n_rows, 20)."""
     scaler = fit_scaler(corpus.features)
     codec = fit_codec_block(corpus).encode(corpus)
-    return np.concatenate([scaler.standardise(corpus.features), codec], axis=1)
+    inputs = np.concatenate([scaler.standardise(corpus.features), codec], axis=1)
+    inputs.flags.writeable = False
+    return inputs
 
 
 def fit_members(
