@@ -15,7 +15,7 @@ from fr_ensemble_assets.candidate.registry import schema_problems
 from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.files import folder_in_the_making, sha256_of, temporary_name
+from fr_ensemble_assets.foundation.files import sha256_of, temporary_name
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_tests.conftest import Chain, publish, snapshot
 
@@ -144,20 +144,6 @@ def test_registry_has_five_rows_in_order_and_no_other_keys(promoted_once: Chain)
         assert len(row["notes"]) <= 512
     document["models"].reverse()
     assert "sorted order" in schema_problems(document)[0]
-
-
-def test_folder_is_published_whole_or_not_at_all(promoted: Home) -> None:
-    target = promoted.candidates / "new"
-
-    def publish_half() -> None:
-        with folder_in_the_making(target) as making:
-            (making / "half").write_bytes(b"x")
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        publish_half()
-    assert not target.exists()
-    assert not any(entry.name.startswith(".tmp") for entry in promoted.candidates.iterdir())
 
 
 def test_leftovers_of_dead_processes_are_swept_and_those_of_living_ones_are_not(

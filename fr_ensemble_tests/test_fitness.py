@@ -42,20 +42,24 @@ def twin_rows(few_rows: list[Row]) -> list[Row]:
 
 @pytest.fixture
 def with_an_unfit_corpus(tmp_path: Path, twin_rows: list[Row]) -> tuple[Home, str]:
-    """As an older version left it, or somebody by hand: kept, and reported as materialised."""
+    """As an older version left it: kept, and materialised by a run."""
     home = Home.at(tmp_path / "older")
     home.prepare()
     reading = read_corpus(write_rows(tmp_path / "twins.jsonl", twin_rows))
     save_corpus(home, reading, "an older version")
     with open_instance(home) as instance:
-        report(instance, reading.corpus.sha256)
+        materialise(instance, reading.corpus.sha256)
     return home, reading.corpus.sha256
 
 
-def report(instance: dg.DagsterInstance, sha256: str) -> None:
-    instance.report_runless_asset_event(
-        dg.AssetMaterialization("corpus", tags={"dagster/data_version": sha256})
-    )
+def materialise(instance: dg.DagsterInstance, sha256: str) -> None:
+    """A run whose asset ``corpus`` asks nothing of the rows, as an older version's did."""
+
+    @dg.asset(name="corpus")
+    def unasked() -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult(data_version=dg.DataVersion(sha256))
+
+    dg.materialize([unasked], instance=instance)
 
 
 def typed(home: Home, *arguments: str) -> Result:

@@ -319,7 +319,7 @@ def test_dry_run_is_refused_whatever_the_figures(
 ) -> None:
     drop_candidate(promoted)
     good = results_of(promoted)
-    dry = RecipeResource(epochs=5).build().folder
+    dry = RecipeResource(epochs=5).contract().folder
     good.rename(good.parent / dry)
     told = attempt(promoted, ensemble_verdict, asset, epochs=5)
     assert "dry run: epochs 5 instead of 200" in told

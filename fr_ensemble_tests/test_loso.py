@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import pearsonr, spearmanr
@@ -32,6 +32,7 @@ QUICK = ENSEMBLE.under(epochs=3)
 scores = arrays(np.float64, 12, elements=st.integers(0, 100).map(float))
 
 
+@settings(deadline=None)  # a busy machine may take its time
 @given(scores, scores)
 def test_figures_are_scipys_with_ties(prediction: np.ndarray, target: np.ndarray) -> None:
     found = agreement(prediction, target)

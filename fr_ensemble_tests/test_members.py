@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from upath import UPath
 from fr_ensemble_assets.calibration.calibrate import Calibration
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, read_calibration
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
-from fr_ensemble_assets.contract.recipe import Recipe
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal
@@ -57,7 +57,7 @@ def calibrated(home: Home) -> Calibration:
 
 @pytest.fixture
 def fitted(few: Corpus) -> Parameters:
-    return fit_members(few, [0], Recipe(epochs=5), Trainer("cpu"))[0]
+    return fit_members(few, replace(ENSEMBLE.under(epochs=5), units=(0,)), Trainer("cpu"))[0]
 
 
 def test_export_is_the_network_with_the_contracts_names_and_shapes(
@@ -165,17 +165,17 @@ def test_stored_fits_are_never_taken_again(promoted: Home) -> None:
 
 
 def test_fits_are_handed_over_within_a_process_and_only_the_very_same(few: Corpus) -> None:
-    recipe, trainer = Recipe(epochs=2), Trainer("cpu")
-    made = fit_members(few, [0, 1], recipe, trainer)
-    handed = fits_of_this_process(few, [0, 1], recipe, trainer)
+    two, trainer = replace(ENSEMBLE.under(epochs=2), units=(0, 1)), Trainer("cpu")
+    made = fit_members(few, two, trainer)
+    handed = fits_of_this_process(few, two, trainer)
     assert handed is not None
     np.testing.assert_array_equal(handed[1].weights[0], made[1].weights[0])
     made[1].weights[0][:] = 0  # what somebody does with theirs changes no other
     assert handed[1].weights[0].any()
-    assert fits_of_this_process(few, [0], recipe, trainer) is None
-    assert fits_of_this_process(few, [0, 1], Recipe(epochs=3), trainer) is None
+    assert fits_of_this_process(few, replace(two, units=(0,)), trainer) is None
+    assert fits_of_this_process(few, two.under(epochs=3), trainer) is None
     forget_fits()
-    assert fits_of_this_process(few, [0, 1], recipe, trainer) is None
+    assert fits_of_this_process(few, two, trainer) is None
 
 
 def test_sidecar_has_the_contracts_fields(promoted_once: Chain) -> None:

@@ -200,7 +200,11 @@ def _gate_problems(scores: tuple[SeedScore, ...], verdict: Mapping[str, Any]) ->
     judgement, n_sources = Judgement(decision, scores), len(scores[0].folds)
     given = derived_fields(judgement, corpus_sha256, scores[0].n_rows or 0, n_sources)
     del given["results"]
-    # What a verdict holds beyond these, as when it was judged, hangs from the root alone.
+    # What a verdict holds beyond these hangs from the root alone: when it was judged, and what was
+    # found in the rows, which no candidate holds. But it must say that they were fit.
+    fitness = corpus.get("fitness") if isinstance(corpus, dict) else None
+    if not isinstance(fitness, dict) or fitness.get("fit") is not True:
+        problems.append(f"{VERDICT_FILE} doesn't say that its corpus was fit to be judged")
     kept = _shared(verdict, given)
     if found := first_difference(kept, given):
         problems.append(f"{VERDICT_FILE} says {found} as the results give it")

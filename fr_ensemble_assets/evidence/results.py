@@ -130,7 +130,7 @@ def load_seed(path: UPath, seed: int) -> SeedScore:
         If it is missing, no regular file, larger than 64 MiB, not JSON, lacks ``seed``, ``folds``
         or ``mean_plcc``, or says that it belongs to another seed than its name.
     """
-    data = store.read_regular(path, f"the results of seed {seed}", _RESULTS_BYTES_MAX)
+    data = store.read_regular(path, f"the results of seed {seed}", _RESULTS_BYTES_MAX, follow=True)
     return parse_seed(data, path, seed)
 
 

@@ -46,16 +46,17 @@ def read(path: UPath, what: str) -> bytes:
         ) from error
 
 
-def read_regular(path: UPath, what: str, most: int) -> bytes:
-    """:func:`read` of a regular file of at most ``most`` bytes; links, pipes and devices are none.
+def read_regular(path: UPath, what: str, most: int, follow: bool = False) -> bytes:
+    """:func:`read` of a regular file of at most ``most`` bytes; pipes and devices are none.
 
-    For files from elsewhere: whoever wrote a link or a pipe meant something else.
+    Neither are links, unless ``follow``: in a folder that somebody made for us a link meant
+    something else.
     """
     if not is_local(path):
         return _bounded(read(path, what), path, what, most)
     try:
         # Not blocking: opening a pipe would wait for somebody to write.
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
         handle = os.open(str(path), flags)
     except FileNotFoundError as error:
         raise UnusableInput(f"{path}: expected {what}, found no such file.") from error
@@ -63,12 +64,13 @@ def read_regular(path: UPath, what: str, most: int) -> bytes:
         link = isinstance(error, OSError) and error.errno == errno.ELOOP
         found = "a link" if link else f"it unreadable ({getattr(error, 'strerror', 0) or error})"
         raise UnusableInput(f"{path}: expected {what}, found {found}.") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise UnusableInput(
+            f"{path}: expected {what}, found a folder, a pipe or a device; "
+            "put the file itself there."
+        )
     with os.fdopen(handle, "rb") as opened:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise UnusableInput(
-                f"{path}: expected {what}, found a folder, a pipe or a device; "
-                "put the file itself there."
-            )
         try:
             return _bounded(opened.read(most + 1), path, what, most)
         except OSError as error:
