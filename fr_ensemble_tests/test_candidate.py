@@ -91,9 +91,15 @@ SPOILED: dict[str, tuple[Callable[[UPath], Any], str]] = {
         replace_in("PROMOTE.json", '"PROMOTE"', '"HOLD"'),
         "PROMOTE.json says 'HOLD' at 'verdict', not 'PROMOTE'",
     ),
-    "a link": (link_a_member, f"{SEED1}.onnx: expected a regular file, found a link"),
-    "a pipe": (pipe_for_a_member, f"{SEED1}.onnx: expected a regular file, found a folder, a pipe"),
-    "a huge file": (grow_a_member, f"{SEED1}.onnx: expected at most 1,048,576 bytes, found more"),
+    "a link": (link_a_member, f"{SEED1}.onnx: expected a file of a candidate, found a link"),
+    "a pipe": (
+        pipe_for_a_member,
+        "found a folder, a pipe",
+    ),
+    "a huge file": (
+        grow_a_member,
+        "a file of a candidate of at most 1,048,576 bytes, found",
+    ),
 }
 
 

@@ -115,7 +115,7 @@ def test_every_single_value_of_every_document_is_refused(contents: Contents) -> 
 
 #: What no evidence in the folder gives: it hangs from the root digest alone.
 UNDERIVABLE = {f"{VERDICT_FILE} generated_at_utc", f"{VERDICT_FILE} loso_dir"}
-#: What was found in the corpus' rows, which a candidate doesn't hold; that they were fit it must say.
+#: What was found in the corpus' rows, which no candidate holds; that they were fit it must say.
 FROM_ROWS = f"{VERDICT_FILE} corpus.fitness."
 
 

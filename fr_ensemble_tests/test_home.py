@@ -31,7 +31,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from upath import UPath
 
 from fr_ensemble_assets.foundation import store
-from fr_ensemble_assets.foundation.files import folder_in_the_making, temporary_name
+from fr_ensemble_assets.foundation.files import temporary_name
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import Silent
 from fr_ensemble_assets.foundation.trouble import StorageTrouble, trouble_behind
@@ -156,8 +156,7 @@ def test_new_home_is_its_owners_alone_and_an_old_one_stays_as_it_was(tmp_path: P
     for home in (private, shared):
         home.prepare()
         store.put(home.store / "a" / "b.json", b"{}")
-        with folder_in_the_making(home.store / "c") as making:
-            store.put(making / "d.json", b"{}")
+        store.publish(home.store / "c", {"d.json": b"{}"}, "d.json")
     everything = [private.root, *private.root.rglob("*")]
     assert {stat.S_IMODE(p.stat().st_mode) & 0o077 for p in everything} == {0}
     assert stat.S_IMODE(shared.store.stat().st_mode) == 0o750

@@ -19,7 +19,12 @@ from typing import Any
 from upath import UPath
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import json_bytes, sha256_of, temporary_name
+from fr_ensemble_assets.foundation.files import (
+    json_bytes,
+    require_no_link,
+    sha256_of,
+    temporary_name,
+)
 from fr_ensemble_assets.foundation.trouble import trouble_behind
 
 _LOCAL = frozenset({"", "file", "local"})
@@ -192,7 +197,16 @@ def publish(folder: UPath, files: Mapping[str, bytes], manifest: str) -> None:
     ----------
     files
         Their bytes by name; ``manifest`` is one of them, and names the digests of the others.
+
+    Raises
+    ------
+    UnusableInput
+        If the folder, or the one that it lies in, is a link: what is published would appear
+        elsewhere.
     """
+    if is_local(folder):
+        for place in (folder.parent, folder):
+            require_no_link(place)
     if _holds(folder, files):
         return
     delete(folder / manifest)
