@@ -17,7 +17,7 @@ from rich.table import Table
 from fr_ensemble_assets.calibration.calibrate import Calibration, calibrate
 from fr_ensemble_assets.calibration.floors import ABSOLUTE, compare_floors
 from fr_ensemble_assets.calibration.plots import calibration_figure
-from fr_ensemble_assets.calibration.pooling import OutOfFold, load_out_of_fold, pool_encodes
+from fr_ensemble_assets.calibration.pooling import OutOfFold, out_of_fold, pool_encodes
 from fr_ensemble_assets.calibration.rules import (
     REPORTED_LEVELS,
     SIGMA_FLOOR,
@@ -25,12 +25,12 @@ from fr_ensemble_assets.calibration.rules import (
     bounds,
     normalised_scores,
 )
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.foundation.figures import png_bytes
 from fr_ensemble_assets.foundation.home import Home
-from fr_ensemble_assets.gate.evidence import load_scores
-from fr_ensemble_assets.loso.run import results_dir
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
+from fr_ensemble_assets.gate.verdict import judge
 
 TARGETS = range(60, 98, 2)
 PLOT = Path(__file__).parents[1] / "docs" / "images" / "calibration.png"
@@ -107,8 +107,8 @@ def main() -> None:
     console = Console()
     corpus = read_corpus(BUNDLED_CORPUS).corpus
     home = Home.at(sys.argv[1] if len(sys.argv) > 1 else None)
-    folder = results_dir(home, corpus.sha256, CONTRACT_RECIPE)
-    frames = load_out_of_fold(folder, corpus, load_scores(folder))
+    folder = Places(home, ENSEMBLE, corpus.sha256).results
+    frames = out_of_fold(corpus, judge(folder, corpus, ENSEMBLE).results)
     encodes, calibration = pool_encodes(frames), calibrate(corpus, frames)
     console.print(floor_table(frames, encodes))
     console.print(coverage_table(calibration))

@@ -20,7 +20,7 @@ from fr_ensemble_assets.calibration.pooling import (
     OutOfFold,
     ensemble_mu,
     ensemble_sigma,
-    load_out_of_fold,
+    out_of_fold,
 )
 from fr_ensemble_assets.calibration.rules import (
     SIGMA_FLOOR,
@@ -29,14 +29,14 @@ from fr_ensemble_assets.calibration.rules import (
     normal_quantile,
     normalised_scores,
 )
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.foundation.home import Home
-from fr_ensemble_assets.gate.evidence import load_scores
-from fr_ensemble_assets.loso.evaluation import prepare_fold
-from fr_ensemble_assets.loso.run import results_dir
+from fr_ensemble_assets.gate.verdict import judge
+from fr_ensemble_assets.loso.prepared import prepare
 from fr_ensemble_assets.training.compiled import predict
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
 from fr_ensemble_assets.training.trainer import Trainer
 
 LEFT_OUT = (1, 3, 6, 10, 14, 18)
@@ -48,8 +48,9 @@ Floats = npt.NDArray[np.float64]
 
 def scores_without(corpus: Corpus, source: int, seeds: range) -> tuple[Floats, Floats]:
     """Members that never saw ``source``: their scores of it, and of their training rows."""
-    folds = [prepare_fold(corpus, source, seed) for seed in seeds]
-    trained = Trainer("cpu").train([fold.fit for fold in folds], CONTRACT_RECIPE)
+    data = prepare(corpus)
+    folds = [data.fold([corpus.sources[source]], seed) for seed in seeds]
+    trained = Trainer("cpu").train([fold.fit for fold in folds], ENSEMBLE.recipe)
     unseen = [predict(p, f.held_out_inputs) for p, f in zip(trained, folds, strict=True)]
     seen = [predict(p, f.fit.inputs) for p, f in zip(trained, folds, strict=True)]
     return np.stack(unseen), np.stack(seen)
@@ -83,8 +84,8 @@ def covered(frames: OutOfFold, source: int, unseen: Floats, seen: Floats) -> dic
 def main() -> None:
     corpus = read_corpus(BUNDLED_CORPUS).corpus
     home = Home.at(sys.argv[1] if len(sys.argv) > 1 else None)
-    folder = results_dir(home, corpus.sha256, CONTRACT_RECIPE)
-    frames = load_out_of_fold(folder, corpus, load_scores(folder))
+    folder = Places(home, ENSEMBLE, corpus.sha256).results
+    frames = out_of_fold(corpus, judge(folder, corpus, ENSEMBLE).results)
     results = [
         covered(frames, source, *scores_without(corpus, source, seeds))
         for source in LEFT_OUT

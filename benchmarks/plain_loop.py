@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from fr_ensemble_assets.contract.recipe import Recipe
 from fr_ensemble_assets.training.model import IN_FEATURES, FitInput
-from fr_ensemble_assets.training.recipe import Recipe
 
 
 def train_plain(fit: FitInput, recipe: Recipe) -> nn.Module:

@@ -16,11 +16,11 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.plain_loop import train_plain
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
-from fr_ensemble_assets.loso.evaluation import prepare_fold
-from fr_ensemble_assets.loso.metrics import Agreement, agreement
+from fr_ensemble_assets.evidence.metrics import Agreement, agreement
+from fr_ensemble_assets.loso.prepared import prepare
 from fr_ensemble_assets.training.compiled import predict, train_compiled
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
 from fr_ensemble_assets.training.trainer import Trainer
 
 SEED = 0
@@ -30,14 +30,14 @@ def both_ways(number: int) -> tuple[str, Agreement, Agreement]:
     """Train one fold by the plain loop and by the kernel; how each agrees with the held-out."""
     torch.set_num_threads(1)
     corpus = read_corpus(BUNDLED_CORPUS).corpus
-    fold = prepare_fold(corpus, number, SEED)
+    fold = prepare(corpus).fold([corpus.sources[number]], SEED)
     target = corpus.target[fold.held_out_rows]
-    plain = train_plain(fold.fit, CONTRACT_RECIPE)
+    plain = train_plain(fold.fit, ENSEMBLE.recipe)
     with torch.inference_mode():
         scores = plain(torch.from_numpy(fold.held_out_inputs)).squeeze(1).double().numpy()
-    compiled = train_compiled(fold.fit, CONTRACT_RECIPE)
+    compiled = train_compiled(fold.fit, ENSEMBLE.recipe)
     ours = predict(compiled, fold.held_out_inputs)
-    return fold.held_out, agreement(scores, target), agreement(ours, target)
+    return fold.held_out[0], agreement(scores, target), agreement(ours, target)
 
 
 def main() -> None:

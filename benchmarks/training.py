@@ -31,15 +31,16 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 from upath import UPath
 
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.recipe import Recipe
 from fr_ensemble_assets.corpus.identity import Corpus, canonical_order, content_sha256
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.foundation.figures import PALETTE, new_figure, png_bytes, styled
 from fr_ensemble_assets.foundation.progress import Silent
-from fr_ensemble_assets.loso.evaluation import prepare_fold
+from fr_ensemble_assets.loso.prepared import prepare
 from fr_ensemble_assets.loso.run import evaluate_seeds
 from fr_ensemble_assets.training.compiled import compile_kernel, train_compiled
 from fr_ensemble_assets.training.model import FitInput, layer_sizes
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
 from fr_ensemble_assets.training.streams import steps_per_epoch
 from fr_ensemble_assets.training.trainer import Trainer
 
@@ -118,8 +119,9 @@ def rounds(corpus: Corpus) -> Iterator[Round]:
 
     torch.set_num_threads(1)
     trainer = Trainer("cpu")
-    fold = prepare_fold(corpus, 0, seed=0).fit
-    per_epoch = steps_per_epoch(len(fold.target), CONTRACT_RECIPE.batch_size)
+    data = prepare(corpus)
+    fold = data.fold(corpus.sources[:1], seed=0).fit
+    per_epoch = steps_per_epoch(len(fold.target), ENSEMBLE.recipe.batch_size)
     few_epochs = Recipe(epochs=PLAIN_EPOCHS)
     compile_kernel()
     train_plain(fold, Recipe(epochs=1))  # what PyTorch does only once
@@ -127,25 +129,25 @@ def rounds(corpus: Corpus) -> Iterator[Round]:
         # As in the job: several folds of one seed, which visit their rows in the same orders.
         one = FitInput(number, fold.inputs, fold.target)
         folds = [
-            prepare_fold(corpus, held_out, seed=number).fit for held_out in range(KERNEL_FOLDS)
+            data.fold([held_out], seed=number).fit for held_out in corpus.sources[:KERNEL_FOLDS]
         ]
         fits = folds * trainer.parallel
 
         def train_all(fits: Sequence[FitInput] = fits) -> None:
-            trainer.train(fits, CONTRACT_RECIPE)
+            trainer.train(fits, ENSEMBLE.recipe)
 
         def train_one(one: FitInput = one) -> None:
             train_plain(one, few_epochs)
 
         def train_one_by_one(fits: Sequence[FitInput] = folds) -> None:
             for fit in fits:
-                train_compiled(fit, CONTRACT_RECIPE)
+                train_compiled(fit, ENSEMBLE.recipe)
 
-        a_model = CONTRACT_RECIPE.epochs * per_epoch
+        a_model = ENSEMBLE.recipe.epochs * per_epoch
         plain = measured(train_one, PLAIN_EPOCHS * per_epoch)
         kernel = measured(train_one_by_one, a_model * len(folds))
         all_cores = measured(train_all, a_model * len(fits))
-        floor = flops_a_step(CONTRACT_RECIPE) / sgemm_flops_a_second() * 1e6
+        floor = flops_a_step(ENSEMBLE.recipe) / sgemm_flops_a_second() * 1e6
         yield Round(plain, kernel, all_cores, floor)
 
 
@@ -171,12 +173,12 @@ def one_growth(rows: int, seeds: int, epochs: int) -> Growth:
         # Imports and compilation are paid once a process, whatever its size.
         list(
             evaluate_seeds(
-                UPath(folder) / "warm", bundled, [0], Recipe(epochs=1), trainer, Silent()
+                UPath(folder) / "warm", bundled, [0], ENSEMBLE.under(epochs=1), trainer, Silent()
             )
         )
         started = time.process_time()
-        recipe = Recipe(epochs=epochs)
-        list(evaluate_seeds(UPath(folder), corpus, range(seeds), recipe, trainer, Silent()))
+        contract = ENSEMBLE.under(epochs=epochs)
+        list(evaluate_seeds(UPath(folder), corpus, range(seeds), contract, trainer, Silent()))
         cpu = time.process_time() - started
     return Growth(rows, seeds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from upath import UPath
 
 from fr_ensemble_assets.cli.console import print_recommendations, watched
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.foundation.home import Home
@@ -22,7 +23,6 @@ from fr_ensemble_assets.operations.run import Plan, run_ensemble
 from fr_ensemble_assets.prediction.candidate import load_candidate
 from fr_ensemble_assets.prediction.frames import frames_of
 from fr_ensemble_assets.prediction.recommend import recommend
-from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
 
 
 def ensemble_without(corpus: Corpus, source: str, folder: Path) -> UPath:
@@ -30,7 +30,7 @@ def ensemble_without(corpus: Corpus, source: str, folder: Path) -> UPath:
     others = corpus.frame[corpus.frame["src"] != source]
     path = folder / "others.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in others.to_dict("records")))
-    plan = Plan(Home.at(folder / "home"), str(path), ENSEMBLE_SEEDS, epochs=200, force=False)
+    plan = Plan(Home.at(folder / "home"), str(path), ENSEMBLE.units, epochs=200, force=False)
     with watched() as progress:
         outcome = run_ensemble(plan, progress)
     assert outcome.candidate_dir is not None, outcome.judgement.decision.reasons

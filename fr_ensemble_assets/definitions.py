@@ -14,6 +14,7 @@ from fr_ensemble_assets.candidate.schedules import reverify_schedule
 from fr_ensemble_assets.clips.assets import reference_clips
 from fr_ensemble_assets.clips.checks import clips_usable
 from fr_ensemble_assets.clips.resources import FfmpegResource
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.checks import corpus_checks
 from fr_ensemble_assets.corpus.sensors import inbox_sensor
@@ -29,7 +30,6 @@ from fr_ensemble_assets.gate.checks import seed_plcc, verdict_checks
 from fr_ensemble_assets.loso.assets import loso_results, study_results
 from fr_ensemble_assets.members.assets import ensemble_members
 from fr_ensemble_assets.members.checks import members_checks
-from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
 from fr_ensemble_assets.training.resources import RecipeResource, TrainerResource
 
 #: Looks into the clips folder and makes a partition of each clip.
@@ -106,7 +106,7 @@ def build_definitions(
             candidate_checks,
         ],
         sensors=[
-            inbox_sensor(TRAIN_ENSEMBLE.name, ENSEMBLE_SEEDS),
+            inbox_sensor(TRAIN_ENSEMBLE.name, ENSEMBLE.units),
             clips_sensor(LIST_CLIPS, SCORE_CLIPS),
             failures_sensor(),
         ],

@@ -14,19 +14,20 @@ import numpy as np
 import pytest
 from upath import UPath
 
+from fr_ensemble_assets.candidate.build import build_candidate
 from fr_ensemble_assets.clips.ffmpeg import Ffmpeg, find_ffmpeg
+from fr_ensemble_assets.contract.agreed import ENSEMBLE, Contract
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
+from fr_ensemble_assets.corpus.store import load_corpus
+from fr_ensemble_assets.evidence.measure import SeedResult, measure_folds, rows_by_source
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import Silent
-from fr_ensemble_assets.loso.evaluation import (
-    SeedResult,
-    measure_folds,
-    parts_of,
-    predict_held_out,
-)
+from fr_ensemble_assets.gate.verdict import authorise
+from fr_ensemble_assets.loso.evaluation import parts_of
+from fr_ensemble_assets.loso.prepared import Fold, prepare
 from fr_ensemble_assets.operations.run import Outcome, Plan, run_ensemble
-from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
 from fr_ensemble_tests.video import FRAMES, MakeClip, call
 
@@ -85,16 +86,42 @@ def without_times(path: Path) -> Any:
 
 def run_chain(home: Path, corpus: UPath, epochs: int = 200, force: bool = False) -> Outcome:
     """What ``fr-ensemble run`` does, in this process."""
-    plan = Plan(Home.at(home), str(corpus), ENSEMBLE_SEEDS, epochs, force)
+    plan = Plan(Home.at(home), str(corpus), ENSEMBLE.units, epochs, force)
     return run_ensemble(plan, Silent())
 
 
-def evaluate_seed(corpus: Corpus, seed: int, recipe: Recipe) -> SeedResult:
-    """Leave-one-source-out for one seed, a fold after the other, as in a notebook."""
-    prediction = np.empty(corpus.n_rows)
-    for part in parts_of(corpus, seed, CPU):
-        predict_held_out(corpus, part, recipe, CPU, prediction)
-    return SeedResult(seed, measure_folds(corpus, prediction), prediction, wall_time_s=0.0)
+def evaluate_seed(corpus: Corpus, seed: int, contract: Contract) -> SeedResult:
+    """Every source held out under one seed, a fold after the other, as in a notebook."""
+    assignment = contract.plan.assign(rows_by_source(corpus))
+    data, prediction = prepare(corpus), np.empty(corpus.n_rows)
+    for part in parts_of(corpus.sha256, assignment, seed, contract.recipe, CPU):
+        held_out = part.work(data)
+        prediction[held_out.rows] = held_out.prediction
+    folds = measure_folds(corpus, prediction, assignment)
+    return SeedResult(seed, folds, prediction, wall_time_s=0.0)
+
+
+def fold_without(corpus: Corpus, number: int, seed: int) -> Fold:
+    """The fold that holds out the ``number``-th source in sorted order."""
+    return prepare(corpus).fold([corpus.sources[number]], seed)
+
+
+def snapshot(folder: Path) -> dict[str, bytes | str]:
+    """Everything under a folder; what is no file by its kind."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        if path.is_file() and not path.is_symlink()
+        else str(path.is_symlink())
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def publish(home: Home) -> None:
+    """What ``registry_candidate`` does."""
+    (results,) = home.store.glob("*/loso-*")
+    corpus = load_corpus(home, results.parent.name)
+    places = Places(home, ENSEMBLE, corpus.sha256)
+    build_candidate(places, corpus, authorise(places.results, corpus, ENSEMBLE), CPU)
 
 
 Chain = tuple[Path, Outcome]

@@ -13,17 +13,17 @@ from typer.testing import CliRunner
 
 from fr_ensemble_assets.cli.main import app
 from fr_ensemble_assets.cli.train import parse_seeds
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.in_use import CORPUS_TAG, newest_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.doors.progress import read_progress
+from fr_ensemble_assets.evidence.results import results_file
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import Silent
 from fr_ensemble_assets.gate.verdict import judge
-from fr_ensemble_assets.loso.results import results_file
 from fr_ensemble_assets.operations.backfill import conclude, launch, plan_backfill, run_here
 from fr_ensemble_assets.operations.instance import OrchestrationFailure, open_instance
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
 from fr_ensemble_tests.conftest import Chain, Row, run_chain, write_rows
 
 
@@ -147,7 +147,7 @@ def test_bad_studied_seed_does_not_hold_the_ensemble(promoted: Home, promoted_on
     (results / results_file(9)).write_text(json.dumps(weak))
     outcome = promoted_once[1]
     used = load_corpus(promoted, outcome.corpus_sha256)
-    assert judge(results, used, CONTRACT_RECIPE).decision.promote
+    assert judge(results, used, ENSEMBLE).decision.promote
 
 
 def test_launched_backfill_is_bound_to_its_corpus(two_corpora: tuple[Home, str, str]) -> None:

@@ -36,7 +36,6 @@ from fr_ensemble_assets.calibration.plots import (
 )
 from fr_ensemble_assets.calibration.pooling import (
     OutOfFold,
-    load_out_of_fold,
     out_of_fold,
     pool_encodes,
 )
@@ -51,13 +50,14 @@ from fr_ensemble_assets.calibration.rules import (
     source_quantile,
     source_table,
 )
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.store import load_corpus
+from fr_ensemble_assets.evidence.measure import SeedResult
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.figures import png_bytes
 from fr_ensemble_assets.foundation.home import Home
-from fr_ensemble_assets.gate.evidence import load_scores
-from fr_ensemble_assets.loso.evaluation import SeedResult
+from fr_ensemble_assets.gate.verdict import judge
 from fr_ensemble_tests.conftest import Chain
 
 Floats = npt.NDArray[np.float64]
@@ -90,7 +90,7 @@ def frames(promoted_once: Chain) -> OutOfFold:
     home = Home.at(promoted_once[0])
     corpus = load_corpus(home, promoted_once[1].corpus_sha256)
     (folder,) = home.corpus_dir(corpus.sha256).glob("loso-*")
-    return load_out_of_fold(folder, corpus, load_scores(folder))
+    return out_of_fold(corpus, judge(folder, corpus, ENSEMBLE).results)
 
 
 @pytest.fixture(scope="session")

@@ -11,20 +11,15 @@ from typing import Any
 import pytest
 from upath import UPath
 
-from fr_ensemble_assets.candidate.build import build_candidate
 from fr_ensemble_assets.candidate.registry import schema_problems
 from fr_ensemble_assets.candidate.verify import verify_candidate
-from fr_ensemble_assets.corpus.store import load_corpus
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.files import folder_in_the_making, sha256_of, temporary_name
+from fr_ensemble_assets.foundation.files import sha256_of, temporary_name
 from fr_ensemble_assets.foundation.home import Home
-from fr_ensemble_assets.gate.verdict import authorise
-from fr_ensemble_assets.members.build import members_dir
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
-from fr_ensemble_tests.conftest import CPU, Chain
+from fr_ensemble_tests.conftest import Chain, publish, snapshot
 
-ENSEMBLE = "fr_regressor_v2_ensemble_v1"
-SEED1 = f"{ENSEMBLE}_seed1"
+SEED1 = f"{ENSEMBLE.id}_seed1"
 
 
 @pytest.fixture
@@ -65,15 +60,6 @@ def replace_in(name: str, old: str, new: str) -> Callable[[UPath], None]:
     return change
 
 
-def publish(home: Home, place: UPath) -> None:
-    """What ``registry_candidate`` does."""
-    (results,) = home.store.glob("*/loso-*")
-    corpus = load_corpus(home, results.parent.name)
-    judgement = authorise(results, corpus, CONTRACT_RECIPE)
-    members = members_dir(results)
-    build_candidate(place, results, members, corpus, CONTRACT_RECIPE, judgement, CPU)
-
-
 SPOILED: dict[str, tuple[Callable[[UPath], Any], str]] = {
     "a weight": (flip_a_byte, f"{SEED1}.onnx has the sha256"),
     "a missing file": (lambda f: (f / f"{SEED1}.json").unlink(), f"{SEED1}.json is missing"),
@@ -96,8 +82,8 @@ SPOILED: dict[str, tuple[Callable[[UPath], Any], str]] = {
         "calibration.json has the sha256",
     ),
     "a q that was not calibrated": (
-        replace_in(f"{ENSEMBLE}.json", '"conformal_q_residual": ', '"conformal_q_residual": 9'),
-        f"{ENSEMBLE}.json is not the one that digests.json names",
+        replace_in(f"{ENSEMBLE.id}.json", '"conformal_q_residual": ', '"conformal_q_residual": 9'),
+        f"{ENSEMBLE.id}.json is not the one that digests.json names",
     ),
     "no JSON": (lambda f: (f / "registry.json").write_text("{"), "registry.json line 1"),
     "a list": (lambda f: (f / "PROMOTE.json").write_text("[]"), "expected a JSON object"),
@@ -105,9 +91,15 @@ SPOILED: dict[str, tuple[Callable[[UPath], Any], str]] = {
         replace_in("PROMOTE.json", '"PROMOTE"', '"HOLD"'),
         "PROMOTE.json says 'HOLD' at 'verdict', not 'PROMOTE'",
     ),
-    "a link": (link_a_member, f"{SEED1}.onnx: expected a regular file, found a link"),
-    "a pipe": (pipe_for_a_member, f"{SEED1}.onnx: expected a regular file, found a folder, a pipe"),
-    "a huge file": (grow_a_member, f"{SEED1}.onnx: expected at most 1,048,576 bytes, found more"),
+    "a link": (link_a_member, f"{SEED1}.onnx: expected a file of a candidate, found a link"),
+    "a pipe": (
+        pipe_for_a_member,
+        "found a folder, a pipe",
+    ),
+    "a huge file": (
+        grow_a_member,
+        "a file of a candidate of at most 1,048,576 bytes, found",
+    ),
 }
 
 
@@ -128,13 +120,14 @@ def test_calibration_that_the_predictions_do_not_give_is_not_published(promoted:
     )
     assert forged != told
     (members / "calibration.json").write_text(forged)
-    manifest = members / f"{ENSEMBLE}.json"
+    manifest = members / f"{ENSEMBLE.id}.json"
     manifest.write_text(
         manifest.read_text().replace(sha256_of(told.encode()), sha256_of(forged.encode()))
     )
+    before = snapshot(Path(str(promoted.candidates)))
     with pytest.raises(GateRefusal, match="calibration.json: expected the file that fitting the"):
-        publish(promoted, promoted.candidates / "new")
-    assert not (promoted.candidates / "new").exists()
+        publish(promoted)
+    assert snapshot(Path(str(promoted.candidates))) == before
 
 
 def test_folder_that_is_not_there_is_unusable(promoted: Home) -> None:
@@ -157,20 +150,6 @@ def test_registry_has_five_rows_in_order_and_no_other_keys(promoted_once: Chain)
         assert len(row["notes"]) <= 512
     document["models"].reverse()
     assert "sorted order" in schema_problems(document)[0]
-
-
-def test_folder_is_published_whole_or_not_at_all(promoted: Home) -> None:
-    target = promoted.candidates / "new"
-
-    def publish_half() -> None:
-        with folder_in_the_making(target) as making:
-            (making / "half").write_bytes(b"x")
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        publish_half()
-    assert not target.exists()
-    assert not any(entry.name.startswith(".tmp") for entry in promoted.candidates.iterdir())
 
 
 def test_leftovers_of_dead_processes_are_swept_and_those_of_living_ones_are_not(

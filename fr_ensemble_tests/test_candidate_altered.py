@@ -115,6 +115,8 @@ def test_every_single_value_of_every_document_is_refused(contents: Contents) -> 
 
 #: What no evidence in the folder gives: it hangs from the root digest alone.
 UNDERIVABLE = {f"{VERDICT_FILE} generated_at_utc", f"{VERDICT_FILE} loso_dir"}
+#: What was found in the corpus' rows, which no candidate holds; that they were fit it must say.
+FROM_ROWS = f"{VERDICT_FILE} corpus.fitness."
 
 
 @pytest.mark.parametrize(
@@ -127,10 +129,17 @@ def test_with_every_digest_adjusted_what_evidence_gives_is_still_refused(
         at
         for at, files in each_alteration(contents, name)
         if not {"sha256", "digests"} & set(re.split(r"[ ._]", at))
-        and not at.startswith(f"{VERDICT_FILE} results.")
+        and not at.startswith((f"{VERDICT_FILE} results.", FROM_ROWS))
         if not problems(resealed(files))
     }
     assert passed == (UNDERIVABLE if name == VERDICT_FILE else set())
+
+
+def test_verdict_that_does_not_say_its_corpus_was_fit_is_refused(contents: Contents) -> None:
+    (fitness,) = (
+        files for at, files in each_alteration(contents, VERDICT_FILE) if at == f"{FROM_ROWS}fit"
+    )
+    assert any("fit to be judged" in problem for problem in problems(resealed(fitness)))
 
 
 FORGED: dict[str, tuple[str, str, str]] = {

@@ -4,39 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from upath import UPath
 
-from fr_ensemble_assets.candidate import build
 from fr_ensemble_assets.candidate.places import corpus_of, has_candidate
 from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.files import folder_in_the_making
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file
 from fr_ensemble_assets.operations.clean import list_stores
 from fr_ensemble_assets.operations.status import status_of
-from fr_ensemble_tests.test_candidate import publish
+from fr_ensemble_tests.conftest import publish, snapshot
 
 
 @pytest.fixture
 def place(promoted: Home) -> Path:
     (folder,) = promoted.candidates.iterdir()
     return Path(str(folder))
-
-
-def snapshot(folder: Path) -> dict[str, bytes | str]:
-    """Everything under a folder; what is no file by its kind."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        if path.is_file() and not path.is_symlink()
-        else str(path.is_symlink())
-        for path in sorted(folder.rglob("*"))
-    }
 
 
 def of_another_corpus(place: Path) -> None:
@@ -89,7 +77,7 @@ def test_what_lies_where_a_candidate_goes_is_left_alone(
     occupy(place)
     before = snapshot(place.parent)
     with pytest.raises(UnusableInput) as refused:
-        publish(promoted, UPath(place))
+        publish(promoted)
     assert TAKEN[occupy].format(name=place.name) in str(refused.value)
     assert str(refused.value).endswith("move it away and run again.")
     assert snapshot(place.parent) == before
@@ -98,7 +86,7 @@ def test_what_lies_where_a_candidate_goes_is_left_alone(
 def test_older_candidate_of_the_same_corpus_is_replaced(promoted: Home, place: Path) -> None:
     (place / "registry.json").write_text("{}")
     (place / onnx_file(3)).unlink()
-    publish(promoted, UPath(place))
+    publish(promoted)
     assert verify_candidate(UPath(place)).problems == ()
     assert [entry.name for entry in place.parent.iterdir()] == [place.name]
 
@@ -115,33 +103,48 @@ def test_candidate_is_found_by_the_whole_digest(promoted: Home, place: Path) -> 
     assert [candidate.current for candidate in status_of(promoted).candidates] == [True]
     of_another_corpus(place)
     assert [candidate.current for candidate in status_of(promoted).candidates] == [False]
-    (place / MANIFEST_FILE).unlink()  # damaged: its store stays all the same
+    (place / MANIFEST_FILE).write_text("{")  # damaged: its store stays all the same
     assert has_candidate(promoted, sha256)
 
 
-def spoil_before(folder: UPath) -> None:
+def spoil(folder: UPath) -> None:
     (folder / onnx_file(0)).write_bytes(b"swapped")
 
 
-def add_before(folder: UPath) -> None:
+def add(folder: UPath) -> None:
     (folder / "more.json").write_bytes(b"{}")
 
 
-@pytest.mark.parametrize("swap", [spoil_before, add_before])
+@pytest.mark.parametrize("swap", [spoil, add])
 def test_files_swapped_between_verification_and_publication_are_not_published(
     promoted: Home,
     place: Path,
     monkeypatch: pytest.MonkeyPatch,
     swap: Callable[[UPath], None],
 ) -> None:
-    @contextmanager
-    def watched(final: UPath) -> Iterator[UPath]:
-        with folder_in_the_making(final) as making:
-            yield making
-            swap(making)  # the last moment before the rename
+    plain = store.put
 
-    monkeypatch.setattr(build, "folder_in_the_making", watched)
+    def watched(path: UPath, data: bytes) -> None:
+        if path.name == MANIFEST_FILE and path.parent == UPath(place):
+            swap(path.parent)  # the last moment before it is published
+        plain(path, data)
+
     (place / "registry.json").write_text("{}")
+    monkeypatch.setattr(store, "put", watched)
     with pytest.raises(GateRefusal, match="somebody writes there"):
-        publish(promoted, UPath(place))
+        publish(promoted)
     assert not place.exists()
+
+
+def test_publication_that_was_killed_is_no_candidate_and_is_taken_up(
+    promoted: Home, place: Path
+) -> None:
+    whole = snapshot(place)
+    (place / MANIFEST_FILE).unlink()
+    (place / onnx_file(2)).unlink()
+    sha256 = json.loads((place / "PROMOTE.json").read_text())["corpus"]["sha256"]
+    assert not has_candidate(promoted, sha256)
+    (unfinished,) = status_of(promoted).candidates
+    assert f"{MANIFEST_FILE} is missing" in unfinished.problems
+    publish(promoted)
+    assert snapshot(place) == whole

@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 from fr_ensemble_assets.candidate.assets import registry_candidate
 from fr_ensemble_assets.cli.main import app
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.fitness import examine, require_fit
 from fr_ensemble_assets.corpus.identity import Corpus, canonical_order
@@ -24,10 +26,8 @@ from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import authorise, judge
-from fr_ensemble_assets.loso.run import results_dir
 from fr_ensemble_assets.members.assets import ensemble_members
 from fr_ensemble_assets.operations.instance import open_instance
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
 from fr_ensemble_tests.conftest import Row, write_rows
 from fr_ensemble_tests.test_gate_bypasses import attempt, edit, no_candidate, results_of
 
@@ -42,20 +42,24 @@ def twin_rows(few_rows: list[Row]) -> list[Row]:
 
 @pytest.fixture
 def with_an_unfit_corpus(tmp_path: Path, twin_rows: list[Row]) -> tuple[Home, str]:
-    """As an older version left it, or somebody by hand: kept, and reported as materialised."""
+    """As an older version left it: kept, and materialised by a run."""
     home = Home.at(tmp_path / "older")
     home.prepare()
     reading = read_corpus(write_rows(tmp_path / "twins.jsonl", twin_rows))
     save_corpus(home, reading, "an older version")
     with open_instance(home) as instance:
-        report(instance, reading.corpus.sha256)
+        materialise(instance, reading.corpus.sha256)
     return home, reading.corpus.sha256
 
 
-def report(instance: dg.DagsterInstance, sha256: str) -> None:
-    instance.report_runless_asset_event(
-        dg.AssetMaterialization("corpus", tags={"dagster/data_version": sha256})
-    )
+def materialise(instance: dg.DagsterInstance, sha256: str) -> None:
+    """A run whose asset ``corpus`` asks nothing of the rows, as an older version's did."""
+
+    @dg.asset(name="corpus")
+    def unasked() -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult(data_version=dg.DataVersion(sha256))
+
+    dg.materialize([unasked], instance=instance)
 
 
 def typed(home: Home, *arguments: str) -> Result:
@@ -97,12 +101,12 @@ def test_gate_holds_on_an_unfit_corpus_whatever_its_results(
 ) -> None:
     home, sha256 = with_an_unfit_corpus
     used = load_corpus(home, sha256)
-    folder = results_dir(home, sha256, CONTRACT_RECIPE)
-    judgement = judge(folder, used, CONTRACT_RECIPE)
+    folder = Places(home, ENSEMBLE, sha256).results
+    judgement = judge(folder, used, ENSEMBLE)
     assert judgement.decision.objections[0].startswith(SENTENCE)
     assert judgement.fitness["fit"] is False
     with pytest.raises(GateRefusal, match="'dog' is 'another' under another name"):
-        authorise(folder, used, CONTRACT_RECIPE)
+        authorise(folder, used, ENSEMBLE)
 
 
 def test_verdict_carries_what_was_examined_and_must_go_on_to(promoted: Home) -> None:

@@ -18,6 +18,7 @@ from fr_ensemble_assets.candidate.contents import read_contents
 from fr_ensemble_assets.candidate.documents import sealed
 from fr_ensemble_assets.candidate.drift import drift_of
 from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import CORPUS_TAG
 from fr_ensemble_assets.corpus.reader import read_corpus
@@ -49,7 +50,6 @@ from fr_ensemble_assets.members.names import (
 from fr_ensemble_assets.members.onnx_export import export_onnx
 from fr_ensemble_assets.operations.instance import open_instance
 from fr_ensemble_assets.training.model import initial_parameters
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
 from fr_ensemble_assets.training.resources import RecipeResource, TrainerResource
 from fr_ensemble_tests.conftest import Chain, Row, write_rows
 
@@ -319,7 +319,7 @@ def test_dry_run_is_refused_whatever_the_figures(
 ) -> None:
     drop_candidate(promoted)
     good = results_of(promoted)
-    dry = RecipeResource(epochs=5).build().folder
+    dry = RecipeResource(epochs=5).contract().folder
     good.rename(good.parent / dry)
     told = attempt(promoted, ensemble_verdict, asset, epochs=5)
     assert "dry run: epochs 5 instead of 200" in told
@@ -364,7 +364,7 @@ def test_good_results_do_pass_alone(promoted: Home) -> None:
 
 def constant_member(seed: int, value: float) -> bytes:
     """A network of our own shape that scores every frame alike."""
-    parameters = initial_parameters(seed, CONTRACT_RECIPE)
+    parameters = initial_parameters(seed, ENSEMBLE.recipe)
     parameters.weights[2][:] = 0
     parameters.biases[2][:] = value
     return export_onnx(parameters, member_id(seed))
@@ -385,7 +385,7 @@ def shift_stored_fits(members: UPath) -> None:
     corpus_sha256 = members.parent.parent.name
     used = load_corpus(Home(members.parent.parent.parent.parent), corpus_sha256)
     for seed in range(5):
-        identity = fit_identity(used, CONTRACT_RECIPE, seed)
+        identity = fit_identity(used, ENSEMBLE, seed)
         path = members / parameters_file(seed)
         parameters = load_parameters(path, identity)
         parameters.biases[2][0] += 15
@@ -456,6 +456,6 @@ def test_scaler_altered_everywhere_in_a_candidate_is_drift(promoted: Home) -> No
         (folder / name).write_bytes(data)
     assert verify_candidate(folder).problems == ()
     sha256 = results_of(promoted).parent.name
-    altered = drift_of(promoted, sha256, sha256, CONTRACT_RECIPE).altered
+    altered = drift_of(promoted, sha256, sha256, ENSEMBLE).altered
     assert "scaler, quality range or presets are not those of its corpus" in altered
     assert f"{sidecar_file(0)} is not the one in the store" in altered

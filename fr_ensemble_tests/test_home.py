@@ -30,7 +30,8 @@ from dagster._daemon.sensor import get_elapsed
 from dagster._daemon.types import DaemonHeartbeat
 from upath import UPath
 
-from fr_ensemble_assets.foundation.files import folder_in_the_making, temporary_name, write_bytes
+from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation.files import temporary_name
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import Silent
 from fr_ensemble_assets.foundation.trouble import StorageTrouble, trouble_behind
@@ -154,9 +155,8 @@ def test_new_home_is_its_owners_alone_and_an_old_one_stays_as_it_was(tmp_path: P
     Path(str(shared.store)).mkdir(mode=0o750)
     for home in (private, shared):
         home.prepare()
-        write_bytes(home.store / "a" / "b.json", b"{}")
-        with folder_in_the_making(home.store / "c") as making:
-            write_bytes(making / "d.json", b"{}")
+        store.put(home.store / "a" / "b.json", b"{}")
+        store.publish(home.store / "c", {"d.json": b"{}"}, "d.json")
     everything = [private.root, *private.root.rglob("*")]
     assert {stat.S_IMODE(p.stat().st_mode) & 0o077 for p in everything} == {0}
     assert stat.S_IMODE(shared.store.stat().st_mode) == 0o750
@@ -172,7 +172,7 @@ def test_links_in_the_store_are_not_followed(tmp_path: Path) -> None:
     outside.mkdir()
     for name in "abcdefgh":
         (store / name).symlink_to(".")  # eight: more ways than anybody waits for
-        (Path(str(home.store)) / name).symlink_to(tmp_path)
+    (store / "out").symlink_to(tmp_path)
     assert home.sweep() == 0
     (found,) = list_stores(home)
     assert found.size_bytes == 5

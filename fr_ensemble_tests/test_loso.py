@@ -9,28 +9,30 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import pearsonr, spearmanr
 from upath import UPath
 
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.evidence.audit import load_seed_result
+from fr_ensemble_assets.evidence.metrics import agreement
+from fr_ensemble_assets.evidence.results import load_seed
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.progress import Silent
-from fr_ensemble_assets.loso.evaluation import prepare_fold
-from fr_ensemble_assets.loso.metrics import agreement
-from fr_ensemble_assets.loso.results import load_seed, load_seed_result, save_seed
 from fr_ensemble_assets.loso.run import evaluate_seeds, finished_seed
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
+from fr_ensemble_assets.loso.writing import save_seed
 from fr_ensemble_assets.training.trainer import Trainer
-from fr_ensemble_tests.conftest import CPU, evaluate_seed
+from fr_ensemble_tests.conftest import CPU, evaluate_seed, fold_without
 
-QUICK = Recipe(epochs=3)
+QUICK = ENSEMBLE.under(epochs=3)
 
 scores = arrays(np.float64, 12, elements=st.integers(0, 100).map(float))
 
 
+@settings(deadline=None)  # a busy machine may take its time
 @given(scores, scores)
 def test_figures_are_scipys_with_ties(prediction: np.ndarray, target: np.ndarray) -> None:
     found = agreement(prediction, target)
@@ -56,10 +58,10 @@ def test_held_out_rows_change_nothing_in_training(few: Corpus) -> None:
     changed.loc[held_out, ["adm2", "vif_scale0", "motion2", "vmaf"]] = [9.0, -3.0, 50.0, 1.0]
     other = Corpus("other", changed)
     for number in range(len(few.sources)):
-        before, after = prepare_fold(few, number, seed=0), prepare_fold(other, number, seed=0)
+        before, after = fold_without(few, number, seed=0), fold_without(other, number, seed=0)
         same = before.fit.inputs.tobytes() == after.fit.inputs.tobytes()
         same &= before.fit.target.tobytes() == after.fit.target.tobytes()
-        assert same == (before.held_out == source)
+        assert same == (before.held_out == (source,))
 
 
 def test_each_source_is_held_out_once_and_every_row_predicted(few: Corpus) -> None:
@@ -133,21 +135,21 @@ def test_finished_seeds_are_not_trained_again(tmp_path: Path, few: Corpus) -> No
     (forced,) = evaluate_seeds(folder, few, [0], QUICK, CPU, Silent(), force=True)
     assert [first.reused, again.reused, forced.reused] == [False, True, False]
     np.testing.assert_array_equal(again.result.prediction, first.result.prediction)
-    assert finished_seed(folder, few, CONTRACT_RECIPE, 0) is None
+    assert finished_seed(folder, few, ENSEMBLE, 0) is None
 
 
 def test_results_must_follow_from_their_predictions(tmp_path: Path, few: Corpus) -> None:
     folder = UPath(tmp_path)
     save_seed(folder, few, QUICK, evaluate_seed(few, 0, QUICK), "cpu")
     score = load_seed(folder / "loso_seed0.json", 0)
-    load_seed_result(folder, few, score)
+    load_seed_result(folder, few, QUICK, score)
 
     boasting = replace(score, folds=(replace(score.folds[0], plcc=0.99), *score.folds[1:]))
     with pytest.raises(UnusableInput, match="gives PLCC .* the results tell 0.99"):
-        load_seed_result(folder, few, boasting)
+        load_seed_result(folder, few, QUICK, boasting)
     other = Corpus("other", few.frame.assign(vmaf=few.frame["vmaf"] / 2))
     with pytest.raises(UnusableInput, match="other rows or targets than the corpus"):
-        load_seed_result(folder, other, score)
+        load_seed_result(folder, other, QUICK, score)
     (folder / "loso_seed0_predictions.parquet").write_bytes(b"PAR1")
     with pytest.raises(UnusableInput, match="computed from another file"):
-        load_seed_result(folder, few, score)
+        load_seed_result(folder, few, QUICK, score)

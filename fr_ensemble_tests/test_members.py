@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from upath import UPath
 
 from fr_ensemble_assets.calibration.calibrate import Calibration
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, read_calibration
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal
@@ -43,7 +45,6 @@ from fr_ensemble_assets.members.onnx_export import (
 )
 from fr_ensemble_assets.training.compiled import predict
 from fr_ensemble_assets.training.model import Parameters
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
 from fr_ensemble_tests.conftest import Chain
 
@@ -56,7 +57,7 @@ def calibrated(home: Home) -> Calibration:
 
 @pytest.fixture
 def fitted(few: Corpus) -> Parameters:
-    return fit_members(few, [0], Recipe(epochs=5), Trainer("cpu"))[0]
+    return fit_members(few, replace(ENSEMBLE.under(epochs=5), units=(0,)), Trainer("cpu"))[0]
 
 
 def test_export_is_the_network_with_the_contracts_names_and_shapes(
@@ -96,15 +97,15 @@ def test_operator_outside_the_allow_list_is_found() -> None:
 def test_check_finds_a_member_that_is_not_its_network(promoted: Home) -> None:
     (members,) = promoted.store.glob("*/*/members")
     corpus = load_corpus(promoted, members.parent.parent.name)
-    checked = check_members(members, corpus, CONTRACT_RECIPE)
+    checked = check_members(members, corpus, ENSEMBLE)
     assert all(found.max_difference <= 1e-4 for found in checked if not found.problem)
     assert [found.problem for found in checked] == [""] * 5
     path = members / "fr_regressor_v2_ensemble_v1_seed1_parameters.parquet"
-    identity = fit_identity(corpus, CONTRACT_RECIPE, 1)
+    identity = fit_identity(corpus, ENSEMBLE, 1)
     parameters = load_parameters(path, identity)
     parameters.biases[2][0] += 0.5
     save_parameters(path, parameters, identity)
-    checked = check_members(members, corpus, CONTRACT_RECIPE)
+    checked = check_members(members, corpus, ENSEMBLE)
     assert checked[1].max_difference == pytest.approx(0.5, abs=1e-3)
 
 
@@ -124,19 +125,17 @@ def test_fit_that_is_off_its_own_rows_is_refused_though_it_correlates() -> None:
 def test_final_fit_that_diverged_is_refused_and_nothing_is_written(promoted: Home) -> None:
     (members,) = promoted.store.glob("*/*/members")
     corpus = load_corpus(promoted, members.parent.parent.name)
-    judgement = authorise(members.parent, corpus, CONTRACT_RECIPE)
+    judgement = authorise(members.parent, corpus, ENSEMBLE)
     shifted = [
-        load_parameters(
-            members / parameters_file(seed), fit_identity(corpus, CONTRACT_RECIPE, seed)
-        )
+        load_parameters(members / parameters_file(seed), fit_identity(corpus, ENSEMBLE, seed))
         for seed in range(5)
     ]
     shifted[1].biases[2][0] += 15
     with pytest.raises(GateRefusal, match="member 1: expected the final fit to be off by at most"):
-        make_members(corpus, CONTRACT_RECIPE, judgement, calibrated(promoted), shifted)
+        make_members(corpus, ENSEMBLE, judgement, calibrated(promoted), shifted)
     shifted[1].weights[2][:] = 0.0
     with pytest.raises(GateRefusal, match="member 1: expected the final fit to reach PLCC"):
-        make_members(corpus, CONTRACT_RECIPE, judgement, calibrated(promoted), shifted)
+        make_members(corpus, ENSEMBLE, judgement, calibrated(promoted), shifted)
 
 
 def test_parameters_survive_storage(tmp_path: Path, fitted: Parameters) -> None:
@@ -152,31 +151,31 @@ def test_parameters_survive_storage(tmp_path: Path, fitted: Parameters) -> None:
 def test_stored_fits_are_never_taken_again(promoted: Home) -> None:
     (members,) = promoted.store.glob("*/*/members")
     corpus = load_corpus(promoted, members.parent.parent.name)
-    judgement = authorise(members.parent, corpus, CONTRACT_RECIPE)
+    judgement = authorise(members.parent, corpus, ENSEMBLE)
     before = {m.name: m.read_bytes() for m in members.iterdir()}
     path = members / parameters_file(1)
-    shifted = load_parameters(path, fit_identity(corpus, CONTRACT_RECIPE, 1))
+    shifted = load_parameters(path, fit_identity(corpus, ENSEMBLE, 1))
     shifted.biases[2][0] += 0.1
-    save_parameters(path, shifted, fit_identity(corpus, CONTRACT_RECIPE, 1))
+    save_parameters(path, shifted, fit_identity(corpus, ENSEMBLE, 1))
     (members / parameters_file(2)).write_bytes((members / parameters_file(0)).read_bytes())
     (members / onnx_file(3)).write_bytes(b"")
     calibration = calibrated(promoted)
-    build_members(members, corpus, CONTRACT_RECIPE, judgement, calibration, Trainer("cpu"))
+    build_members(members, corpus, ENSEMBLE, judgement, calibration, Trainer("cpu"))
     assert {m.name: m.read_bytes() for m in members.iterdir()} == before
 
 
 def test_fits_are_handed_over_within_a_process_and_only_the_very_same(few: Corpus) -> None:
-    recipe, trainer = Recipe(epochs=2), Trainer("cpu")
-    made = fit_members(few, [0, 1], recipe, trainer)
-    handed = fits_of_this_process(few, [0, 1], recipe, trainer)
+    two, trainer = replace(ENSEMBLE.under(epochs=2), units=(0, 1)), Trainer("cpu")
+    made = fit_members(few, two, trainer)
+    handed = fits_of_this_process(few, two, trainer)
     assert handed is not None
     np.testing.assert_array_equal(handed[1].weights[0], made[1].weights[0])
     made[1].weights[0][:] = 0  # what somebody does with theirs changes no other
     assert handed[1].weights[0].any()
-    assert fits_of_this_process(few, [0], recipe, trainer) is None
-    assert fits_of_this_process(few, [0, 1], Recipe(epochs=3), trainer) is None
+    assert fits_of_this_process(few, replace(two, units=(0,)), trainer) is None
+    assert fits_of_this_process(few, two.under(epochs=3), trainer) is None
     forget_fits()
-    assert fits_of_this_process(few, [0, 1], recipe, trainer) is None
+    assert fits_of_this_process(few, two, trainer) is None
 
 
 def test_sidecar_has_the_contracts_fields(promoted_once: Chain) -> None:

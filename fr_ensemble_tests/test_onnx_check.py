@@ -9,17 +9,17 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.members.names import member_id
 from fr_ensemble_assets.members.onnx_check import MAX_MEMBER_BYTES, member_problem, read_member
 from fr_ensemble_assets.members.onnx_export import export_onnx
 from fr_ensemble_assets.training.model import Parameters, initial_parameters
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
 
 
 @pytest.fixture
 def member() -> bytes:
-    return export_onnx(initial_parameters(0, CONTRACT_RECIPE), member_id(0))
+    return export_onnx(initial_parameters(0, ENSEMBLE.recipe), member_id(0))
 
 
 def weight(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
@@ -142,7 +142,7 @@ def test_any_other_bytes_are_refused(member: bytes, name: str) -> None:
 
 
 def test_our_own_export_is_accepted_and_its_weights_read_back(member: bytes) -> None:
-    found, given = read_member(member, 0), initial_parameters(0, CONTRACT_RECIPE)
+    found, given = read_member(member, 0), initial_parameters(0, ENSEMBLE.recipe)
     assert isinstance(found, Parameters)
     for read, written in zip(
         (*found.weights, *found.biases), (*given.weights, *given.biases), strict=True

@@ -23,6 +23,7 @@ from upath import UPath
 
 from fr_ensemble_assets.candidate.drift import drift_of
 from fr_ensemble_assets.cli.main import app
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.definitions import build_definitions, defs
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.sensors import notice_of
@@ -35,7 +36,6 @@ from fr_ensemble_assets.operations.backfill import launch, plan_backfill
 from fr_ensemble_assets.operations.clean import list_stores, remove_stores
 from fr_ensemble_assets.operations.instance import close_dead_runs, open_instance
 from fr_ensemble_assets.operations.serve import served_at
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
 from fr_ensemble_tests.conftest import Chain, Row, run_chain, write_rows
 
 
@@ -193,14 +193,14 @@ def test_run_of_a_killed_process_is_told_from_one_at_work(promoted: Home) -> Non
 
 def test_candidate_that_stands_has_not_drifted(promoted: Home, promoted_once: Chain) -> None:
     sha256 = promoted_once[1].corpus_sha256
-    assert drift_of(promoted, sha256, sha256, CONTRACT_RECIPE).found == ()
+    assert drift_of(promoted, sha256, sha256, ENSEMBLE).found == ()
 
 
 def test_newer_corpus_overtakes_a_candidate_and_alters_nothing(
     overtaken: Home, promoted_once: Chain
 ) -> None:
     (held,) = (p.parent.parent.name for p in overtaken.store.glob("*/loso-*/HOLD.json"))
-    drift = drift_of(overtaken, promoted_once[1].corpus_sha256, held, CONTRACT_RECIPE)
+    drift = drift_of(overtaken, promoted_once[1].corpus_sha256, held, ENSEMBLE)
     assert drift.altered == ()
     assert drift.overtaken == f"the current corpus is {held}, verdict: HOLD"
 
@@ -220,7 +220,7 @@ def test_what_changes_beneath_a_candidate_is_drift(
     (path,) = promoted.store.rglob(altered)
     path.write_bytes(path.read_bytes().replace(b"1", b"2"))
     sha256 = promoted_once[1].corpus_sha256
-    drift = drift_of(promoted, sha256, sha256, CONTRACT_RECIPE)
+    drift = drift_of(promoted, sha256, sha256, ENSEMBLE)
     assert any(told in sentence for sentence in drift.altered), drift.altered
 
 
@@ -248,7 +248,7 @@ def test_previous_verdict_is_the_newest_of_another_corpus(
 ) -> None:
     outcome = promoted_once[1]
     (held,) = (p.parent.parent.name for p in overtaken.store.glob("*/loso-*/HOLD.json"))
-    previous = previous_verdict(overtaken, held, CONTRACT_RECIPE)
+    previous = previous_verdict(overtaken, held, ENSEMBLE)
     assert previous is not None
     assert (previous.corpus_sha256, previous.verdict) == (outcome.corpus_sha256, "PROMOTE")
     assert previous.mean_plcc == outcome.judgement.decision.mean_plcc
@@ -257,12 +257,12 @@ def test_previous_verdict_is_the_newest_of_another_corpus(
 def test_damaged_verdict_of_another_corpus_is_no_previous_one(
     promoted: Home, promoted_once: Chain
 ) -> None:
-    other = promoted.store / ("f" * 64) / CONTRACT_RECIPE.folder
+    other = promoted.store / ("f" * 64) / ENSEMBLE.folder
     other.mkdir(parents=True)
     sha256 = promoted_once[1].corpus_sha256
     for damage in ("", "[]", "{}", '{"dry_run": false, "gate": {"mean_plcc": 1}}'):
         (other / "PROMOTE.json").write_text(damage)
-        assert previous_verdict(promoted, sha256, CONTRACT_RECIPE) is None
+        assert previous_verdict(promoted, sha256, ENSEMBLE) is None
 
 
 # --- failure notices ------------------------------------------------------------------------

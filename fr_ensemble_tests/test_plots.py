@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.plots import quality_curves
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
+from fr_ensemble_assets.evidence.measure import SeedResult, measure_folds, rows_by_source
 from fr_ensemble_assets.foundation.figures import png_bytes
 from fr_ensemble_assets.gate.plots import verdict_figure
 from fr_ensemble_assets.gate.previous import Previous
 from fr_ensemble_assets.gate.verdict import Judgement
-from fr_ensemble_assets.loso.evaluation import SeedResult, measure_folds
 from fr_ensemble_assets.loso.plots import fold_figure
 from fr_ensemble_tests.conftest import Chain
 
@@ -29,7 +30,9 @@ def bundled() -> Corpus:
 def test_plots_of_the_bundled_corpus_fit_a_page(bundled: Corpus) -> None:
     noise = np.random.default_rng(0).normal(size=bundled.n_rows)
     prediction = bundled.target + noise
-    result = SeedResult(0, measure_folds(bundled, prediction), prediction, 1.0)
+    assignment = ENSEMBLE.plan.assign(rows_by_source(bundled))
+    folds = measure_folds(bundled, prediction, assignment)
+    result = SeedResult(0, folds, prediction, 1.0)
     for figure in (quality_curves(bundled), fold_figure(bundled, result)):
         assert 10_000 < len(png_bytes(figure)) < PAGE_MAX_BYTES
 

@@ -7,20 +7,20 @@ from fr_ensemble_assets.calibration.calibrate import Calibration, calibrate
 from fr_ensemble_assets.calibration.coverage import SHARP_LEVEL, Coverage
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, calibration_bytes
 from fr_ensemble_assets.calibration.plots import calibration_figure, coverage_figure, width_figure
-from fr_ensemble_assets.calibration.pooling import OutOfFold, load_out_of_fold
+from fr_ensemble_assets.calibration.pooling import OutOfFold, out_of_fold
+from fr_ensemble_assets.contract.agreed import Contract
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import write_bytes
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import judge
 from fr_ensemble_assets.loso.assets import loso_results
-from fr_ensemble_assets.loso.run import results_dir
-from fr_ensemble_assets.training.recipe import Recipe
 from fr_ensemble_assets.training.resources import RecipeResource
 
 
@@ -47,11 +47,11 @@ def interval_calibration(
     """
     with refusals_as_failures():
         kept = home.open()
-        used, plan = corpus_in_use(context, kept), recipe.build()
-        results = results_dir(kept, used.sha256, plan)
-        frames = judged_frames(results, used, plan)
+        used, contract = corpus_in_use(context, kept), recipe.contract()
+        results = Places(kept, contract, used.sha256).results
+        frames = judged_frames(results, used, contract)
         made = calibrate(used, frames)
-        write_bytes(results / CALIBRATION_FILE, calibration_bytes(made))
+        store.put(results / CALIBRATION_FILE, calibration_bytes(made))
     return dg.MaterializeResult(
         metadata=_figures(made)
         | _plots(made, frames)
@@ -64,7 +64,7 @@ def interval_calibration(
     )
 
 
-def judged_frames(results: UPath, used: Corpus, plan: Recipe) -> OutOfFold:
+def judged_frames(results: UPath, used: Corpus, contract: Contract) -> OutOfFold:
     """The out-of-fold predictions of the whole ensemble, each proved to be of these results.
 
     Raises
@@ -72,14 +72,19 @@ def judged_frames(results: UPath, used: Corpus, plan: Recipe) -> OutOfFold:
     UnusableInput
         If a seed has no results, or they can't be read.
     """
-    judgement = judge(results, used, plan)
+    judgement = judge(results, used, contract)
     missing = judgement.decision.missing_seeds
     if missing:
         raise UnusableInput(
             "interval_calibration: expected the results of every seed of the ensemble, found none "
             f"of {', '.join(map(str, missing))}; materialise these partitions of 'loso_results'."
         )
-    return load_out_of_fold(results, used, judgement.scores)
+    if len(judgement.results) < len(judgement.scores):
+        raise UnusableInput(
+            "interval_calibration: expected results that follow from their predictions, found "
+            f"{'; '.join(judgement.decision.reasons)}; train these seeds again."
+        )
+    return out_of_fold(used, judgement.results)
 
 
 def _plots(made: Calibration, frames: OutOfFold) -> dict[str, dg.MetadataValue]:

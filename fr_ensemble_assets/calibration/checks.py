@@ -7,11 +7,11 @@ import dagster as dg
 from fr_ensemble_assets.calibration.assets import interval_calibration, judged_frames
 from fr_ensemble_assets.calibration.calibrate import calibrate
 from fr_ensemble_assets.calibration.coverage import find_coverage, find_monotone, find_sharpness
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.corpus.summary import Finding
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.loso.run import results_dir
 from fr_ensemble_assets.training.resources import RecipeResource
 
 _WARNING = {
@@ -39,8 +39,9 @@ def calibration_checks(
     """Try the intervals on every source left out."""
     with refusals_as_failures():
         kept = home.open()
-        used, plan = corpus_in_use(context, kept), recipe.build()
-        made = calibrate(used, judged_frames(results_dir(kept, used.sha256, plan), used, plan))
+        used, contract = corpus_in_use(context, kept), recipe.contract()
+        results = Places(kept, contract, used.sha256).results
+        made = calibrate(used, judged_frames(results, used, contract))
     yield _result("coverage", find_coverage(made.coverages))
     yield _result("sharpness", find_sharpness(made.coverages))
     yield _result("monotone", find_monotone(made.every_table))

@@ -23,8 +23,9 @@ from fr_ensemble_assets.calibration.rules import (
     QuantileTable,
     Rule,
 )
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import json_bytes, parse_json, read_bytes
+from fr_ensemble_assets.foundation.files import json_bytes, parse_json
 from fr_ensemble_assets.foundation.schema import CANONICAL_6
 
 CALIBRATION_FILE = "calibration.json"
@@ -173,7 +174,7 @@ def read_calibration(path: UPath) -> Calibration:
     UnusableInput
         If it is missing, is no calibration of this version, or holds a quantile that can't be one.
     """
-    return parse_calibration(read_bytes(path, "a calibration"), str(path))
+    return parse_calibration(store.read(path, "a calibration"), str(path))
 
 
 def parse_calibration(data: bytes, where: str) -> Calibration:

@@ -13,13 +13,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from upath import UPath
 
 from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.evidence.measure import SeedResult
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.schema import PRESET, VMAF_MAX, VMAF_MIN
-from fr_ensemble_assets.loso.evaluation import SeedResult
-from fr_ensemble_assets.loso.results import SeedScore, load_seed_result
 
 #: What identifies an encode, with ``preset`` where the corpus records one.
 ENCODE = ("src", "encoder", "cq")
@@ -116,17 +114,6 @@ def out_of_fold(corpus: Corpus, results: Sequence[SeedResult]) -> OutOfFold:
         members=members,
         target=corpus.target,
     )
-
-
-def load_out_of_fold(folder: UPath, corpus: Corpus, scores: Sequence[SeedScore]) -> OutOfFold:
-    """Read the predictions beside the results ``scores`` of ``folder``, each proved to be theirs.
-
-    Raises
-    ------
-    UnusableInput
-        As :func:`~fr_ensemble_assets.loso.results.load_seed_result` and :func:`out_of_fold`.
-    """
-    return out_of_fold(corpus, [load_seed_result(folder, corpus, score) for score in scores])
 
 
 def encode_columns(frame: pd.DataFrame) -> list[str]:

@@ -4,18 +4,17 @@ import dagster as dg
 
 from fr_ensemble_assets.calibration.assets import interval_calibration
 from fr_ensemble_assets.candidate.build import build_candidate
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, table
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.foundation.files import folder_digests
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import authorise
-from fr_ensemble_assets.loso.run import results_dir
 from fr_ensemble_assets.members.assets import ensemble_members
-from fr_ensemble_assets.members.build import members_dir
 from fr_ensemble_assets.training.resources import (
     TRAINING_POOL,
     RecipeResource,
@@ -47,16 +46,13 @@ def registry_candidate(
     """
     with refusals_as_failures():
         kept = home.open()
-        used, plan = corpus_in_use(context, kept), recipe.build()
-        results = results_dir(kept, used.sha256, plan)
-        judgement = authorise(results, used, plan)
-        folder = kept.candidate_dir(used.sha256)
+        used, contract = corpus_in_use(context, kept), recipe.contract()
+        places = Places(kept, contract, used.sha256)
+        judgement = authorise(places.results, used, contract)
+        folder = places.candidate
         build_candidate(
-            folder,
-            results,
-            members_dir(results),
+            places,
             used,
-            plan,
             judgement,
             trainer.build(),
             watch(context.log).report("final fits again"),
@@ -66,7 +62,7 @@ def registry_candidate(
             "contents": table(
                 [
                     {"file": name, "bytes": (folder / name).stat().st_size, "sha256": sha256}
-                    for name, sha256 in sorted(folder_digests(folder).items())
+                    for name, sha256 in sorted(store.digests(folder).items())
                 ]
             ),
             "next_step": dg.MetadataValue.md(

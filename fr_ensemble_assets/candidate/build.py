@@ -7,57 +7,46 @@ from collections.abc import Mapping
 from upath import UPath
 
 from fr_ensemble_assets.calibration.calibrate import calibrate
-from fr_ensemble_assets.calibration.pooling import load_out_of_fold
+from fr_ensemble_assets.calibration.pooling import out_of_fold
 from fr_ensemble_assets.candidate.contents import (
     VERDICT_FILE,
     Contents,
     read_contents,
-    read_regular,
+    read_file,
 )
 from fr_ensemble_assets.candidate.documents import Evidence, candidate_files
 from fr_ensemble_assets.candidate.places import require_place
 from fr_ensemble_assets.candidate.verify import verify_contents
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.evidence.results import results_file
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.files import (
-    folder_in_the_making,
-    parse_json,
-    remove_tree,
-    sha256_of,
-    write_bytes,
-)
+from fr_ensemble_assets.foundation.files import parse_json, sha256_of
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.gate.verdict import Judgement, verdict_document
-from fr_ensemble_assets.loso.results import results_file
 from fr_ensemble_assets.members.build import MadeMembers, make_members
 from fr_ensemble_assets.members.fit import fit_members, fits_of_this_process
-from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, Recipe
+from fr_ensemble_assets.members.names import MANIFEST_FILE
 from fr_ensemble_assets.training.trainer import Trainer
 
 
 def build_candidate(
-    place: UPath,
-    results: UPath,
-    stored_members: UPath,
+    places: Places,
     corpus: Corpus,
-    recipe: Recipe,
     judgement: Judgement,
     trainer: Trainer,
     report: StepReport = report_nothing,
 ) -> None:
-    """Publish the candidate of ``corpus`` at ``place``, whole or not at all.
+    """Publish the candidate of ``corpus``, whole or not at all.
 
     The members are fitted again, unless this very process fitted them; the stored ones must be the
     same to the byte. Nothing is copied from the store but results and verdict, which were judged.
 
     Parameters
     ----------
-    place
-        ``candidates/<corpus sha, short>``.
-    results
-        The folder with the ``loso_seed{N}.json`` and the verdict.
-    stored_members
-        The folder that ``ensemble_members`` wrote.
+    places
+        Where results, members and candidate of this corpus and contract are kept.
     judgement
         From :func:`~fr_ensemble_assets.gate.verdict.authorise`, which let it through.
 
@@ -66,16 +55,17 @@ def build_candidate(
     GateRefusal
         If stored members aren't those that fitting gives, or what was made doesn't verify.
     UnusableInput
-        If members are missing, or something else lies at ``place``.
+        If members are missing, or something else lies where the candidate goes.
     """
+    place, contract = places.candidate, places.contract
     require_place(place, corpus.sha256)
-    carried = _judged_files(results, corpus, judgement)
-    calibration = calibrate(corpus, load_out_of_fold(results, corpus, judgement.scores))
-    fitted = fits_of_this_process(corpus, ENSEMBLE_SEEDS, recipe, trainer)
+    carried = _judged_files(places, corpus, judgement)
+    calibration = calibrate(corpus, out_of_fold(corpus, judgement.results))
+    fitted = fits_of_this_process(corpus, contract, trainer)
     if fitted is None:
-        fitted = fit_members(corpus, ENSEMBLE_SEEDS, recipe, trainer, report)
-    made = make_members(corpus, recipe, judgement, calibration, fitted)
-    _require_stored(stored_members, made)
+        fitted = fit_members(corpus, contract, trainer, report)
+    made = make_members(corpus, contract, judgement, calibration, fitted)
+    _require_stored(places.members, made)
     evidence = Evidence(made.facts, judgement, made.models, calibration, made.mean_sigma, carried)
     files = candidate_files(evidence)
     problems = verify_contents(Contents(str(place), files)).problems
@@ -87,18 +77,17 @@ def build_candidate(
     _publish(place, files, corpus.sha256)
 
 
-def _judged_files(results: UPath, corpus: Corpus, judgement: Judgement) -> dict[str, bytes]:
+def _judged_files(places: Places, corpus: Corpus, judgement: Judgement) -> dict[str, bytes]:
     """Results and verdict, read once, and proved to be those that were judged."""
-    files = {}
+    results, files = places.results, {}
     for score in judgement.scores:
         name = results_file(score.seed)
-        files[name] = read_regular(results / name)
+        files[name] = read_file(results / name)
         if sha256_of(files[name]) != score.sha256:
             raise GateRefusal(f"{name} was altered while it was judged; run again.")
-    files[VERDICT_FILE] = read_regular(results / VERDICT_FILE)
+    files[VERDICT_FILE] = read_file(results / VERDICT_FILE)
     told = parse_json(files[VERDICT_FILE], VERDICT_FILE)
-    loso_dir = "/".join(results.parts[-3:])  # store/<corpus sha256>/<recipe>
-    given = verdict_document(judgement, corpus, loso_dir)
+    given = verdict_document(judgement, corpus, places.told)
     if told != given | {"generated_at_utc": told.get("generated_at_utc")}:
         raise GateRefusal(
             f"{VERDICT_FILE}: expected the verdict that the results give, found another; "
@@ -115,7 +104,7 @@ def _require_stored(folder: UPath, made: MadeMembers) -> None:
                 f"{folder / name}: expected a member's file, found none; "
                 "materialise ensemble_members."
             )
-        if read_regular(folder / name) != data:
+        if read_file(folder / name) != data:
             raise GateRefusal(
                 f"{name}: expected the file that fitting the members again gives, found another: "
                 "it was altered, or made by another machine or version; "
@@ -124,20 +113,12 @@ def _require_stored(folder: UPath, made: MadeMembers) -> None:
 
 
 def _publish(place: UPath, files: Mapping[str, bytes], corpus_sha256: str) -> None:
-    """Write, rename, and look once more: what lies there must be what was verified."""
+    """Put the manifest last, and look once more: what lies there must be what was verified."""
     require_place(place, corpus_sha256)
-    try:
-        with folder_in_the_making(place) as making:
-            for name, data in files.items():
-                write_bytes(making / name, data)
-    except OSError as error:
-        raise UnusableInput(
-            f"{place}: expected to be able to publish the candidate, found "
-            f"'{error.strerror or error}'; move away what lies there, or mend the permissions."
-        ) from error
+    store.publish(place, files, MANIFEST_FILE)
     lying = read_contents(place)
     if lying.files != files or lying.problems:
-        remove_tree(place)
+        store.delete(place)
         raise GateRefusal(
             f"{place.name}: expected the candidate that was verified, found other files where it "
             "was published: somebody writes there; find out who, and run again."

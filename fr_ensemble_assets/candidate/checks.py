@@ -44,7 +44,7 @@ def candidate_checks(
         kept, current = home.open(), sha256_in_use(context)
         published = _published(context.instance, kept, current)
         found = verify_candidate(kept.candidate_dir(published))
-        drift = drift_of(kept, published, current, recipe.build())
+        drift = drift_of(kept, published, current, recipe.contract())
     for name, problems, threshold in (
         ("digests", (*found.files, *found.digests, *found.gate), "no file off its digest"),
         ("registry_schema", found.schema, "contracts section 6"),

@@ -5,9 +5,7 @@ Only regular files of bounded size are taken. A link could lead anywhere, a pipe
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,12 +13,13 @@ from upath import UPath
 
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE
 from fr_ensemble_assets.candidate.registry import REGISTRY_FILE, SCHEMA_FILE
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.evidence.results import results_file
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.gate.verdict import VERDICT_FILES
-from fr_ensemble_assets.loso.results import results_file
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file, sidecar_file
 from fr_ensemble_assets.members.onnx_check import MAX_MEMBER_BYTES
-from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
 
 VERDICT_FILE = VERDICT_FILES["PROMOTE"]
 #: The digest of every other file; the manifest names its own.
@@ -29,9 +28,9 @@ DIGESTS_FILE = "digests.json"
 CANDIDATE_FILES = tuple(
     sorted(
         [
-            *(onnx_file(seed) for seed in ENSEMBLE_SEEDS),
-            *(sidecar_file(seed) for seed in ENSEMBLE_SEEDS),
-            *(results_file(seed) for seed in ENSEMBLE_SEEDS),
+            *(onnx_file(seed) for seed in ENSEMBLE.units),
+            *(sidecar_file(seed) for seed in ENSEMBLE.units),
+            *(results_file(seed) for seed in ENSEMBLE.units),
             MANIFEST_FILE,
             CALIBRATION_FILE,
             VERDICT_FILE,
@@ -88,7 +87,7 @@ def read_contents(folder: UPath) -> Contents:
     problems = [f"{name} is missing" for name in CANDIDATE_FILES if name not in names]
     for name in sorted(names & known):
         try:
-            files[name] = read_regular(folder / name, _limit(name))
+            files[name] = read_file(folder / name)
         except UnusableInput as error:
             problems.append(str(error))
     foreign = sorted(names - known)
@@ -98,40 +97,9 @@ def read_contents(folder: UPath) -> Contents:
     return Contents(str(folder), files, tuple(problems))
 
 
-def read_regular(path: UPath, limit: int = MAX_FILE_BYTES) -> bytes:
-    """The bytes of a regular file of at most ``limit`` bytes; no link is followed.
-
-    Raises
-    ------
-    UnusableInput
-        Says what the path is instead.
-    """
-    if not _is_local(path):
-        return _bounded(bytes(path.read_bytes()), path, limit)
-    try:
-        # Not blocking: opening a pipe would wait for somebody to write.
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        handle = os.open(str(path), flags)
-    except OSError as error:
-        found = "a link" if error.errno == errno.ELOOP else error.strerror or str(error)
-        raise _unlike(path, "a regular file", found) from error
-    with os.fdopen(handle, "rb") as opened:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise _unlike(path, "a regular file", "a folder, a pipe or a device")
-        try:
-            return _bounded(opened.read(limit + 1), path, limit)
-        except OSError as error:
-            raise _unlike(path, "a file that can be read", error.strerror or str(error)) from error
-
-
-def _bounded(data: bytes, path: UPath, limit: int) -> bytes:
-    if len(data) > limit:
-        raise _unlike(path, f"at most {limit:,} bytes", "more")
-    return data
-
-
-def _unlike(path: UPath, wanted: str, found: str) -> UnusableInput:
-    return UnusableInput(f"{path}: expected {wanted}, found {found}")
+def read_file(path: UPath) -> bytes:
+    """A candidate's file: regular, no link, and no larger than one of its kind can be."""
+    return store.read_regular(path, "a file of a candidate", _limit(path.name))
 
 
 def _limit(name: str) -> int:
@@ -148,7 +116,3 @@ def _listed(folder: UPath) -> set[str]:
         raise UnusableInput(
             f"{folder}: expected a candidate folder, found it unreadable ({error.strerror})."
         ) from error
-
-
-def _is_local(path: UPath) -> bool:
-    return path.protocol in ("", "file", "local")

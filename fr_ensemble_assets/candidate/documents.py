@@ -27,11 +27,12 @@ from fr_ensemble_assets.candidate.registry import (
     registry_document,
     registry_row,
 )
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.evidence.results import SeedScore, parse_seed, results_file
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import json_bytes, sha256_of
 from fr_ensemble_assets.gate.rule import decide
 from fr_ensemble_assets.gate.verdict import Judgement
-from fr_ensemble_assets.loso.results import SeedScore, parse_seed, results_file
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file, sidecar_file
 from fr_ensemble_assets.members.sidecars import (
     CorpusFacts,
@@ -40,14 +41,13 @@ from fr_ensemble_assets.members.sidecars import (
     members_of,
     sidecar,
 )
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, ENSEMBLE_SEEDS
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 #: Written from evidence; whatever else a candidate holds is carried into it as it is.
 _WRITTEN = frozenset(
     {
-        *(onnx_file(seed) for seed in ENSEMBLE_SEEDS),
-        *(sidecar_file(seed) for seed in ENSEMBLE_SEEDS),
+        *(onnx_file(seed) for seed in ENSEMBLE.units),
+        *(sidecar_file(seed) for seed in ENSEMBLE.units),
         *(MANIFEST_FILE, CALIBRATION_FILE, REGISTRY_FILE, SCHEMA_FILE, DIGESTS_FILE),
     }
 )
@@ -92,7 +92,7 @@ def candidate_files(evidence: Evidence) -> dict[str, bytes]:
     facts, judgement, members = evidence.facts, evidence.judgement, members_of(evidence.models)
     files = dict(evidence.carried)
     for member, model in zip(members, evidence.models, strict=True):
-        described = sidecar(facts, CONTRACT_RECIPE, judgement, member)
+        described = sidecar(facts, ENSEMBLE, judgement, member)
         files[onnx_file(member.seed)] = model
         files[sidecar_file(member.seed)] = json_bytes(described)
     files[CALIBRATION_FILE] = calibration_bytes(evidence.calibration)
@@ -127,7 +127,7 @@ def scores_of(contents: Contents) -> tuple[SeedScore, ...]:
     UnusableInput
         If one can't be read.
     """
-    names = {seed: results_file(seed) for seed in ENSEMBLE_SEEDS}
+    names = {seed: results_file(seed) for seed in ENSEMBLE.units}
     return tuple(
         parse_seed(contents.files[name], UPath(contents.where) / name, seed)
         for seed, name in names.items()
@@ -153,7 +153,7 @@ def evidence_of(contents: Contents, documents: Mapping[str, dict[str, Any]]) -> 
     held_out = [fold.held_out for fold in scores[0].folds]
     if list(calibration.sources) != held_out:
         raise UnusableInput(f"{CALIBRATION_FILE} tells other sources than {results_file(0)}")
-    first = sidecar_file(ENSEMBLE_SEEDS[0])
+    first = sidecar_file(ENSEMBLE.units[0])
     n_rows = scores[0].n_rows or 0
     try:
         facts = facts_told(documents[first], corpus_sha256, n_rows, len(held_out))
@@ -167,8 +167,8 @@ def evidence_of(contents: Contents, documents: Mapping[str, dict[str, Any]]) -> 
         raise UnusableInput(f"{MANIFEST_FILE} tells no mean_sigma")
     return Evidence(
         facts=facts,
-        judgement=Judgement(decide(scores, corpus_sha256), scores),
-        models=tuple(contents.files[onnx_file(seed)] for seed in ENSEMBLE_SEEDS),
+        judgement=Judgement(decide(scores, ENSEMBLE, corpus_sha256), scores),
+        models=tuple(contents.files[onnx_file(seed)] for seed in ENSEMBLE.units),
         calibration=calibration,
         mean_sigma=mean_sigma,
         carried={name: data for name, data in contents.files.items() if name not in _WRITTEN},

@@ -6,19 +6,18 @@ from dataclasses import dataclass
 
 from upath import UPath
 
-from fr_ensemble_assets.candidate.contents import CANDIDATE_FILES, read_regular
+from fr_ensemble_assets.candidate.contents import CANDIDATE_FILES, read_file
 from fr_ensemble_assets.candidate.places import corpus_of
 from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.contract.agreed import Contract
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import authorise, read_verdict
-from fr_ensemble_assets.loso.run import results_dir
-from fr_ensemble_assets.members.build import members_dir
 from fr_ensemble_assets.members.names import MANIFEST_FILE
 from fr_ensemble_assets.members.sidecars import facts_of
-from fr_ensemble_assets.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -41,22 +40,22 @@ class Drift:
         return (*self.altered, *([self.overtaken] if self.overtaken else []))
 
 
-def drift_of(home: Home, candidate_sha256: str, current_sha256: str, recipe: Recipe) -> Drift:
+def drift_of(home: Home, candidate_sha256: str, current_sha256: str, contract: Contract) -> Drift:
     """Hold the candidate of one corpus against the store, and against the current corpus."""
-    results = results_dir(home, candidate_sha256, recipe)
-    folder = home.candidate_dir(candidate_sha256)
+    places = Places(home, contract, candidate_sha256)
+    folder = places.candidate
     altered: list[str] = []
     try:
         used = load_corpus(home, candidate_sha256)
-        authorise(results, used, recipe)
+        authorise(places.results, used, contract)
         altered += _other_inputs(folder, used)
     except (UnusableInput, GateRefusal) as error:
         altered.append(str(error))
     if corpus_of(folder) != candidate_sha256:
         altered.append(f"{folder.name} holds no candidate of {candidate_sha256}")
-    altered += _differences(folder, results)
-    altered += _differences(folder, members_dir(results), but=(MANIFEST_FILE,))
-    return Drift(tuple(altered), _overtaken(home, candidate_sha256, current_sha256, recipe))
+    altered += _differences(folder, places.results)
+    altered += _differences(folder, places.members, but=(MANIFEST_FILE,))
+    return Drift(tuple(altered), _overtaken(home, candidate_sha256, current_sha256, contract))
 
 
 def _differences(folder: UPath, stored: UPath, but: tuple[str, ...] = ()) -> list[str]:
@@ -74,7 +73,7 @@ def _differences(folder: UPath, stored: UPath, but: tuple[str, ...] = ()) -> lis
 
 def _bytes_of(path: UPath) -> bytes | None:
     try:
-        return read_regular(path)
+        return read_file(path)
     except UnusableInput:
         return None
 
@@ -93,11 +92,11 @@ def _other_inputs(folder: UPath, corpus: Corpus) -> list[str]:
     return [] if same else ["scaler, quality range or presets are not those of its corpus"]
 
 
-def _overtaken(home: Home, candidate_sha256: str, current_sha256: str, recipe: Recipe) -> str:
+def _overtaken(home: Home, candidate_sha256: str, current_sha256: str, contract: Contract) -> str:
     if candidate_sha256 == current_sha256:
         return ""
     try:
-        document = read_verdict(results_dir(home, current_sha256, recipe)) or {}
+        document = read_verdict(Places(home, contract, current_sha256).results) or {}
     except UnusableInput:
         document = {}
     return f"the current corpus is {current_sha256}, verdict: {document.get('verdict', 'none yet')}"

@@ -14,10 +14,11 @@ from upath import UPath
 from fr_ensemble_assets.candidate.contents import (
     CANDIDATE_FILES,
     OPTIONAL_FILES,
-    read_regular,
+    read_file,
 )
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import parse_json
+from fr_ensemble_assets.foundation.files import is_temporary, parse_json
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.members.names import MANIFEST_FILE
 
@@ -26,7 +27,7 @@ def corpus_of(folder: UPath) -> str | None:
     """The corpus that a candidate's manifest names; ``None`` where none can be read."""
     path = folder / MANIFEST_FILE
     try:
-        named = parse_json(read_regular(path), str(path))["eval"]["corpus_sha256"]
+        named = parse_json(read_file(path), str(path))["eval"]["corpus_sha256"]
     except (UnusableInput, KeyError, TypeError):
         return None
     return named if isinstance(named, str) else None
@@ -35,32 +36,50 @@ def corpus_of(folder: UPath) -> str | None:
 def has_candidate(home: Home, corpus_sha256: str) -> bool:
     """Whether a candidate of this very corpus is published, perhaps a damaged one."""
     folder = home.candidate_dir(corpus_sha256)
-    return folder.is_dir() and corpus_of(folder) in (corpus_sha256, None)
+    return is_published(folder) and corpus_of(folder) in (corpus_sha256, None)
+
+
+def is_published(folder: UPath) -> bool:
+    """Whether a publication was finished there; the manifest is put last."""
+    return store.is_published(folder, MANIFEST_FILE)
 
 
 def require_place(place: UPath, corpus_sha256: str) -> None:
-    """Let nothing be replaced but an older candidate of the same corpus.
+    """Let nothing be replaced but an older candidate of the same corpus, or an unfinished one.
 
     Raises
     ------
     UnusableInput
         If a file, a link, a foreign folder or the candidate of another corpus lies there.
     """
+    entries = (
+        _entries_of(place) if store.is_local(place) else dict.fromkeys(store.names(place), True)
+    )
+    known = {*CANDIDATE_FILES, *OPTIONAL_FILES}
+    ours = {name for name, is_file in entries.items() if is_file and name in known}
+    named = corpus_of(place)
+    if named is not None and named != corpus_sha256:
+        raise _taken(place, f"the candidate of corpus {named}")
+    # Without a manifest it is what a writer that was killed left.
+    if entries and (not ours or (named is None and is_published(place))):
+        raise _taken(place, "another folder")
+    for name in sorted(entries.keys() - ours):
+        if not is_temporary(name):
+            raise _taken(place, f"'{name}' in it, which isn't ours")
+
+
+def _entries_of(place: UPath) -> dict[str, bool]:
+    """What lies in a folder on disk, and whether each is a regular file; nothing if it isn't."""
     try:
         mode = os.lstat(str(place)).st_mode
+        if not stat.S_ISDIR(mode):
+            raise _taken(place, "a link" if stat.S_ISLNK(mode) else "a file")
+        with os.scandir(str(place)) as scanned:
+            return {entry.name: entry.is_file(follow_symlinks=False) for entry in scanned}
     except FileNotFoundError:
-        return
+        return {}
     except OSError as error:
         raise _taken(place, f"it unreadable ({error.strerror})") from error
-    if not stat.S_ISDIR(mode):
-        raise _taken(place, "a link" if stat.S_ISLNK(mode) else "a file")
-    named = corpus_of(place)
-    if named != corpus_sha256:
-        raise _taken(place, f"the candidate of corpus {named}" if named else "another folder")
-    known = {*CANDIDATE_FILES, *OPTIONAL_FILES}
-    for entry in sorted(os.scandir(str(place)), key=lambda entry: entry.name):
-        if entry.name not in known or not entry.is_file(follow_symlinks=False):
-            raise _taken(place, f"'{entry.name}' in it, which isn't ours")
 
 
 def _taken(place: UPath, found: str) -> UnusableInput:

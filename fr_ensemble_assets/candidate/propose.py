@@ -12,8 +12,8 @@ from typing import Any
 from upath import UPath
 
 from fr_ensemble_assets.candidate.verify import verified
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import read_bytes
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _decoder = json.JSONDecoder()
@@ -48,7 +48,7 @@ def propose_candidate(candidate: UPath, registry: UPath) -> tuple[str, Proposal]
         If the candidate doesn't verify, or the registry can't be read.
     """
     rows = verified(candidate).rows
-    data = read_bytes(registry, "a registry")
+    data = store.read(registry, "a registry")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -25,14 +25,19 @@ from fr_ensemble_assets.candidate.documents import (
     scores_of,
 )
 from fr_ensemble_assets.candidate.registry import REGISTRY_FILE, schema_problems
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.evidence.results import (
+    SeedScore,
+    recorded,
+    results_file,
+    training_record,
+)
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import json_bytes, parse_json, sha256_of
 from fr_ensemble_assets.gate.rule import decide
 from fr_ensemble_assets.gate.verdict import Judgement, derived_fields, results_digests
-from fr_ensemble_assets.loso.results import SeedScore, recipe_of, recipe_record, results_file
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file
 from fr_ensemble_assets.members.onnx_check import read_member
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, ENSEMBLE_SEEDS
 
 __all__ = ["CANDIDATE_FILES", "Verification", "verified", "verify_candidate", "verify_contents"]
 
@@ -165,14 +170,14 @@ def _root_problems(contents: Contents, documents: Mapping[str, dict[str, Any]]) 
 def _member_problems(contents: Contents) -> list[str]:
     """Files that aren't the graph that we export; and copies, which differ in their names alone."""
     problems, weights = [], set()
-    for seed in ENSEMBLE_SEEDS:
+    for seed in ENSEMBLE.units:
         try:
             read = read_member(contents.files[onnx_file(seed)], seed)
         except UnusableInput as error:
             problems.append(str(error))
         else:
             weights.add(b"".join(tensor.tobytes() for tensor in (*read.weights, *read.biases)))
-    if not problems and len(weights) < len(ENSEMBLE_SEEDS):
+    if not problems and len(weights) < len(ENSEMBLE.units):
         problems.append("two members are the same network: an ensemble of copies never disagrees")
     return problems
 
@@ -181,10 +186,10 @@ def _gate_problems(scores: tuple[SeedScore, ...], verdict: Mapping[str, Any]) ->
     """Judge the results in the folder once more; the verdict beside them must say the same."""
     corpus = verdict.get("corpus")
     corpus_sha256 = str(corpus.get("sha256") if isinstance(corpus, dict) else None)
-    decision = decide(scores, corpus_sha256)
+    decision = decide(scores, ENSEMBLE, corpus_sha256)
     problems = [f"the gate says HOLD: {reason}" for reason in decision.reasons]
     for score in scores:
-        if recipe_of(score) != recipe_record(CONTRACT_RECIPE):
+        if recorded(score, ENSEMBLE) != training_record(ENSEMBLE):
             problems.append(f"{results_file(score.seed)} does not record the contract's recipe")
         if score.n_rows != scores[0].n_rows or not score.n_rows:
             problems.append(f"{results_file(score.seed)} tells another number of rows")
@@ -195,7 +200,11 @@ def _gate_problems(scores: tuple[SeedScore, ...], verdict: Mapping[str, Any]) ->
     judgement, n_sources = Judgement(decision, scores), len(scores[0].folds)
     given = derived_fields(judgement, corpus_sha256, scores[0].n_rows or 0, n_sources)
     del given["results"]
-    # What a verdict holds beyond these, as when it was judged, hangs from the root alone.
+    # What a verdict holds beyond these hangs from the root alone: when it was judged, and what was
+    # found in the rows, which no candidate holds. But it must say that they were fit.
+    fitness = corpus.get("fitness") if isinstance(corpus, dict) else None
+    if not isinstance(fitness, dict) or fitness.get("fit") is not True:
+        problems.append(f"{VERDICT_FILE} doesn't say that its corpus was fit to be judged")
     kept = _shared(verdict, given)
     if found := first_difference(kept, given):
         problems.append(f"{VERDICT_FILE} says {found} as the results give it")

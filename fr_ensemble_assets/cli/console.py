@@ -22,17 +22,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from fr_ensemble_assets.contract.thresholds import ADR_0303
+from fr_ensemble_assets.evidence.results import SeedScore
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
 from fr_ensemble_assets.foundation.progress import StepReport, in_parts
 from fr_ensemble_assets.foundation.schema import MIN_ROWS, MIN_SOURCES
-from fr_ensemble_assets.foundation.thresholds import (
-    MEAN_PLCC_MIN,
-    PER_SEED_PLCC_MIN,
-    PLCC_SPREAD_MAX,
-)
 from fr_ensemble_assets.foundation.wording import listed, one_line, shown
 from fr_ensemble_assets.gate.rule import Decision, seed_plcc
-from fr_ensemble_assets.loso.results import SeedScore
 
 if TYPE_CHECKING:
     from fr_ensemble_assets.operations.backfill import BackfillPlan, Ending
@@ -162,9 +158,9 @@ def _seed_table(scores: Sequence[SeedScore], decision: Decision) -> Table:
 
 def _print_decision(out: Console, decision: Decision) -> None:
     out.print(
-        f"mean PLCC {_figure(decision.mean_plcc)} (>= {MEAN_PLCC_MIN:g})   "
-        f"spread {_figure(decision.plcc_spread)} (<= {PLCC_SPREAD_MAX:g})   "
-        f"each seed >= {PER_SEED_PLCC_MIN:g}"
+        f"mean PLCC {_figure(decision.mean_plcc)} (>= {ADR_0303.mean_plcc_min:g})   "
+        f"spread {_figure(decision.plcc_spread)} (<= {ADR_0303.plcc_spread_max:g})   "
+        f"each seed >= {ADR_0303.each_plcc_min:g}"
     )
     colour = "green" if decision.promote else "red"
     dry = " (dry run)" if decision.dry_run else ""

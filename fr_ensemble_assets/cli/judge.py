@@ -35,13 +35,14 @@ def gate(
 ) -> None:
     """Judge a folder of leave-one-source-out results; nothing is written."""
     from fr_ensemble_assets.cli.console import print_verdict
+    from fr_ensemble_assets.contract.agreed import ENSEMBLE
+    from fr_ensemble_assets.evidence.results import load_scores
     from fr_ensemble_assets.foundation.files import parse_path
-    from fr_ensemble_assets.gate.evidence import load_scores
     from fr_ensemble_assets.gate.rule import decide
 
     with told_in_one_sentence():
         scores = load_scores(parse_path(results_dir))
-    decision = decide(scores)
+    decision = decide(scores, ENSEMBLE)
     judged = [score for score in scores if score.seed in decision.seeds]
     print_verdict(decision, judged, [("results", results_dir)], to_stderr=as_json)
     if as_json:

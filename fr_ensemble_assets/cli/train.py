@@ -201,11 +201,11 @@ def parse_seeds(text: str, studies: bool = False) -> tuple[int, ...]:
     UnusableInput
         If it is something else, or names a seed that isn't allowed.
     """
-    from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, LAST_STUDY_SEED
+    from fr_ensemble_assets.contract.agreed import ENSEMBLE, LAST_STUDY_SEED
 
     if text.strip() == "all":
-        return ENSEMBLE_SEEDS
-    last_allowed = LAST_STUDY_SEED if studies else ENSEMBLE_SEEDS[-1]
+        return ENSEMBLE.units
+    last_allowed = LAST_STUDY_SEED if studies else ENSEMBLE.units[-1]
     seeds: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")

@@ -19,8 +19,9 @@ from fr_ensemble_assets.clips.clip import (
     read_clip,
 )
 from fr_ensemble_assets.clips.ffmpeg import Children, Ffmpeg
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import read_bytes, sha256_of, write_json
+from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 
@@ -171,7 +172,7 @@ def save_inventory(path: UPath, inventory: Inventory) -> None:
         "refused": list(inventory.refused),
         "ignored": list(inventory.ignored),
     }
-    write_json(path, document)
+    store.put_json(path, document)
 
 
 def load_inventory(path: UPath) -> Inventory:
@@ -183,7 +184,7 @@ def load_inventory(path: UPath) -> Inventory:
         If it isn't there or was written by another version.
     """
     try:
-        document = json.loads(read_bytes(path, "the inventory of the clips folder"))
+        document = json.loads(store.read(path, "the inventory of the clips folder"))
         if document["schema_version"] != _INVENTORY_VERSION:
             raise ValueError
         return Inventory(

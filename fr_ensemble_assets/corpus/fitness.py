@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from fr_ensemble_assets.corpus.identity import Corpus, key_columns
@@ -76,8 +77,12 @@ class Fitness:
         }
 
 
+@lru_cache(maxsize=4)
 def examine(corpus: Corpus) -> Fitness:
-    """Hold a corpus against the prerequisites of training and of judging."""
+    """Hold a corpus against the prerequisites of training and of judging.
+
+    The same value is examined once: nothing in it changes.
+    """
     summary = summarise(corpus)
     return Fitness(
         summary,

@@ -26,9 +26,9 @@ from fr_ensemble_assets.foundation.schema import (
 _DOMAIN = b"fr-ensemble canonical-6 corpus, hash version 1\n"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Corpus:
-    """Valid canonical-6 rows in canonical order.
+    """Valid canonical-6 rows in canonical order; one is itself alone, so that it can be a key.
 
     Attributes
     ----------

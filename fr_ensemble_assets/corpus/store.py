@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
+from upath import UPath
 
 from fr_ensemble_assets.corpus.identity import Corpus, canonical_order, content_sha256
 from fr_ensemble_assets.corpus.reader import Reading
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import write_json
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.schema import COLUMNS, REQUIRED
 from fr_ensemble_assets.foundation.tables import read_parquet, write_parquet
@@ -25,7 +27,7 @@ def save_corpus(home: Home, reading: Reading, origin: str) -> None:
     if not is_stored(home, reading.corpus):
         table = pa.Table.from_pandas(reading.corpus.frame, preserve_index=False)
         write_parquet(folder / CORPUS_FILE, table)
-    write_json(folder / ORIGIN_FILE, _origin(reading, origin))
+    store.put_json(folder / ORIGIN_FILE, _origin(reading, origin))
 
 
 def is_stored(home: Home, corpus: Corpus) -> bool:
@@ -39,12 +41,27 @@ def is_stored(home: Home, corpus: Corpus) -> bool:
 def load_corpus(home: Home, sha256: str) -> Corpus:
     """Read a stored corpus and prove that its content is still what its name says.
 
+    What was proved stays in this process' memory while the file looks the same from outside; what
+    is worked on is then what was proved, whatever lies there by now.
+
     Raises
     ------
     UnusableInput
         If it isn't there, is damaged, or hashes to another sha256.
     """
     path = home.corpus_dir(sha256) / CORPUS_FILE
+    looks = store.stamp(path)
+    if looks is None:
+        return _load(path, sha256)
+    return _load_once(path, sha256, looks)
+
+
+@lru_cache(maxsize=2)
+def _load_once(path: UPath, sha256: str, looks: store.Looks) -> Corpus:  # noqa: ARG001 (a key)
+    return _load(path, sha256)
+
+
+def _load(path: UPath, sha256: str) -> Corpus:
     table = read_parquet(path, "a stored corpus")
     if not set(REQUIRED) <= set(table.column_names) <= set(COLUMNS):
         raise UnusableInput(

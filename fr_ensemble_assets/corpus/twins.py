@@ -238,7 +238,8 @@ def _by_features(frame: pd.DataFrame, code: _Ints) -> _Pairs:
     for k in range(1, _NEIGHBOURS + 1):
         a, b = order[:-k], order[k:]
         a, b = (side[(cell[a] == cell[b]) & (code[a] != code[b])] for side in (a, b))
-        near = (np.abs(picture[a] - picture[b]) <= _FEATURE_RMS).all(axis=1)
+        with np.errstate(invalid="ignore"):  # infinities are another check's to refuse
+            near = (np.abs(picture[a] - picture[b]) <= _FEATURE_RMS).all(axis=1)
         met.update(_ordered(code[a[near]], code[b[near]]))
     rows = np.bincount(code)
     starts = np.r_[0, np.cumsum(rows)]

@@ -16,8 +16,9 @@ from fr_ensemble_assets.clips.ffmpeg import Ffmpeg
 from fr_ensemble_assets.clips.inventory import Inventory
 from fr_ensemble_assets.encodes.generate import Generated, rows_of
 from fr_ensemble_assets.encodes.grid import Grid
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import sha256_of, temporary_name, write_bytes, write_json
+from fr_ensemble_assets.foundation.files import sha256_of, temporary_name
 from fr_ensemble_assets.foundation.tables import parquet_bytes
 
 
@@ -101,7 +102,7 @@ def write_rows(
     """Write the rows, then the note of where they came from; returns how many rows."""
     table = rows_of(made.scored, grid.every)
     data = _WRITERS[suffix_of(out)](table)
-    write_bytes(out, data)
+    store.put(out, data)
     document = {
         "file": out.name,
         "file_sha256": sha256_of(data),
@@ -114,7 +115,7 @@ def write_rows(
         "refused_clips": list(inventory.refused),
         "ignored_files": list(inventory.ignored),
     }
-    write_json(provenance_file(out), document)
+    store.put_json(provenance_file(out), document)
     return int(table.num_rows)
 
 

@@ -17,8 +17,9 @@ from fr_ensemble_assets.clips.inventory import Inventory
 from fr_ensemble_assets.encodes.generate import rows_of
 from fr_ensemble_assets.encodes.grid import Grid
 from fr_ensemble_assets.encodes.score import Scored
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import read_bytes, sha256_of, write_bytes
+from fr_ensemble_assets.foundation.files import sha256_of
 
 _NOTE = b"fr_ensemble"
 
@@ -40,7 +41,7 @@ def save_shard(
         buffer,
         compression="zstd",
     )
-    write_bytes(shard_file(shards, clip.src), buffer.getvalue())
+    store.put(shard_file(shards, clip.src), buffer.getvalue())
     return sha256_of(buffer.getvalue())
 
 
@@ -91,7 +92,7 @@ def _note(shards: UPath, clip: Clip) -> dict[str, Any] | None:
     path = shard_file(shards, clip.src)
     if not path.exists():
         return None
-    data = read_bytes(path, "a shard")
+    data = store.read(path, "a shard")
     try:
         metadata = pyarrow.parquet.read_schema(io.BytesIO(data)).metadata or {}
         note: dict[str, Any] = json.loads(metadata[_NOTE])

@@ -14,7 +14,8 @@ from upath import UPath
 
 from fr_ensemble_assets.encodes.grid import Cell
 from fr_ensemble_assets.encodes.score import Scored
-from fr_ensemble_assets.foundation.files import sha256_of, write_bytes
+from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.schema import CANONICAL_6
 
 
@@ -39,7 +40,7 @@ def save_cell(cells: UPath, scored: Scored, ffmpeg_version: str) -> None:
     }
     document = {"sha256": _digest(document), **document}
     data = json.dumps(document, allow_nan=False).encode() + b"\n"
-    write_bytes(cell_file(cells, scored.cell, ffmpeg_version), data)
+    store.put(cell_file(cells, scored.cell, ffmpeg_version), data)
 
 
 def load_cell(cells: UPath, cell: Cell, ffmpeg_version: str) -> Scored | None:

@@ -1,7 +1,7 @@
 """Door: ``fitted_scaler`` and ``codec_block``.
 
-Both are published for people and notebooks. What trains computes them anew from the corpus with
-the same functions, so that an altered file here can't change a model.
+What trains reads them and holds them against the corpus, so that an altered file here can't change
+a model (``features/stored.py``).
 """
 
 import dagster as dg
@@ -16,7 +16,7 @@ from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.features.codec_block import CODEC_BLOCK_LAYOUT, fit_codec_block
 from fr_ensemble_assets.features.scaler import fit_scaler
-from fr_ensemble_assets.foundation.files import write_json
+from fr_ensemble_assets.features.stored import save_codec_block, save_scaler
 from fr_ensemble_assets.foundation.schema import CANONICAL_6
 from fr_ensemble_assets.foundation.tables import write_parquet
 from fr_ensemble_assets.foundation.wording import listed
@@ -49,8 +49,7 @@ def fitted_scaler(
         kept = home.open()
         used = corpus_in_use(context, kept)
         scaler = fit_scaler(used.features)
-        path = kept.corpus_dir(used.sha256) / "scaler.json"
-        write_json(path, scaler.to_json() | {"corpus_sha256": used.sha256})
+        path = save_scaler(kept.corpus_dir(used.sha256), used, scaler)
     return dg.MaterializeResult(
         metadata={
             "statistics": table(
@@ -100,7 +99,7 @@ def codec_block(
         frame[list(CODEC_BLOCK_LAYOUT)] = block.encode(used)
         table_path = folder / "codec_block.parquet"
         write_parquet(table_path, pa.Table.from_pandas(frame, preserve_index=False))
-        write_json(folder / "codec_block.json", block.to_json() | {"corpus_sha256": used.sha256})
+        save_codec_block(folder, used, block)
     unknown = summarise(used).unknown_encoder_rows
     return dg.MaterializeResult(
         metadata={

@@ -1,8 +1,4 @@
-"""Files that are whole or absent, and JSON that is strict.
-
-Everything is written under a temporary name in the folder where it belongs and renamed as the
-last step, so that a reader never meets half a file, whenever the writer is killed.
-"""
+"""JSON that is strict, digests, and the names of what is unfinished on a disk of this machine."""
 
 from __future__ import annotations
 
@@ -13,16 +9,13 @@ import platform
 import re
 import secrets
 import shutil
-import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from upath import UPath
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.trouble import trouble_behind
 from fr_ensemble_assets.foundation.wording import shown
 
 # The writer's machine and process id are part of the name, so that leftovers of a killed process
@@ -53,100 +46,19 @@ def parse_path(text: str) -> UPath:
     return path
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder of this name is unfinished, by a process of this machine."""
+    return _TEMPORARY.match(name) is not None
+
+
 def temporary_name(name: str) -> str:
     """A name for the unfinished form of ``name``; :func:`sweep_temporaries` recognises it."""
     return f".tmp-{_MACHINE}-{os.getpid()}-{secrets.token_hex(4)}-{name}"
 
 
-def make_folder(folder: UPath) -> None:
-    """Make ``folder`` and what it lies in, each as private as what it lies in."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    folder.mkdir(mode=0o700 if _is_private(folder.parent) else 0o777, exist_ok=True)
-
-
-def _is_private(folder: UPath) -> bool:
-    return not folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
-
-
-def write_bytes(path: UPath, data: bytes) -> None:
-    """Write ``data`` to ``path`` so that ``path`` is whole at any moment.
-
-    In a folder that is its owner's alone the file is too.
-
-    Raises
-    ------
-    UnusableInput
-        If the folder can't be written.
-    StorageTrouble
-        If the disk is full or fails.
-    """
-    try:
-        make_folder(path.parent)
-        temporary = path.parent / temporary_name(path.name)
-        try:
-            with temporary.open("wb") as handle:
-                if _is_private(path.parent):
-                    os.fchmod(handle.fileno(), 0o600)
-                handle.write(data)
-                handle.flush()
-                os.fsync(handle.fileno())
-            temporary.rename(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        if trouble := trouble_behind(error):
-            raise trouble from error
-        raise UnusableInput(
-            f"{path}: expected to be able to write this file, found '{error.strerror or error}'; "
-            "choose another place (--home, FR_ENSEMBLE_HOME, --out) or mend the permissions."
-        ) from error
-
-
 def json_bytes(value: Any) -> bytes:
     """Strict JSON (no NaN), two spaces of indentation, a newline at the end."""
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def write_json(path: UPath, value: Any) -> None:
-    """:func:`write_bytes` of :func:`json_bytes`."""
-    write_bytes(path, json_bytes(value))
-
-
-def read_bytes(path: UPath, what: str) -> bytes:
-    """The bytes of ``path``, or :class:`UnusableInput` that calls the file ``what``."""
-    try:
-        return bytes(path.read_bytes())
-    except FileNotFoundError as error:
-        raise UnusableInput(f"{path}: expected {what}, found no such file.") from error
-    except OSError as error:
-        raise UnusableInput(
-            f"{path}: expected {what}, found it unreadable ({error.strerror or error})."
-        ) from error
-
-
-def read_bounded(path: UPath, what: str, most: int) -> bytes:
-    """:func:`read_bytes` of a regular file of at most ``most`` bytes: never a pipe or a device."""
-    try:
-        regular = path.is_file()
-        size = path.stat().st_size if regular else 0
-    except (OSError, ValueError) as error:
-        raise UnusableInput(
-            f"{path}: expected {what}, found it unreadable "
-            f"({getattr(error, 'strerror', None) or error})."
-        ) from error
-    if not regular and path.exists():
-        raise UnusableInput(
-            f"{path}: expected {what}, found a folder, a pipe or a device; "
-            "put the file itself there."
-        )
-    if size > most:
-        raise UnusableInput(
-            f"{path}: expected {what} of at most {most >> 20} MiB, found {size >> 20} MiB."
-        )
-    return read_bytes(path, what)
 
 
 def parse_json(data: bytes, where: str) -> Any:
@@ -206,45 +118,6 @@ def require_no_link(path: UPath) -> None:
         )
 
 
-@contextmanager
-def folder_in_the_making(final: UPath) -> Iterator[UPath]:
-    """Yield an empty temporary folder that becomes ``final`` when the block ends without error.
-
-    A folder that stands at ``final`` with the same files is left as it is. Another one is
-    replaced: it is set aside under a temporary name, the new one renamed into place, and only then
-    is the old one removed. Neither it nor the folder that it lies in may be a link.
-    """
-    for place in (final.parent, final):
-        require_no_link(place)
-    make_folder(final.parent)
-    making = final.parent / temporary_name(final.name)
-    make_folder(making)
-    try:
-        yield making
-        if final.exists() and folder_digests(final) == folder_digests(making):
-            remove_tree(making)
-        elif final.exists():
-            aside = final.parent / temporary_name(final.name)
-            final.rename(aside)
-            making.rename(final)
-            remove_tree(aside)
-        else:
-            making.rename(final)
-    except BaseException:
-        remove_tree(making)
-        raise
-
-
-def folder_digests(folder: UPath) -> dict[str, str]:
-    """The sha256 of each file that lies in ``folder`` itself, by name."""
-    return {entry.name: sha256_of_file(entry) for entry in folder.iterdir() if entry.is_file()}
-
-
-def remove_tree(folder: UPath) -> None:
-    """Remove a local folder and what is in it, if it is there."""
-    shutil.rmtree(str(folder), ignore_errors=True)
-
-
 def is_alive(pid: int) -> bool:
     """Whether a process with this id runs on this machine."""
     try:
@@ -267,7 +140,7 @@ def sweep_temporaries(root: UPath) -> int:
         if match is not None and not is_alive(int(match["pid"])):
             swept += 1
             if entry.is_dir() and not entry.is_symlink():
-                remove_tree(entry)
+                shutil.rmtree(str(entry), ignore_errors=True)
             else:
                 entry.unlink(missing_ok=True)
         elif match is None and entry.is_dir() and not entry.is_symlink():

@@ -28,13 +28,10 @@ from dataclasses import dataclass
 
 from upath import UPath
 
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import (
-    require_no_link,
-    sweep_temporaries,
-    write_bytes,
-)
+from fr_ensemble_assets.foundation.files import require_no_link, sweep_temporaries
 
 HOME_VARIABLE = "FR_ENSEMBLE_HOME"
 DEFAULT_HOME = ".fr-ensemble"
@@ -198,7 +195,7 @@ class Home:
                     raise PermissionError(13, "Permission denied", str(folder))
             settings = self.dagster / SETTINGS_FILE
             if not settings.exists():
-                write_bytes(settings, _DAGSTER_YAML.encode())
+                store.put(settings, _DAGSTER_YAML.encode())
         except OSError as error:
             raise UnusableInput(
                 f"{self.root}: expected a home folder that can be written, found "

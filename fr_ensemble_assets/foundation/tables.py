@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet
 from upath import UPath
 
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import read_bytes, write_bytes
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -21,12 +21,12 @@ def parquet_bytes(table: pa.Table) -> bytes:
 
 def write_parquet(path: UPath, table: pa.Table) -> None:
     """Write ``table`` whole or not at all."""
-    write_bytes(path, parquet_bytes(table))
+    store.put(path, parquet_bytes(table))
 
 
 def read_parquet(path: UPath, what: str) -> pa.Table:
     """Read the table at ``path``, or :class:`UnusableInput` that calls the file ``what``."""
-    return parse_parquet(read_bytes(path, what), path, what)
+    return parse_parquet(store.read(path, what), path, what)
 
 
 def parse_parquet(data: bytes, path: UPath, what: str) -> pa.Table:

@@ -2,12 +2,13 @@
 
 import dagster as dg
 
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.evidence.results import SeedScore
 from fr_ensemble_assets.gate.plots import verdict_figure
 from fr_ensemble_assets.gate.previous import Previous, previous_verdict
 from fr_ensemble_assets.gate.rule import Decision
@@ -18,8 +19,6 @@ from fr_ensemble_assets.gate.verdict import (
     write_verdict,
 )
 from fr_ensemble_assets.loso.assets import loso_results, study_results
-from fr_ensemble_assets.loso.results import SeedScore
-from fr_ensemble_assets.loso.run import results_dir
 from fr_ensemble_assets.training.resources import RecipeResource
 
 _WORST_FOLDS = 8
@@ -47,11 +46,12 @@ def ensemble_verdict(
     """
     with refusals_as_failures():
         kept = home.open()
-        used, plan = corpus_in_use(context, kept), recipe.build()
-        folder = results_dir(kept, used.sha256, plan)
-        judgement = judge(folder, used, plan)
-        path = write_verdict(folder, verdict_document(judgement, used, _relative(kept, folder)))
-        previous = previous_verdict(kept, used.sha256, plan)
+        used, contract = corpus_in_use(context, kept), recipe.contract()
+        places = Places(kept, contract, used.sha256)
+        folder = places.results
+        judgement = judge(folder, used, contract)
+        path = write_verdict(folder, verdict_document(judgement, used, places.told))
+        previous = previous_verdict(kept, used.sha256, contract)
     decision = judgement.decision
     return dg.MaterializeResult(
         metadata=_figures(decision)
@@ -69,10 +69,6 @@ def ensemble_verdict(
             "stored_at": dg.MetadataValue.path(str(path)),
         }
     )
-
-
-def _relative(kept: Home, folder: object) -> str:
-    return str(folder).removeprefix(f"{kept.root}/")
 
 
 def _figures(decision: Decision) -> dict[str, float]:

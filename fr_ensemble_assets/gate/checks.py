@@ -8,21 +8,17 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.places import Places
+from fr_ensemble_assets.contract.thresholds import ADR_0303
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import Cell, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.foundation.thresholds import (
-    MEAN_PLCC_MIN,
-    PER_SEED_PLCC_MIN,
-    PLCC_SPREAD_MAX,
-)
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.rule import Decision
 from fr_ensemble_assets.gate.verdict import judge
 from fr_ensemble_assets.loso.assets import loso_results
-from fr_ensemble_assets.loso.run import results_dir
-from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
 from fr_ensemble_assets.training.resources import RecipeResource
 
 _NOTHING = "nothing to do"
@@ -34,8 +30,8 @@ def _decide(
 ) -> Decision:
     with refusals_as_failures():
         kept = home.open()
-        used, plan = corpus_in_use(context, kept), recipe.build()
-        return judge(results_dir(kept, used.sha256, plan), used, plan).decision
+        used, contract = corpus_in_use(context, kept), recipe.contract()
+        return judge(Places(kept, contract, used.sha256).results, used, contract).decision
 
 
 def _seeds_table(decision: Decision) -> dg.TableMetadataValue:
@@ -49,7 +45,7 @@ def _seeds_table(decision: Decision) -> dg.TableMetadataValue:
 # and a check that loads the asset would fail while a seed is missing.
 @dg.asset_check(
     asset=loso_results,
-    description=f"Each seed that has results reaches a mean PLCC of {PER_SEED_PLCC_MIN:g}.",
+    description=f"Each seed that has results reaches a mean PLCC of {ADR_0303.each_plcc_min:g}.",
 )
 def seed_plcc(
     context: dg.AssetCheckExecutionContext, home: HomeResource, recipe: RecipeResource
@@ -60,7 +56,7 @@ def seed_plcc(
         passed=decision.per_seed_pass,
         description=_failing(decision) or f"{len(decision.seeds)} seeds at or above the threshold",
         metadata={
-            "threshold": PER_SEED_PLCC_MIN,
+            "threshold": ADR_0303.each_plcc_min,
             "seeds": _seeds_table(decision),
             "next_step": _LOOK if decision.failing_seeds else "materialise ensemble_verdict",
         },
@@ -68,11 +64,11 @@ def seed_plcc(
 
 
 _SPECS = {
-    "all_seeds": f"All of seeds {', '.join(map(str, ENSEMBLE_SEEDS))} count, with nothing against "
+    "all_seeds": f"All of seeds {', '.join(map(str, ENSEMBLE.units))} count, with nothing against "
     "their results: this corpus, the contract's recipe, figures that follow from the predictions.",
-    "mean_plcc": f"The seeds' mean PLCC is at least {MEAN_PLCC_MIN:g}.",
-    "plcc_spread": f"The seeds' PLCC (max - min) spreads by at most {PLCC_SPREAD_MAX:g}.",
-    "per_seed_plcc": f"Each seed's PLCC is at least {PER_SEED_PLCC_MIN:g}.",
+    "mean_plcc": f"The seeds' mean PLCC is at least {ADR_0303.mean_plcc_min:g}.",
+    "plcc_spread": f"The seeds' PLCC (max - min) spreads by at most {ADR_0303.plcc_spread_max:g}.",
+    "per_seed_plcc": f"Each seed's PLCC is at least {ADR_0303.each_plcc_min:g}.",
 }
 
 
@@ -89,8 +85,8 @@ def verdict_checks(
     decision = _decide(context, home, recipe)
     yield _all_seeds(decision)
     for name, passed, found, threshold in (
-        ("mean_plcc", decision.mean_plcc_pass, decision.mean_plcc, MEAN_PLCC_MIN),
-        ("plcc_spread", decision.plcc_spread_pass, decision.plcc_spread, PLCC_SPREAD_MAX),
+        ("mean_plcc", decision.mean_plcc_pass, decision.mean_plcc, ADR_0303.mean_plcc_min),
+        ("plcc_spread", decision.plcc_spread_pass, decision.plcc_spread, ADR_0303.plcc_spread_max),
     ):
         told = "undefined" if found is None else f"{found:.6f}"
         yield dg.AssetCheckResult(
@@ -110,7 +106,7 @@ def verdict_checks(
         passed=decision.per_seed_pass,
         description=_failing(decision) or "every judged seed is at or above the threshold",
         metadata={
-            "threshold": PER_SEED_PLCC_MIN,
+            "threshold": ADR_0303.each_plcc_min,
             "seeds": _seeds_table(decision),
             "next_step": _NOTHING if decision.per_seed_pass else _LOOK,
         },
@@ -138,4 +134,4 @@ def _all_seeds(decision: Decision) -> dg.AssetCheckResult:
 
 def _failing(decision: Decision) -> str:
     failing = ", ".join(str(seed) for seed in decision.failing_seeds)
-    return f"below {PER_SEED_PLCC_MIN:g} or undefined: seed {failing}" if failing else ""
+    return f"below {ADR_0303.each_plcc_min:g} or undefined: seed {failing}" if failing else ""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fr_ensemble_assets.contract.thresholds import ADR_0303
+from fr_ensemble_assets.evidence.results import SeedScore
 from fr_ensemble_assets.foundation.figures import (
     FAIL_COLOUR,
     LINE_COLOUR,
@@ -15,11 +17,9 @@ from fr_ensemble_assets.foundation.figures import (
     new_figure,
     styled,
 )
-from fr_ensemble_assets.foundation.thresholds import PER_SEED_PLCC_MIN, PLCC_SPREAD_MAX
 from fr_ensemble_assets.gate.previous import Previous
 from fr_ensemble_assets.gate.rule import Decision, seed_plcc
 from fr_ensemble_assets.gate.verdict import Judgement
-from fr_ensemble_assets.loso.results import SeedScore
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,11 +60,11 @@ def _draw_folds(axis: Axes, decision: Decision, scores: Sequence[SeedScore], col
     beside = [seed + 0.12 for seed in seeds]
     axis.plot(beside, values, "D", color=colour, markersize=5, label="mean of the folds")
     axis.axhline(
-        PER_SEED_PLCC_MIN,
+        ADR_0303.each_plcc_min,
         color=LINE_COLOUR,
         linestyle="--",
         linewidth=1,
-        label=f"threshold {PER_SEED_PLCC_MIN:g}",
+        label=f"threshold {ADR_0303.each_plcc_min:g}",
     )
     axis.set_title(f"{decision.verdict}: folds and means")
     axis.legend(loc="best")
@@ -90,10 +90,10 @@ def _draw_means(axis: Axes, judgement: Judgement, previous: Previous | None, col
             label=label,
         )
     if decision.mean_plcc is not None:
-        best = max(values)
-        axis.axhspan(best - PLCC_SPREAD_MAX, best, color=PASS_COLOUR, alpha=0.12, linewidth=0)
+        best, allowed = max(values), decision.thresholds.plcc_spread_max
+        axis.axhspan(best - allowed, best, color=PASS_COLOUR, alpha=0.12, linewidth=0)
         axis.axhline(decision.mean_plcc, color=LINE_COLOUR, linewidth=1)
-        axis.set_title(f"Spread {decision.plcc_spread:.5f} (band: {PLCC_SPREAD_MAX:g} allowed)")
+        axis.set_title(f"Spread {decision.plcc_spread:.5f} (band: {allowed:g} allowed)")
     axis.legend(loc="best")
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from upath import UPath
 
+from fr_ensemble_assets.contract.agreed import Contract
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
 from fr_ensemble_assets.gate.verdict import read_verdict
-from fr_ensemble_assets.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Previous:
         return self.corpus_sha256[:SHORT_SHA_LENGTH]
 
 
-def previous_verdict(home: Home, corpus_sha256: str, recipe: Recipe) -> Previous | None:
+def previous_verdict(home: Home, corpus_sha256: str, contract: Contract) -> Previous | None:
     """The newest verdict, no dry run, on any other corpus under the same recipe."""
     others = (folder for folder in home.store.iterdir() if folder.name != corpus_sha256)
-    found = (_read(folder / recipe.folder) for folder in others)
+    found = (_read(folder / contract.folder) for folder in others)
     told = [previous for previous in found if previous is not None]
     return max(told, key=lambda previous: previous.generated_at_utc, default=None)
 

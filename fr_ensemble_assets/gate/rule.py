@@ -1,26 +1,78 @@
-"""The gate: a pure decision over the seeds' results, with its reasons (ADR-0303, ADR-0319).
+"""The gate: a pure decision over units of evidence, with its reasons (ADR-0303, ADR-0319).
 
 The one home of the rule. Checks, assets and the command line all call
-:func:`decide`; nothing else compares a PLCC with a threshold.
+:func:`decide`; nothing else compares a PLCC with a threshold. What the units are, what they must
+reach and how they must have been trained says their contract.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from fr_ensemble_assets.features.codec_block import NUM_CODECS
-from fr_ensemble_assets.foundation.schema import ENCODER_VOCAB_VERSION
-from fr_ensemble_assets.foundation.thresholds import (
-    MEAN_PLCC_MIN,
-    PER_SEED_PLCC_MIN,
-    PLCC_SPREAD_MAX,
-)
+from fr_ensemble_assets.contract.agreed import Contract
+from fr_ensemble_assets.contract.thresholds import Thresholds
+from fr_ensemble_assets.evidence.results import MEAN_TOLERANCE, SeedScore
 from fr_ensemble_assets.foundation.wording import listed, shown
-from fr_ensemble_assets.loso.results import MEAN_TOLERANCE, SeedScore
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, ENSEMBLE_SEEDS
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The gate's three figures over some units.
+
+    Attributes
+    ----------
+    per_unit
+        PLCC of each unit; ``None`` where it is undefined.
+    mean, spread
+        Over the units, the spread being max - min; ``None`` where any unit's is undefined or there
+        is none.
+    failing
+        Units under the threshold or undefined.
+    shortfalls
+        Each figure that fails, with its numbers.
+    """
+
+    per_unit: Mapping[int, float | None]
+    mean: float | None
+    spread: float | None
+    failing: tuple[int, ...]
+    shortfalls: tuple[str, ...]
+
+
+def weigh(
+    per_unit: Mapping[int, float | None],
+    contract: Contract,
+    undefined_in: Mapping[int, Sequence[str]] | None = None,
+) -> Figures:
+    """Hold each unit's PLCC, their mean and their spread against the contract's thresholds.
+
+    ``undefined_in`` names, for a unit without a PLCC, where it is undefined. Comparisons are
+    inclusive.
+    """
+    limits, unit = contract.thresholds, contract.unit
+    mean, spread = mean_and_spread(list(per_unit.values()))
+    failing, shortfalls = [], []
+    for number, plcc in per_unit.items():
+        if plcc is None:
+            where = listed((undefined_in or {}).get(number, ()))
+            told = "PLCC is undefined" + (f" in {where}" if where else "")
+        elif plcc < limits.each_plcc_min:
+            short = _by(limits.each_plcc_min - plcc)
+            told = f"PLCC {plcc:.6f} is {short} below {limits.each_plcc_min:g}"
+        else:
+            continue
+        failing.append(number)
+        shortfalls.append(f"{unit} {number}: {told}")
+    if mean is not None and mean < limits.mean_plcc_min:
+        short = _by(limits.mean_plcc_min - mean)
+        shortfalls.append(f"mean PLCC {mean:.6f} is {short} below {limits.mean_plcc_min:g}")
+    if spread is not None and spread > limits.plcc_spread_max:
+        over = _by(spread - limits.plcc_spread_max)
+        shortfalls.append(f"PLCC spread {spread:.6f} is {over} above {limits.plcc_spread_max:g}")
+    return Figures(dict(per_unit), mean, spread, tuple(failing), tuple(shortfalls))
 
 
 @dataclass(frozen=True)
@@ -45,6 +97,8 @@ class Decision:
         corpus, a file that contradicts itself.
     shortfalls
         Each of the gate's figures that fails, with its numbers.
+    thresholds
+        What they were held against.
     """
 
     seeds: tuple[int, ...]
@@ -56,6 +110,7 @@ class Decision:
     dry_run: bool
     objections: tuple[str, ...]
     shortfalls: tuple[str, ...]
+    thresholds: Thresholds
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -72,11 +127,11 @@ class Decision:
 
     @property
     def mean_plcc_pass(self) -> bool:
-        return self.mean_plcc is not None and self.mean_plcc >= MEAN_PLCC_MIN
+        return self.mean_plcc is not None and self.mean_plcc >= self.thresholds.mean_plcc_min
 
     @property
     def plcc_spread_pass(self) -> bool:
-        return self.plcc_spread is not None and self.plcc_spread <= PLCC_SPREAD_MAX
+        return self.plcc_spread is not None and self.plcc_spread <= self.thresholds.plcc_spread_max
 
     @property
     def per_seed_pass(self) -> bool:
@@ -87,25 +142,30 @@ class Decision:
         return {
             "passed": self.promote,
             "mean_plcc": self.mean_plcc,
-            "mean_plcc_threshold": MEAN_PLCC_MIN,
+            "mean_plcc_threshold": self.thresholds.mean_plcc_min,
             "mean_plcc_pass": self.mean_plcc_pass,
             "plcc_spread": self.plcc_spread,
-            "plcc_spread_max": PLCC_SPREAD_MAX,
+            "plcc_spread_max": self.thresholds.plcc_spread_max,
             "plcc_spread_pass": self.plcc_spread_pass,
             "per_seed_plccs": {str(seed): self.per_seed_plcc[seed] for seed in self.seeds},
-            "per_seed_min": PER_SEED_PLCC_MIN,
+            "per_seed_min": self.thresholds.each_plcc_min,
             "per_seed_pass": self.per_seed_pass,
             "failing_seeds": list(self.failing_seeds),
         }
 
 
-def decide(scores: Sequence[SeedScore], corpus_sha256: str | None = None) -> Decision:
-    """Judge the ensemble by its seeds' results.
+def decide(
+    scores: Sequence[SeedScore], contract: Contract, corpus_sha256: str | None = None
+) -> Decision:
+    """Judge an ensemble by its seeds' results.
 
     Parameters
     ----------
     scores
         What was found, in any order; seeds outside the ensemble are not judged.
+    contract
+        Which seeds there must be, how they must have been trained, and what they must reach. Under
+        another recipe than the one agreed on, the decision is a dry run.
     corpus_sha256
         The corpus that the results must belong to; without it they must agree with each other.
 
@@ -114,31 +174,29 @@ def decide(scores: Sequence[SeedScore], corpus_sha256: str | None = None) -> Dec
     Comparisons are inclusive. A fold with an undefined correlation fails its seed, even where the
     file's own mean leaves it out.
     """
-    judged = sorted((s for s in scores if s.seed in ENSEMBLE_SEEDS), key=lambda s: s.seed)
-    plcc = {score.seed: seed_plcc(score) for score in judged}
-    mean, spread = mean_and_spread(list(plcc.values()))
-    missing = tuple(seed for seed in ENSEMBLE_SEEDS if seed not in plcc)
-    failing = tuple(
-        seed for seed, value in plcc.items() if value is None or value < PER_SEED_PLCC_MIN
-    )
-    off_recipe = _off_recipe(judged)
+    judged = sorted((s for s in scores if s.seed in contract.units), key=lambda s: s.seed)
+    undefined = {score.seed: score.undefined_folds for score in judged}
+    figures = weigh({score.seed: seed_plcc(score) for score in judged}, contract, undefined)
+    missing = tuple(seed for seed in contract.units if seed not in figures.per_unit)
+    off_recipe = _off_recipe(judged, contract)
     objections = [
-        *_missing(missing),
+        *([f"no results for {contract.name_units(missing)}"] if missing else []),
         *off_recipe,
-        *_foreign_corpus(judged, corpus_sha256),
-        *_other_sources(judged),
+        *_foreign_corpus(judged, contract, corpus_sha256),
+        *_other_sources(judged, contract),
         *(objection for score in judged for objection in _contradictions(score)),
     ]
     return Decision(
-        seeds=tuple(plcc),
-        per_seed_plcc=plcc,
-        mean_plcc=mean,
-        plcc_spread=spread,
+        seeds=tuple(figures.per_unit),
+        per_seed_plcc=figures.per_unit,
+        mean_plcc=figures.mean,
+        plcc_spread=figures.spread,
         missing_seeds=missing,
-        failing_seeds=failing,
+        failing_seeds=figures.failing,
         dry_run=bool(missing or off_recipe),
         objections=tuple(objections),
-        shortfalls=tuple(_shortfalls(judged, mean, spread)),
+        shortfalls=figures.shortfalls,
+        thresholds=contract.thresholds,
     )
 
 
@@ -158,34 +216,6 @@ def seed_plcc(score: SeedScore) -> float | None:
     return None if score.undefined_folds else score.mean_plcc
 
 
-def _missing(missing: tuple[int, ...]) -> list[str]:
-    if not missing:
-        return []
-    return [f"no results for {_name_seeds(missing)}"]
-
-
-def _shortfalls(judged: Sequence[SeedScore], mean: float | None, spread: float | None) -> list[str]:
-    found = [shortfall for score in judged for shortfall in _seed_shortfalls(score)]
-    if mean is not None and mean < MEAN_PLCC_MIN:
-        found.append(f"mean PLCC {mean:.6f} is {_by(MEAN_PLCC_MIN - mean)} below {MEAN_PLCC_MIN:g}")
-    if spread is not None and spread > PLCC_SPREAD_MAX:
-        found.append(
-            f"PLCC spread {spread:.6f} is {_by(spread - PLCC_SPREAD_MAX)} above {PLCC_SPREAD_MAX:g}"
-        )
-    return found
-
-
-def _seed_shortfalls(score: SeedScore) -> list[str]:
-    plcc = seed_plcc(score)
-    if plcc is None:
-        folds = listed(score.undefined_folds)
-        return [f"seed {score.seed}: PLCC is undefined" + (f" in {folds}" if folds else "")]
-    if plcc >= PER_SEED_PLCC_MIN:
-        return []
-    short = _by(PER_SEED_PLCC_MIN - plcc)
-    return [f"seed {score.seed}: PLCC {plcc:.6f} is {short} below {PER_SEED_PLCC_MIN:g}"]
-
-
 def _contradictions(score: SeedScore) -> list[str]:
     told, of_folds = score.mean_plcc, score.mean_of_folds
     if told is None or of_folds is None or abs(of_folds - told) <= MEAN_TOLERANCE:
@@ -193,12 +223,13 @@ def _contradictions(score: SeedScore) -> list[str]:
     return [f"seed {score.seed}: mean_plcc {told:.6f} is not the mean of its folds, {of_folds:.6f}"]
 
 
-def _other_sources(judged: Sequence[SeedScore]) -> list[str]:
+def _other_sources(judged: Sequence[SeedScore], contract: Contract) -> list[str]:
     """Seeds that were judged over different sources can't be compared."""
     held_out = {score.seed: sorted(fold.held_out for fold in score.folds) for score in judged}
     first = next(iter(held_out.values()), [])
     other = tuple(seed for seed, names in held_out.items() if names != first)
-    return [f"{_name_seeds(other)} held out other sources than the first"] if other else []
+    told = contract.name_units(other)
+    return [f"{told} held out other sources than the first"] if other else []
 
 
 def _by(difference: float) -> str:
@@ -206,22 +237,21 @@ def _by(difference: float) -> str:
     return f"{difference:.6f}" if difference >= 1e-6 else f"{difference:.1e}"
 
 
-def _off_recipe(judged: Sequence[SeedScore]) -> list[str]:
-    """Where the recorded recipe isn't the contract's; what a file doesn't record can't differ."""
-    contract = asdict(CONTRACT_RECIPE) | {
-        "num_codecs": NUM_CODECS,
-        "encoder_vocab_version": ENCODER_VOCAB_VERSION,
-    }
+def _off_recipe(judged: Sequence[SeedScore], contract: Contract) -> list[str]:
+    """Where the recorded recipe isn't the one agreed on; what isn't recorded can't differ."""
+    agreed = contract.agreed.training_record
     off: dict[str, list[int]] = {}
     for score in judged:
         for name, value in score.settings.items():
-            if name in contract and value != contract[name]:
-                what = f"{name} {shown(value)} instead of {contract[name]}"
+            if name in agreed and value != agreed[name]:
+                what = f"{name} {shown(value)} instead of {agreed[name]}"
                 off.setdefault(what, []).append(score.seed)
-    return [f"dry run: {what} ({_name_seeds(tuple(seeds))})" for what, seeds in off.items()]
+    return [f"dry run: {what} ({contract.name_units(tuple(seeds))})" for what, seeds in off.items()]
 
 
-def _foreign_corpus(judged: Sequence[SeedScore], corpus_sha256: str | None) -> list[str]:
+def _foreign_corpus(
+    judged: Sequence[SeedScore], contract: Contract, corpus_sha256: str | None
+) -> list[str]:
     recorded = {score.corpus_sha256 for score in judged if score.corpus_sha256 is not None}
     if corpus_sha256 is None:
         if len(recorded) > 1:
@@ -230,9 +260,5 @@ def _foreign_corpus(judged: Sequence[SeedScore], corpus_sha256: str | None) -> l
     foreign = tuple(s.seed for s in judged if s.corpus_sha256 != corpus_sha256)
     if not foreign:
         return []
-    return [f"the results of {_name_seeds(foreign)} belong to another corpus than {corpus_sha256}"]
-
-
-def _name_seeds(seeds: tuple[int, ...]) -> str:
-    listed = ", ".join(str(seed) for seed in seeds)
-    return f"seed {listed}" if len(seeds) == 1 else f"seeds {listed}"
+    told = contract.name_units(foreign)
+    return [f"the results of {told} belong to another corpus than {corpus_sha256}"]

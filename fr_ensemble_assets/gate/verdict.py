@@ -9,15 +9,17 @@ from typing import Any
 
 from upath import UPath
 
+from fr_ensemble_assets.contract.agreed import Contract
 from fr_ensemble_assets.corpus.fitness import examine
 from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.evidence.audit import audit_results
+from fr_ensemble_assets.evidence.measure import SeedResult
+from fr_ensemble_assets.evidence.results import SeedScore, load_scores, results_file
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.files import parse_json, read_bytes, write_json
+from fr_ensemble_assets.foundation.files import parse_json
 from fr_ensemble_assets.foundation.wording import shown
-from fr_ensemble_assets.gate.evidence import audit_predictions, load_scores
 from fr_ensemble_assets.gate.rule import Decision, decide, mean_and_spread, seed_plcc
-from fr_ensemble_assets.loso.results import SeedScore, results_file
-from fr_ensemble_assets.training.recipe import Recipe, deviations
 
 VERDICT_FILES = {"PROMOTE": "PROMOTE.json", "HOLD": "HOLD.json"}
 
@@ -32,6 +34,9 @@ class Judgement:
         Of the seeds that were judged.
     studied
         Of seeds beyond the ensemble: told beside the verdict, no part of it.
+    results
+        The same seeds' results as recomputed from their predictions, for whoever goes on with
+        them: they need not be read again. Incomplete where a reason of the decision says so.
     fitness
         What was examined of the corpus and found, for the verdict.
     """
@@ -39,6 +44,7 @@ class Judgement:
     decision: Decision
     scores: tuple[SeedScore, ...]
     studied: tuple[SeedScore, ...] = ()
+    results: tuple[SeedResult, ...] = ()
     fitness: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -56,7 +62,7 @@ class Judgement:
         }
 
 
-def judge(folder: UPath, corpus: Corpus, recipe: Recipe) -> Judgement:
+def judge(folder: UPath, corpus: Corpus, contract: Contract) -> Judgement:
     """Judge our own results for ``corpus``: is it fit, the rule, and the figures recomputed.
 
     Raises
@@ -71,20 +77,21 @@ def judge(folder: UPath, corpus: Corpus, recipe: Recipe) -> Judgement:
             raise
         scores = []  # nothing was trained yet: every seed is missing
     fitness = examine(corpus)
-    decision = decide(scores, corpus.sha256)
+    decision = decide(scores, contract, corpus.sha256)
     judged = [score for score in scores if score.seed in decision.seeds]
     studied = [score for score in scores if score.seed not in decision.seeds]
-    off_recipe = [f"dry run: {what}" for what in deviations(recipe)]
+    off_recipe = [f"dry run: {what}" for what in contract.departures]
     told = decision.objections
+    audit = audit_results(folder, corpus, contract, judged)
     objections = (
         *fitness.problems,
         *told,
         *(what for what in off_recipe if not any(t.startswith(what) for t in told)),
-        *audit_predictions(folder, corpus, recipe, judged),
+        *audit.problems,
     )
     dry_run = decision.dry_run or bool(off_recipe)
     decision = replace(decision, objections=objections, dry_run=dry_run)
-    return Judgement(decision, tuple(judged), tuple(studied), fitness.evidence())
+    return Judgement(decision, tuple(judged), tuple(studied), audit.results, fitness.evidence())
 
 
 def verdict_document(
@@ -167,7 +174,7 @@ def write_verdict(folder: UPath, document: Mapping[str, Any]) -> UPath:
         if other != verdict:
             (folder / name).unlink(missing_ok=True)
     path = folder / VERDICT_FILES[verdict]
-    write_json(path, document)
+    store.put_json(path, document)
     return path
 
 
@@ -176,14 +183,14 @@ def read_verdict(folder: UPath) -> dict[str, Any] | None:
     for name in VERDICT_FILES.values():
         path = folder / name
         if path.exists():
-            document = parse_json(read_bytes(path, "a verdict"), str(path))
+            document = parse_json(store.read(path, "a verdict"), str(path))
             if isinstance(document, dict):
                 return document
             raise UnusableInput(f"{path}: expected a JSON object, found something else.")
     return None
 
 
-def authorise(folder: UPath, corpus: Corpus, recipe: Recipe) -> Judgement:
+def authorise(folder: UPath, corpus: Corpus, contract: Contract) -> Judgement:
     """Let only a PROMOTE through that holds now, on this corpus, from these very files.
 
     Judges again from the results and trusts no stored light: what a check or a verdict file says
@@ -196,7 +203,7 @@ def authorise(folder: UPath, corpus: Corpus, recipe: Recipe) -> Judgement:
         verdict belong to another corpus, a results file changed after the verdict, or the recipe
         is not the contract's.
     """
-    judgement = judge(folder, corpus, recipe)
+    judgement = judge(folder, corpus, contract)
     document = read_verdict(folder)
     problems = list(judgement.decision.reasons)
     if document is None:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
@@ -12,11 +14,11 @@ from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, plot, table
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.evidence.metrics import mean_or_none
 from fr_ensemble_assets.features.assets import codec_block
-from fr_ensemble_assets.loso.metrics import mean_or_none
+from fr_ensemble_assets.features.stored import load_codec_block
 from fr_ensemble_assets.loso.plots import fold_figure
-from fr_ensemble_assets.loso.run import SeedOutcome, evaluate_seeds, results_dir
-from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS
+from fr_ensemble_assets.loso.run import SeedOutcome, evaluate_seeds
 from fr_ensemble_assets.training.resources import (
     TRAINING_POOL,
     RecipeResource,
@@ -24,7 +26,7 @@ from fr_ensemble_assets.training.resources import (
     TrainingConfig,
 )
 
-SEED_PARTITIONS = dg.StaticPartitionsDefinition([str(seed) for seed in ENSEMBLE_SEEDS])
+SEED_PARTITIONS = dg.StaticPartitionsDefinition([str(seed) for seed in ENSEMBLE.units])
 #: Registered by whoever asks for them: ``fr-ensemble backfill --seeds 0-19``.
 STUDY_PARTITIONS = dg.DynamicPartitionsDefinition(name="study_seeds")
 _COLUMNS = {
@@ -102,16 +104,18 @@ def _evaluate(
 ) -> None:
     with refusals_as_failures():
         kept = home.open()
-        used, plan = corpus_in_use(context, kept), recipe.build()
-        folder = results_dir(kept, used.sha256, plan)
+        used, contract = corpus_in_use(context, kept), recipe.contract()
+        places = Places(kept, contract, used.sha256)
+        folder = places.results
         for outcome in evaluate_seeds(
             folder,
             used,
             [int(key) for key in context.partition_keys],
-            plan,
+            contract,
             trainer.build(),
             watch(context.log),
             config.force,
+            block=load_codec_block(places.corpus, used),
         ):
             # Drawn while the other seeds train.
             context.add_asset_metadata(

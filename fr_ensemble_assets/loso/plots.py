@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fr_ensemble_assets.contract.thresholds import ADR_0303
 from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.evidence.measure import SeedResult
 from fr_ensemble_assets.foundation.figures import (
     FAIL_COLOUR,
     LINE_COLOUR,
@@ -14,8 +16,6 @@ from fr_ensemble_assets.foundation.figures import (
     styled,
 )
 from fr_ensemble_assets.foundation.schema import VMAF_MAX
-from fr_ensemble_assets.foundation.thresholds import PER_SEED_PLCC_MIN
-from fr_ensemble_assets.loso.evaluation import SeedResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,20 +49,20 @@ def fold_figure(corpus: Corpus, result: SeedResult) -> Figure:
 def _draw_folds(axis: Axes, result: SeedResult) -> None:
     ordered = sorted(result.folds, key=lambda fold: fold.agreement.plcc or -1.0)
     plccs = [fold.agreement.plcc or 0.0 for fold in ordered]
-    passed = [plcc >= PER_SEED_PLCC_MIN for plcc in plccs]
+    passed = [plcc >= ADR_0303.each_plcc_min for plcc in plccs]
     colours = [PASS_COLOUR if above else FAIL_COLOUR for above in passed]
     places = range(len(ordered))
     axis.scatter(plccs, places, c=colours, s=28, zorder=3)
     axis.set_yticks(places, [fold.held_out for fold in ordered])
     axis.axvline(
-        PER_SEED_PLCC_MIN,
+        ADR_0303.each_plcc_min,
         color=LINE_COLOUR,
         linestyle="--",
         linewidth=1,
-        label=f"threshold of their mean, {PER_SEED_PLCC_MIN:g}",
+        label=f"threshold of their mean, {ADR_0303.each_plcc_min:g}",
     )
     axis.legend(loc="center")
-    axis.set_xlim(left=max(-1.05, min(*plccs, PER_SEED_PLCC_MIN) - 0.02), right=1.005)
+    axis.set_xlim(left=max(-1.05, min(*plccs, ADR_0303.each_plcc_min) - 0.02), right=1.005)
     axis.set_title(f"Seed {result.seed}: PLCC a held-out source")
     axis.set_xlabel("PLCC")
     axis.tick_params(axis="y", labelsize=7)

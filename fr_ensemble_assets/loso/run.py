@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from upath import UPath
 
+from fr_ensemble_assets.contract.agreed import Contract
+from fr_ensemble_assets.contract.folds import Assignment
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.home import Home
-from fr_ensemble_assets.foundation.progress import Progress, Shares
-from fr_ensemble_assets.loso.evaluation import (
-    Part,
-    SeedResult,
-    measure_folds,
-    parts_of,
-    predict_held_out,
-)
-from fr_ensemble_assets.loso.results import (
+from fr_ensemble_assets.evidence.audit import load_seed_result
+from fr_ensemble_assets.evidence.measure import SeedResult, measure_folds, rows_by_source
+from fr_ensemble_assets.evidence.results import (
     load_seed,
-    load_seed_result,
-    recipe_of,
-    recipe_record,
+    recorded,
     results_file,
-    save_seed,
+    training_record,
 )
-from fr_ensemble_assets.training.recipe import Recipe
-from fr_ensemble_assets.training.trainer import Trainer, stoppable
+from fr_ensemble_assets.features.codec_block import CodecBlock
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.progress import Progress, Shares, StepReport
+from fr_ensemble_assets.loso.evaluation import HeldOut, Part, parts_of
+from fr_ensemble_assets.loso.prepared import prepare
+from fr_ensemble_assets.loso.writing import save_seed
+from fr_ensemble_assets.training.executors import Executor
+from fr_ensemble_assets.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -41,77 +37,78 @@ class SeedOutcome:
     reused: bool
 
 
-def results_dir(home: Home, corpus_sha256: str, recipe: Recipe) -> UPath:
-    """Where the results and the verdict of one corpus under one recipe are kept."""
-    return home.corpus_dir(corpus_sha256) / recipe.folder
-
-
 def evaluate_seeds(
     folder: UPath,
     corpus: Corpus,
     seeds: Sequence[int],
-    recipe: Recipe,
+    contract: Contract,
     trainer: Trainer,
     progress: Progress,
     force: bool = False,
+    executor: Executor | None = None,
+    block: CodecBlock | None = None,
 ) -> Iterator[SeedOutcome]:
-    """Leave-one-source-out for each of ``seeds``; yields outcomes as seeds are done.
+    """Hold out every source once under each of ``seeds``; yields outcomes as seeds are done.
 
-    All folds of all seeds share one pool of workers. A seed's files are written as soon as its
-    last fold is done, so that an interruption loses only the seeds in the making; what the caller
-    does with an outcome, it does while the other seeds train.
+    All folds of all seeds share one executor (threads of this process unless told). A seed's files
+    are written as soon as its last fold is done, so that an interruption loses only the seeds in
+    the making; what the caller does with an outcome, it does while the other seeds train.
     """
+    assignment = contract.plan.assign(rows_by_source(corpus))
     open_seeds = {}
     for seed in seeds:
-        result = None if force else finished_seed(folder, corpus, recipe, seed)
+        result = None if force else finished_seed(folder, corpus, contract, seed)
         if result is None:
-            open_seeds[seed] = _OpenSeed(corpus, seed, trainer, progress)
+            cut = parts_of(corpus.sha256, assignment, seed, contract.recipe, trainer)
+            open_seeds[seed] = _OpenSeed(corpus, seed, cut, progress)
         else:
             yield SeedOutcome(result, reused=True)
-
-    def work(part: Part, stop: threading.Event) -> None:
-        open_seeds[part.seed].work(part, recipe, trainer, stop)
-
-    parts = [part for open_seed in open_seeds.values() for part in open_seed.parts]
-    for part in trainer.side_by_side(work, parts):
+    if not open_seeds:
+        return
+    parts = {part: report for one in open_seeds.values() for part, report in one.reports.items()}
+    data = {corpus.sha256: prepare(corpus, block)}
+    for part, held_out in trainer.side_by_side(parts, data, executor):
         open_seed = open_seeds[part.seed]
-        open_seed.pending.remove(part)
+        open_seed.take(part, held_out)
         if not open_seed.pending:
-            result = open_seed.result()
-            save_seed(folder, corpus, recipe, result, trainer.backend)
+            result = open_seed.result(assignment)
+            save_seed(folder, corpus, contract, result, trainer.backend)
             yield SeedOutcome(result, reused=False)
 
 
 class _OpenSeed:
     """A seed at work: its parts, its predictions so far, the time that they took."""
 
-    def __init__(self, corpus: Corpus, seed: int, trainer: Trainer, progress: Progress) -> None:
+    def __init__(
+        self, corpus: Corpus, seed: int, parts: Sequence[Part], progress: Progress
+    ) -> None:
         self._corpus, self._seed = corpus, seed
-        self.parts = parts_of(corpus, seed, trainer)
-        self.pending = set(self.parts)
+        shares = Shares(len(parts), progress.report(f"seed {seed}"))
+        self.reports: Mapping[Part, StepReport] = {
+            part: shares.report(number) for number, part in enumerate(parts)
+        }
+        self.pending = set(parts)
         self._prediction = np.empty(corpus.n_rows)
         self._seconds = 0.0
-        self._shares = Shares(len(self.parts), progress.report(f"seed {seed}"))
-        self._lock = threading.Lock()
 
-    def work(self, part: Part, recipe: Recipe, trainer: Trainer, stop: threading.Event) -> None:
-        started = time.perf_counter()
-        report = stoppable(self._shares.report(self.parts.index(part)), stop)
-        predict_held_out(self._corpus, part, recipe, trainer, self._prediction, report)
-        with self._lock:
-            self._seconds += time.perf_counter() - started
+    def take(self, part: Part, held_out: HeldOut) -> None:
+        self._prediction[held_out.rows] = held_out.prediction
+        self._seconds += held_out.seconds
+        self.pending.remove(part)
 
-    def result(self) -> SeedResult:
-        folds = measure_folds(self._corpus, self._prediction)
+    def result(self, assignment: Assignment) -> SeedResult:
+        folds = measure_folds(self._corpus, self._prediction, assignment)
         return SeedResult(self._seed, folds, self._prediction, self._seconds)
 
 
-def finished_seed(folder: UPath, corpus: Corpus, recipe: Recipe, seed: int) -> SeedResult | None:
-    """The result of a seed that is done for this corpus, recipe and version of the streams."""
+def finished_seed(
+    folder: UPath, corpus: Corpus, contract: Contract, seed: int
+) -> SeedResult | None:
+    """The result of a seed that is done for this corpus, contract and version of the streams."""
     try:
         score = load_seed(folder / results_file(seed), seed)
-        result = load_seed_result(folder, corpus, score)
+        result = load_seed_result(folder, corpus, contract, score)
     except UnusableInput:
         return None
-    same = recipe_of(score) == recipe_record(recipe)
+    same = recorded(score, contract) == training_record(contract)
     return result if same and score.corpus_sha256 == corpus.sha256 else None

@@ -4,7 +4,8 @@ import dagster as dg
 
 from fr_ensemble_assets.calibration.assets import interval_calibration
 from fr_ensemble_assets.calibration.calibrate import calibrate
-from fr_ensemble_assets.calibration.pooling import load_out_of_fold
+from fr_ensemble_assets.calibration.pooling import out_of_fold
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
@@ -12,10 +13,10 @@ from fr_ensemble_assets.doors.metadata import OWNERS, table
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
+from fr_ensemble_assets.features.stored import load_codec_block, load_scaler
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import authorise
-from fr_ensemble_assets.loso.run import results_dir
-from fr_ensemble_assets.members.build import build_members, members_dir
+from fr_ensemble_assets.members.build import build_members
 from fr_ensemble_assets.members.names import onnx_file
 from fr_ensemble_assets.training.resources import (
     TRAINING_POOL,
@@ -47,14 +48,17 @@ def ensemble_members(
     """
     with refusals_as_failures():
         kept = home.open()
-        used, plan = corpus_in_use(context, kept), recipe.build()
-        results = results_dir(kept, used.sha256, plan)
-        judgement = authorise(results, used, plan)
-        frames = load_out_of_fold(results, used, judgement.scores)
+        used, contract = corpus_in_use(context, kept), recipe.contract()
+        places = Places(kept, contract, used.sha256)
+        # They ship with the members; what was altered in the store ships nowhere.
+        load_scaler(places.corpus, used)
+        load_codec_block(places.corpus, used)
+        judgement = authorise(places.results, used, contract)
+        frames = out_of_fold(used, judgement.results)
         made = build_members(
-            members_dir(results),
+            places.members,
             used,
-            plan,
+            contract,
             judgement,
             calibrate(used, frames),
             trainer.build(),
@@ -69,6 +73,6 @@ def ensemble_members(
                 ]
             ),
             "corpus_sha256": used.sha256,
-            "stored_at": dg.MetadataValue.path(str(members_dir(results))),
+            "stored_at": dg.MetadataValue.path(str(places.members)),
         }
     )

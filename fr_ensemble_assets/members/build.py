@@ -12,18 +12,20 @@ from upath import UPath
 from fr_ensemble_assets.calibration.calibrate import Calibration
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, calibration_bytes
 from fr_ensemble_assets.calibration.pooling import ensemble_sigma
-from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.foundation.errors import GateRefusal
-from fr_ensemble_assets.foundation.files import json_bytes, read_bytes, write_bytes
-from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
-from fr_ensemble_assets.foundation.thresholds import (
+from fr_ensemble_assets.contract.agreed import ENSEMBLE, Contract
+from fr_ensemble_assets.contract.thresholds import (
+    ADR_0303,
     FIT_BIAS_RATIO_MAX,
     FIT_ERROR_TOLERATED,
     FIT_RMSE_RATIO_MAX,
-    PER_SEED_PLCC_MIN,
 )
+from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.evidence.metrics import agreement, mean_or_none
+from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation.errors import GateRefusal
+from fr_ensemble_assets.foundation.files import json_bytes
+from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.gate.verdict import Judgement
-from fr_ensemble_assets.loso.metrics import agreement, mean_or_none
 from fr_ensemble_assets.members.fit import (
     fit_identity,
     fit_members,
@@ -50,7 +52,6 @@ from fr_ensemble_assets.members.sidecars import (
 )
 from fr_ensemble_assets.training.compiled import predict
 from fr_ensemble_assets.training.model import Parameters, build_module
-from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
 
 
@@ -80,14 +81,9 @@ class MadeMembers:
         return members_of(self.models)
 
 
-def members_dir(results: UPath) -> UPath:
-    """Where the members of these results are kept."""
-    return results / "members"
-
-
 def make_members(
     corpus: Corpus,
-    recipe: Recipe,
+    contract: Contract,
     judgement: Judgement,
     calibration: Calibration,
     fitted: Sequence[Parameters],
@@ -108,13 +104,13 @@ def make_members(
     _require_sound(corpus, judgement, scores)
     models = tuple(
         export_onnx(parameters, member_id(seed))
-        for seed, parameters in zip(ENSEMBLE_SEEDS, fitted, strict=True)
+        for seed, parameters in zip(contract.units, fitted, strict=True)
     )
     facts, members = facts_of(corpus), members_of(models)
     mean_sigma = float(ensemble_sigma(scores).mean())
     files = {onnx_file(m.seed): model for m, model in zip(members, models, strict=True)}
     for member in members:
-        files[sidecar_file(member.seed)] = json_bytes(sidecar(facts, recipe, judgement, member))
+        files[sidecar_file(member.seed)] = json_bytes(sidecar(facts, contract, judgement, member))
     files[CALIBRATION_FILE] = calibration_bytes(calibration)
     files[MANIFEST_FILE] = json_bytes(manifest(facts, judgement, members, calibration, mean_sigma))
     return MadeMembers(facts, models, mean_sigma, files)
@@ -123,7 +119,7 @@ def make_members(
 def build_members(
     folder: UPath,
     corpus: Corpus,
-    recipe: Recipe,
+    contract: Contract,
     judgement: Judgement,
     calibration: Calibration,
     trainer: Trainer,
@@ -138,13 +134,13 @@ def build_members(
     GateRefusal
         As :func:`make_members`; nothing is written then.
     """
-    fitted = fit_members(corpus, ENSEMBLE_SEEDS, recipe, trainer, report)
-    made = make_members(corpus, recipe, judgement, calibration, fitted)
-    for seed, parameters in zip(ENSEMBLE_SEEDS, fitted, strict=True):
-        identity = fit_identity(corpus, recipe, seed)
+    fitted = fit_members(corpus, contract, trainer, report)
+    made = make_members(corpus, contract, judgement, calibration, fitted)
+    for seed, parameters in zip(contract.units, fitted, strict=True):
+        identity = fit_identity(corpus, contract, seed)
         save_parameters(folder / parameters_file(seed), parameters, identity)
     for name, data in made.files.items():
-        write_bytes(folder / name, data)
+        store.put(folder / name, data)
     return made
 
 
@@ -154,7 +150,7 @@ def _require_sound(corpus: Corpus, judgement: Judgement, scores: npt.NDArray[np.
     ``scores`` is what each fit makes of its own training rows, shape (n_members, n_rows).
     """
     unseen = {score.seed: mean_or_none([f.rmse for f in score.folds]) for score in judgement.scores}
-    for seed, score in zip(ENSEMBLE_SEEDS, scores, strict=True):
+    for seed, score in zip(ENSEMBLE.units, scores, strict=True):
         for problem in fit_problems(score, corpus.target, unseen.get(seed)):
             raise GateRefusal(
                 f"member {seed}: expected the final fit to {problem}; train it again with --force."
@@ -170,8 +166,10 @@ def fit_problems(
     sources that it never saw, in VMAF.
     """
     found = agreement(score, target)
-    if found.plcc is None or found.plcc < PER_SEED_PLCC_MIN:
-        return [f"reach PLCC {PER_SEED_PLCC_MIN:g} on its own training rows, found {found.plcc}"]
+    if found.plcc is None or found.plcc < ADR_0303.each_plcc_min:
+        return [
+            f"reach PLCC {ADR_0303.each_plcc_min:g} on its own training rows, found {found.plcc}"
+        ]
     if found.rmse is None or unseen_rmse is None:
         return ["have an RMSE on its own training rows and out of fold, found none"]
     problems = []
@@ -212,7 +210,7 @@ class MemberCheck:
     max_difference: float | None
 
 
-def check_members(folder: UPath, corpus: Corpus, recipe: Recipe) -> list[MemberCheck]:
+def check_members(folder: UPath, corpus: Corpus, contract: Contract) -> list[MemberCheck]:
     """Hold every ONNX file against the trained module, over the whole corpus.
 
     Raises
@@ -224,15 +222,15 @@ def check_members(folder: UPath, corpus: Corpus, recipe: Recipe) -> list[MemberC
     import torch
 
     checks = []
-    for seed in ENSEMBLE_SEEDS:
-        model = read_bytes(folder / onnx_file(seed), "an exported member")
-        identity = fit_identity(corpus, recipe, seed)
+    for seed in contract.units:
+        model = store.read(folder / onnx_file(seed), "an exported member")
+        identity = fit_identity(corpus, contract, seed)
         trained = build_module(load_parameters(folder / parameters_file(seed), identity))
         if problem := member_problem(model, seed):
             checks.append(MemberCheck(seed, problem, (), None))
             continue
         with torch.inference_mode():
-            score = trained(torch.from_numpy(inputs)).squeeze(1).double().numpy()
+            score = trained(torch.tensor(inputs)).squeeze(1).double().numpy()
         difference = float(np.abs(run_onnx(model, inputs) - score).max())
         checks.append(MemberCheck(seed, "", forbidden_operators(model), difference))
     return checks

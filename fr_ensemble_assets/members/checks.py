@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.loso.run import results_dir
 from fr_ensemble_assets.members.assets import ensemble_members
-from fr_ensemble_assets.members.build import MemberCheck, check_members, members_dir
+from fr_ensemble_assets.members.build import MemberCheck, check_members
 from fr_ensemble_assets.members.onnx_export import ONNX_TOLERANCE
 from fr_ensemble_assets.training.resources import RecipeResource
 
@@ -39,8 +39,8 @@ def members_checks(
     """Hold every exported member against the network that was trained."""
     with refusals_as_failures():
         kept = home.open()
-        used, plan = corpus_in_use(context, kept), recipe.build()
-        found = check_members(members_dir(results_dir(kept, used.sha256, plan)), used, plan)
+        used, contract = corpus_in_use(context, kept), recipe.contract()
+        found = check_members(Places(kept, contract, used.sha256).members, used, contract)
     yield _operators(found)
     yield _distance(found)
 

@@ -3,49 +3,52 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from upath import UPath
 
+from fr_ensemble_assets.contract.agreed import Contract
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.features.codec_block import CODEC_BLOCK_VERSION, fit_codec_block
+from fr_ensemble_assets.features.codec_block import fit_codec_block
 from fr_ensemble_assets.features.scaler import fit_scaler
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.foundation.tables import read_parquet, write_parquet
 from fr_ensemble_assets.training.model import FitInput, Parameters
-from fr_ensemble_assets.training.recipe import Recipe
 from fr_ensemble_assets.training.streams import STREAMS_VERSION
 from fr_ensemble_assets.training.trainer import Trainer
 
 
+@lru_cache(maxsize=1)
 def full_corpus_inputs(corpus: Corpus) -> npt.NDArray[np.float32]:
     """Standardised features, then the codec block, of every row; shape (n_rows, 20)."""
     scaler = fit_scaler(corpus.features)
     codec = fit_codec_block(corpus).encode(corpus)
-    return np.concatenate([scaler.standardise(corpus.features), codec], axis=1)
+    inputs = np.concatenate([scaler.standardise(corpus.features), codec], axis=1)
+    inputs.flags.writeable = False
+    return inputs
 
 
 def fit_members(
     corpus: Corpus,
-    seeds: Sequence[int],
-    recipe: Recipe,
+    contract: Contract,
     trainer: Trainer,
     report: StepReport = report_nothing,
 ) -> list[Parameters]:
-    """Fit each of ``seeds`` on all rows; parameters in the order of the seeds.
+    """Fit each of the contract's seeds on all rows; parameters in the order of the seeds.
 
     The same inputs give the same bits on the same machine. The fits stay in this process' memory
     for :func:`fits_of_this_process`.
     """
     inputs = full_corpus_inputs(corpus)
     target = corpus.target.astype(np.float32)
-    made = trainer.train([FitInput(seed, inputs, target) for seed in seeds], recipe, report)
+    fits = [FitInput(seed, inputs, target) for seed in contract.units]
+    made = trainer.train(fits, contract.recipe, report)
     _last.clear()
-    _last[_fits_key(corpus, seeds, recipe, trainer)] = copy.deepcopy(made)
+    _last[_fits_key(corpus, contract, trainer)] = copy.deepcopy(made)
     return made
 
 
@@ -54,13 +57,13 @@ _last: dict[tuple[str, ...], list[Parameters]] = {}
 
 
 def fits_of_this_process(
-    corpus: Corpus, seeds: Sequence[int], recipe: Recipe, trainer: Trainer
+    corpus: Corpus, contract: Contract, trainer: Trainer
 ) -> list[Parameters] | None:
     """What :func:`fit_members` gave here last, if it was asked for the very same; else ``None``.
 
     Spares whoever publishes in the run that fitted from fitting twice.
     """
-    made = _last.get(_fits_key(corpus, seeds, recipe, trainer))
+    made = _last.get(_fits_key(corpus, contract, trainer))
     return copy.deepcopy(made)
 
 
@@ -69,16 +72,15 @@ def forget_fits() -> None:
     _last.clear()
 
 
-def _fits_key(
-    corpus: Corpus, seeds: Sequence[int], recipe: Recipe, trainer: Trainer
-) -> tuple[str, ...]:
-    return (trainer.backend, *(fit_identity(corpus, recipe, seed) for seed in seeds))
+def _fits_key(corpus: Corpus, contract: Contract, trainer: Trainer) -> tuple[str, ...]:
+    fits = (fit_identity(corpus, contract, seed) for seed in contract.units)
+    return (trainer.backend, *fits)
 
 
-def fit_identity(corpus: Corpus, recipe: Recipe, seed: int) -> str:
+def fit_identity(corpus: Corpus, contract: Contract, seed: int) -> str:
     """What a final fit depends on; stored with it, so that it is never taken for another."""
-    versions = f"codecs{CODEC_BLOCK_VERSION}/streams{STREAMS_VERSION}"
-    return f"{corpus.sha256}/{recipe.digest}/{versions}/seed{seed}"
+    versions = f"codecs{contract.codec_block_version}/streams{STREAMS_VERSION}"
+    return f"{corpus.sha256}/{contract.recipe.digest}/{versions}/seed{seed}"
 
 
 def save_parameters(path: UPath, parameters: Parameters, identity: str) -> None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.members.names import member_id, onnx_file
 from fr_ensemble_assets.members.onnx_export import export_onnx
 from fr_ensemble_assets.training.model import Parameters, layer_sizes
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
 
 #: A member takes 23 KB. What is far larger isn't parsed at all.
 MAX_MEMBER_BYTES = 1 << 20
@@ -58,7 +58,7 @@ def _parameters(model: bytes, seed: int) -> Parameters:
         raise _unlike(seed, "an ONNX model", "other bytes") from error
     found = {tensor.name: tensor for tensor in parsed.graph.initializer}
     weights, biases = [], []
-    for layer, (inputs, outputs) in enumerate(layer_sizes(CONTRACT_RECIPE)):
+    for layer, (inputs, outputs) in enumerate(layer_sizes(ENSEMBLE.recipe)):
         weights.append(_values(found.get(f"weight{layer}"), (outputs, inputs), seed, layer))
         biases.append(_values(found.get(f"bias{layer}"), (outputs,), seed, layer))
     return Parameters(tuple(weights), tuple(biases))

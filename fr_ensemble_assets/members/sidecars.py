@@ -10,6 +10,8 @@ import numpy as np
 
 from fr_ensemble_assets.calibration.calibrate import Calibration
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, calibration_bytes
+from fr_ensemble_assets.contract.agreed import ENSEMBLE, Contract
+from fr_ensemble_assets.contract.thresholds import ADR_0303
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.features.codec_block import (
     CODEC_BLOCK_LAYOUT,
@@ -24,11 +26,9 @@ from fr_ensemble_assets.foundation.schema import (
     ENCODER_VOCAB_VERSION,
     ENCODER_VOCABULARY,
 )
-from fr_ensemble_assets.foundation.thresholds import PER_SEED_PLCC_MIN
 from fr_ensemble_assets.gate.verdict import Judgement
 from fr_ensemble_assets.members.names import ENSEMBLE_ID, member_id, onnx_file
 from fr_ensemble_assets.members.onnx_export import INPUT_NAMES, OPSET, OUTPUT_NAMES
-from fr_ensemble_assets.training.recipe import ENSEMBLE_SEEDS, Recipe
 
 PARENT_ADRS = ("ADR-0303", "ADR-0309", "ADR-0319")
 NOMINAL_COVERAGE = 0.95
@@ -46,7 +46,7 @@ class Member:
 
 def members_of(models: Sequence[bytes]) -> list[Member]:
     """Seed and digest of each of ``models``, which are in seed order."""
-    return [Member(s, sha256_of(m)) for s, m in zip(ENSEMBLE_SEEDS, models, strict=True)]
+    return [Member(s, sha256_of(m)) for s, m in zip(ENSEMBLE.units, models, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def facts_told(sidecar: Mapping[str, Any], sha256: str, n_rows: int, n_sources: 
 
 
 def sidecar(
-    corpus: CorpusFacts, recipe: Recipe, judgement: Judgement, member: Member
+    corpus: CorpusFacts, contract: Contract, judgement: Judgement, member: Member
 ) -> dict[str, Any]:
     """What an inference program needs to know to feed one member."""
     decision = judgement.decision
@@ -140,14 +140,14 @@ def sidecar(
         },
         "training_recipe": {
             "in_features": len(CANONICAL_6),
-            "hidden": recipe.hidden,
-            "depth": recipe.depth,
-            "dropout": recipe.dropout,
+            "hidden": contract.recipe.hidden,
+            "depth": contract.recipe.depth,
+            "dropout": contract.recipe.dropout,
             "num_codecs": NUM_CODECS,
-            "epochs": recipe.epochs,
-            "batch_size": recipe.batch_size,
-            "lr": recipe.lr,
-            "weight_decay": recipe.weight_decay,
+            "epochs": contract.recipe.epochs,
+            "batch_size": contract.recipe.batch_size,
+            "lr": contract.recipe.lr,
+            "weight_decay": contract.recipe.weight_decay,
             "optimizer": "Adam",
             "loss": "MSE",
             "fit_set": "full_corpus",
@@ -159,7 +159,7 @@ def sidecar(
             "mean_plcc_threshold": gate["mean_plcc_threshold"],
             "plcc_spread": gate["plcc_spread"],
             "plcc_spread_max": gate["plcc_spread_max"],
-            "per_seed_min_threshold": PER_SEED_PLCC_MIN,
+            "per_seed_min_threshold": ADR_0303.each_plcc_min,
             "this_seed_loso_plcc": plcc,
             "passed": decision.promote,
         },

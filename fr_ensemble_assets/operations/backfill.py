@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from upath import UPath
 
 from fr_ensemble_assets.candidate.places import has_candidate
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.in_use import CORPUS_TAG, newest_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
@@ -19,7 +21,7 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
 from fr_ensemble_assets.foundation.wording import listed
 from fr_ensemble_assets.gate.verdict import Judgement, judge
-from fr_ensemble_assets.loso.run import finished_seed, results_dir
+from fr_ensemble_assets.loso.run import finished_seed
 from fr_ensemble_assets.operations.in_process import consecutive, execute, name_seeds
 from fr_ensemble_assets.operations.instance import (
     BACKFILL_ENDED,
@@ -27,7 +29,6 @@ from fr_ensemble_assets.operations.instance import (
     daemon_silence_s,
 )
 from fr_ensemble_assets.operations.refusals import first_failure, raise_refusals
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, ENSEMBLE_SEEDS
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -67,15 +68,15 @@ class BackfillPlan:
 
     @property
     def ensemble(self) -> tuple[int, ...]:
-        return tuple(seed for seed in self.seeds if seed in ENSEMBLE_SEEDS)
+        return tuple(seed for seed in self.seeds if seed in ENSEMBLE.units)
 
     @property
     def studied(self) -> tuple[int, ...]:
-        return tuple(seed for seed in self.seeds if seed not in ENSEMBLE_SEEDS)
+        return tuple(seed for seed in self.seeds if seed not in ENSEMBLE.units)
 
     @property
     def results(self) -> UPath:
-        return results_dir(self.home, self.corpus_sha256, CONTRACT_RECIPE)
+        return Places(self.home, ENSEMBLE, self.corpus_sha256).results
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,9 @@ def plan_backfill(
         )
     used = load_corpus(home, sha256)
     require_fit(used)
-    folder = results_dir(home, sha256, CONTRACT_RECIPE)
-    missing = [seed for seed in ENSEMBLE_SEEDS if seed not in seeds]
-    whole = all(finished_seed(folder, used, CONTRACT_RECIPE, seed) for seed in missing)
+    folder = Places(home, ENSEMBLE, sha256).results
+    missing = [seed for seed in ENSEMBLE.units if seed not in seeds]
+    whole = all(finished_seed(folder, used, ENSEMBLE, seed) for seed in missing)
     return BackfillPlan(home, sha256, tuple(sorted(set(seeds))), whole)
 
 
@@ -245,7 +246,7 @@ def run_here(instance: dg.DagsterInstance, plan: BackfillPlan, progress: Progres
             result = _execute(instance, plan, job, part, onto, [asset])
             events += result.all_events
     if plan.judges:
-        last = [ENSEMBLE_SEEDS[-1]]
+        last = [ENSEMBLE.units[-1]]
         result = _execute(instance, plan, "train_ensemble", last, onto, _JUDGING_ASSETS)
         events += result.all_events
     for seed in plan.seeds:
@@ -263,16 +264,14 @@ def conclude(plan: BackfillPlan, events: Sequence[dg.DagsterEvent]) -> Ending:
     """
     used = load_corpus(plan.home, plan.corpus_sha256)
     missing = [
-        seed
-        for seed in plan.seeds
-        if finished_seed(plan.results, used, CONTRACT_RECIPE, seed) is None
+        seed for seed in plan.seeds if finished_seed(plan.results, used, ENSEMBLE, seed) is None
     ]
     if missing:
         raise_refusals(events)
         named = ", ".join(map(str, missing))
         told = first_failure(events) or "no step failed; look at the backfill's runs in the UI"
         raise OrchestrationFailure(f"seeds {named} are missing: {told}")
-    judgement = judge(plan.results, used, CONTRACT_RECIPE)
+    judgement = judge(plan.results, used, ENSEMBLE)
     candidate = plan.home.candidate_dir(plan.corpus_sha256)
     there = has_candidate(plan.home, plan.corpus_sha256)
     if plan.judges and judgement.decision.promote and not there:

@@ -10,9 +10,10 @@ from upath import UPath
 
 from fr_ensemble_assets.candidate.places import has_candidate
 from fr_ensemble_assets.corpus.in_use import newest_corpus
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.digests import is_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import remove_tree, temporary_name
+from fr_ensemble_assets.foundation.files import temporary_name
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.operations.instance import (
     close_dead_runs,
@@ -52,7 +53,7 @@ def list_stores(home: Home) -> list[Store]:
         Store(folder, _size(folder), _verdict(folder), _kept_for(home, folder.name, current))
         for folder in folders
     ]
-    return sorted(stores, key=lambda store: (not store.kept_for, store.folder.name))
+    return sorted(stores, key=lambda kept: (not kept.kept_for, kept.folder.name))
 
 
 def remove_stores(home: Home, stores: Sequence[Store]) -> int:
@@ -71,11 +72,11 @@ def remove_stores(home: Home, stores: Sequence[Store]) -> int:
             f"{home.root}: expected no run or backfill at work, found {busy}; "
             "clean when they are done (`fr-ensemble status` shows them)."
         )
-    for store in stores:
-        aside = home.store / temporary_name(store.folder.name)
-        store.folder.rename(aside)
-        remove_tree(aside)
-    return sum(store.size_bytes for store in stores)
+    for kept in stores:
+        aside = home.store / temporary_name(kept.folder.name)
+        kept.folder.rename(aside)
+        store.delete(aside)
+    return sum(kept.size_bytes for kept in stores)
 
 
 def _kept_for(home: Home, sha256: str, current: str | None) -> str:

@@ -107,23 +107,23 @@ def _execute(
 
 
 def _outcome(plan: Plan, result: dg.ExecuteInProcessResult) -> Outcome:
+    from fr_ensemble_assets.contract.agreed import ENSEMBLE
+    from fr_ensemble_assets.contract.places import Places
     from fr_ensemble_assets.corpus.store import load_corpus
     from fr_ensemble_assets.gate.verdict import judge
-    from fr_ensemble_assets.loso.run import results_dir
-    from fr_ensemble_assets.training.recipe import Recipe
 
     raise_refusals(result.all_events)
     materialised = {event.asset_key.to_user_string() for event in _materialisations(result)}
     if "ensemble_verdict" not in materialised:
         raise OrchestrationFailure(_told(result))
-    recipe = Recipe(epochs=plan.epochs)
+    contract = ENSEMBLE.under(epochs=plan.epochs)
     corpus = load_corpus(plan.home, _corpus_sha256(result))
-    folder = results_dir(plan.home, corpus.sha256, recipe)
-    judgement = judge(folder, corpus, recipe)
+    places = Places(plan.home, contract, corpus.sha256)
+    judgement = judge(places.results, corpus, contract)
     if judgement.decision.promote and not result.success:
         raise OrchestrationFailure(_told(result))
-    candidate = plan.home.candidate_dir(corpus.sha256) if judgement.decision.promote else None
-    return Outcome(judgement, corpus.sha256, folder, candidate)
+    candidate = places.candidate if judgement.decision.promote else None
+    return Outcome(judgement, corpus.sha256, places.results, candidate)
 
 
 def _materialisations(result: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:

@@ -28,8 +28,9 @@ from types import FrameType
 
 import psutil
 
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import parse_json, read_bytes, write_json
+from fr_ensemble_assets.foundation.files import parse_json
 from fr_ensemble_assets.foundation.home import HOME_VARIABLE, Home
 from fr_ensemble_assets.operations.front.policy import TOKEN_VARIABLE, Serving, policy_of
 from fr_ensemble_assets.operations.front.service import answers, front_command, require_free
@@ -95,7 +96,7 @@ class _Platform:
             created = psutil.Process(service.process.pid).create_time()
             self.sessions.append((service.process.pid, created))
         note = {"address": self.address, "sessions": self.sessions, "folder": str(self.folder)}
-        write_json(self.home.dagster / _NOTE_FILE, note)
+        store.put_json(self.home.dagster / _NOTE_FILE, note)
 
 
 def serve(
@@ -341,7 +342,7 @@ def _interruptible() -> Iterator[None]:
 def _note(home: Home) -> dict[str, object]:
     path = home.dagster / _NOTE_FILE
     try:
-        note = parse_json(read_bytes(path, "a note of the UI"), str(path))
+        note = parse_json(store.read(path, "a note of the UI"), str(path))
     except UnusableInput:
         return {}
     return note if isinstance(note, dict) else {}

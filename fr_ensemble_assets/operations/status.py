@@ -9,23 +9,24 @@ from upath import UPath
 
 from fr_ensemble_assets.candidate.places import has_candidate
 from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import newest_corpus, skipped_reports
 from fr_ensemble_assets.corpus.store import ORIGIN_FILE, load_corpus
 from fr_ensemble_assets.doors.workers import is_worked_on
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import parse_json, read_bytes
+from fr_ensemble_assets.foundation.files import parse_json
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import Judgement, judge
-from fr_ensemble_assets.loso.run import results_dir
 from fr_ensemble_assets.operations.instance import (
     open_instance,
     unfinished_backfills,
     unfinished_runs,
 )
 from fr_ensemble_assets.operations.serve import served_at
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -142,7 +143,7 @@ def _judged(home: Home, sha256: str) -> tuple[Corpus | None, Judgement | None, s
         require_fit(corpus)
         return (
             corpus,
-            judge(results_dir(home, sha256, CONTRACT_RECIPE), corpus, CONTRACT_RECIPE),
+            judge(Places(home, ENSEMBLE, sha256).results, corpus, ENSEMBLE),
             "",
         )
     except UnusableInput as error:
@@ -169,7 +170,7 @@ def _state(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
 def _read_from(home: Home, sha256: str) -> str:
     path = home.corpus_dir(sha256) / ORIGIN_FILE
     try:
-        return str(parse_json(read_bytes(path, "a corpus' origin"), str(path))["read_from"])
+        return str(parse_json(store.read(path, "a corpus' origin"), str(path))["read_from"])
     except (UnusableInput, KeyError, TypeError):
         return "unknown"
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from upath import UPath
 
 from fr_ensemble_assets.encodes.output import suffix_of
-from fr_ensemble_assets.foundation.files import write_bytes
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.schema import TEXT
 from fr_ensemble_assets.foundation.tables import parquet_bytes
 from fr_ensemble_assets.prediction.predict import Predictions
@@ -34,7 +34,7 @@ def write_predictions(out: UPath, predictions: Predictions) -> None:
         If the name has another ending than .jsonl, .jsonl.gz, .parquet, or can't be written.
     """
     suffix = suffix_of(out)
-    write_bytes(out, _WRITERS[suffix](predictions_table(predictions)))
+    store.put(out, _WRITERS[suffix](predictions_table(predictions)))
 
 
 def predictions_table(predictions: Predictions) -> pd.DataFrame:

@@ -7,6 +7,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.recipe import Recipe
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.training.model import (
     ENCODER_COLUMNS,
@@ -16,7 +18,6 @@ from fr_ensemble_assets.training.model import (
     initial_parameters,
     layer_sizes,
 )
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
 from fr_ensemble_assets.training.streams import DropoutStream, epoch_order
 
 #: Rows of epochs' orders that are drawn at once: 4 MiB of them.
@@ -42,8 +43,8 @@ def train_compiled(
     from fr_ensemble_assets.training.intrinsics import TILE
     from fr_ensemble_assets.training.kernel import train_epochs
 
-    if recipe.depth != CONTRACT_RECIPE.depth:
-        raise ValueError(f"depth: the kernel trains {CONTRACT_RECIPE.depth}, not {recipe.depth}")
+    if recipe.depth != ENSEMBLE.recipe.depth:
+        raise ValueError(f"depth: the kernel trains {ENSEMBLE.recipe.depth}, not {recipe.depth}")
     if recipe.hidden % TILE:
         raise ValueError(f"hidden: the kernel wants a multiple of {TILE}, not {recipe.hidden}")
     slots = _slots(fit.inputs)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from fr_ensemble_assets.contract.recipe import Recipe
 from fr_ensemble_assets.features.codec_block import NUM_CODECS
 from fr_ensemble_assets.foundation.schema import CANONICAL_6, ENCODER_VOCABULARY
-from fr_ensemble_assets.training.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch

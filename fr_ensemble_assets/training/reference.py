@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fr_ensemble_assets.contract.recipe import Recipe
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.training.denormals import denormals_flushed
 from fr_ensemble_assets.training.model import (
@@ -10,7 +11,6 @@ from fr_ensemble_assets.training.model import (
     build_module,
     initial_parameters,
 )
-from fr_ensemble_assets.training.recipe import Recipe
 from fr_ensemble_assets.training.streams import DropoutStream, epoch_order, steps_per_epoch
 
 

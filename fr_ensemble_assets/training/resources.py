@@ -2,20 +2,21 @@
 
 import dagster as dg
 
+from fr_ensemble_assets.contract.agreed import ENSEMBLE, Contract
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE, Recipe
 from fr_ensemble_assets.training.trainer import Trainer
 
 
 class RecipeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The training recipe. Another number of epochs than the contract's 200 is a dry run."""
 
-    epochs: int = CONTRACT_RECIPE.epochs
+    epochs: int = ENSEMBLE.recipe.epochs
 
-    def build(self) -> Recipe:
+    def contract(self) -> Contract:
+        """The ensemble's contract under this recipe."""
         if self.epochs < 1:
             raise UnusableInput(f"recipe epochs: expected 1 or more, found {self.epochs}.")
-        return Recipe(epochs=self.epochs)
+        return ENSEMBLE.under(epochs=self.epochs)
 
 
 class TrainerResource(dg.ConfigurableResource):  # type: ignore[type-arg]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fr_ensemble_assets.contract.recipe import Recipe
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.training.denormals import denormals_flushed
 from fr_ensemble_assets.training.model import (
@@ -26,7 +27,6 @@ from fr_ensemble_assets.training.model import (
     initial_parameters,
     layer_sizes,
 )
-from fr_ensemble_assets.training.recipe import Recipe
 from fr_ensemble_assets.training.streams import DropoutStream, epoch_order, steps_per_epoch
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fr_ensemble_assets.training.recipe import Recipe
+from fr_ensemble_assets.contract.recipe import Recipe
 
 #: Part of every result's provenance: a change of any stream is a new version.
 STREAMS_VERSION = 1

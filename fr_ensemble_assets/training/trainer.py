@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
+from fr_ensemble_assets.contract.recipe import Recipe
 from fr_ensemble_assets.foundation.cores import cores
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.progress import Cancelled, Shares, StepReport, report_nothing
+from fr_ensemble_assets.foundation.progress import Shares, StepReport, report_nothing
 from fr_ensemble_assets.training.compiled import compile_kernel, train_compiled
+from fr_ensemble_assets.training.executors import Executor, Part, Threads
 from fr_ensemble_assets.training.model import FitInput, Parameters
-from fr_ensemble_assets.training.recipe import Recipe
 
 Device = Literal["auto", "cpu", "cuda", "reference"]
 
@@ -22,7 +22,7 @@ Device = Literal["auto", "cpu", "cuda", "reference"]
 #: importing it takes seconds.
 _CUDA_SIGNS = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")
 
-_Item = TypeVar("_Item")
+_Part = TypeVar("_Part", bound=Part[Any])
 
 
 @dataclass(frozen=True)
@@ -89,15 +89,9 @@ class Trainer:
         if len(fits) == 1:
             return [self._train_one(fits[0], recipe, report)]
         shares = Shares(len(fits), report)
-        trained: dict[int, Parameters] = {}
-
-        def work(number: int, stop: threading.Event) -> None:
-            share = stoppable(shares.report(number), stop)
-            trained[number] = self._train_one(fits[number], recipe, share)
-
-        for _ in self.side_by_side(work, range(len(fits))):
-            pass
-        return [trained[number] for number in range(len(fits))]
+        parts = {_Fit(self, number, recipe): shares.report(number) for number in range(len(fits))}
+        trained = dict(self.side_by_side(parts, {_Fit.data: fits}))
+        return [trained[part] for part in parts]
 
     def _train_one(self, fit: FitInput, recipe: Recipe, report: StepReport) -> Parameters:
         if self.backend == "cpu":
@@ -107,38 +101,47 @@ class Trainer:
         return train_reference(fit, recipe, report)
 
     def side_by_side(
-        self, work: Callable[[_Item, threading.Event], None], items: Sequence[_Item]
-    ) -> Iterator[_Item]:
-        """Call ``work(item, stop)`` for every item, some at a time; yield each when it is done.
+        self,
+        parts: Mapping[_Part, StepReport],
+        data: Mapping[str, object],
+        executor: Executor | None = None,
+    ) -> Iterator[tuple[_Part, Any]]:
+        """Work on all ``parts``, some at a time; yield each with its result when it is done.
 
-        The first failure stops all, and so does closing the iterator: ``work`` is to raise
-        :class:`Cancelled` soon after ``stop`` is set.
+        Parameters
+        ----------
+        parts
+            What is to be done, and who is told how far each part is.
+        data
+            What the parts name, by digest.
+        executor
+            Where the work is done; threads of this process unless told.
+
+        Notes
+        -----
+        The first failure cancels all, and so does closing the iterator.
         """
         from threadpoolctl import threadpool_limits
 
-        if self.backend == "cpu" and items:
+        if self.backend == "cpu" and parts:
             compile_kernel()
-        stop = threading.Event()
         # More than one BLAS thread inside a model only costs, and could change its last bits.
-        with threadpool_limits(1), ThreadPoolExecutor(max_workers=self.parallel) as pool:
-            pending = {pool.submit(work, item, stop): item for item in items}
-            try:
-                for future in as_completed(pending):
-                    future.result()
-                    yield pending[future]
-            except BaseException:
-                stop.set()
-                for future in pending:
-                    future.cancel()
-                raise
+        with threadpool_limits(1), executor or Threads(self.parallel) as at_work:
+            for digest, value in data.items():
+                at_work.offer(digest, value)
+            pending = {at_work.submit(part, report): part for part, report in parts.items()}
+            for future in as_completed(pending):
+                yield pending[future], future.result()
 
 
-def stoppable(report: StepReport, stop: threading.Event) -> StepReport:
-    """A report that raises :class:`Cancelled` once ``stop`` is set."""
+@dataclass(frozen=True)
+class _Fit:
+    """One of several fits that stay in this process."""
 
-    def checked(done: int, total: int) -> None:
-        if stop.is_set():
-            raise Cancelled
-        report(done, total)
+    trainer: Trainer
+    number: int
+    recipe: Recipe
+    data: ClassVar[str] = "fits at hand"
 
-    return checked
+    def work(self, data: Sequence[FitInput], report: StepReport) -> Parameters:
+        return self.trainer._train_one(data[self.number], self.recipe, report)

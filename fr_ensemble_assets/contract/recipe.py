@@ -1,4 +1,4 @@
-"""What is trained, and under which seeds (contracts section 2, ADR-0303)."""
+"""How one model is trained (contracts section 2)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 
-#: The deep ensemble: a candidate has exactly these members.
-ENSEMBLE_SEEDS = (0, 1, 2, 3, 4)
-#: Seeds up to this one may be trained for studies of the spread; none of them is ever a member.
-LAST_STUDY_SEED = 99
-
 
 @dataclass(frozen=True)
 class Recipe:
-    """Hyperparameters of one fit of ``FRRegressor``; the defaults are the contract's.
+    """Hyperparameters of one fit of ``FRRegressor``; the defaults are the ensemble's.
 
     Attributes
     ----------
@@ -46,20 +41,10 @@ class Recipe:
         """Eight hex digits that tell this recipe from any other."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
 
-    @property
-    def folder(self) -> str:
-        """The name of the folder that holds this recipe's results for a corpus."""
-        return f"loso-{self.epochs}epochs-{self.digest}"
-
-
-CONTRACT_RECIPE = Recipe()
-
-
-def deviations(recipe: Recipe) -> tuple[str, ...]:
-    """Where ``recipe`` differs from the contract's, in words; such a run is a dry run."""
-    return tuple(
-        f"{field.name} {getattr(recipe, field.name)} instead of "
-        f"{getattr(CONTRACT_RECIPE, field.name)}"
-        for field in fields(Recipe)
-        if getattr(recipe, field.name) != getattr(CONTRACT_RECIPE, field.name)
-    )
+    def departures(self, agreed: Recipe) -> tuple[str, ...]:
+        """Where this recipe differs from the one agreed on, in words."""
+        return tuple(
+            f"{field.name} {getattr(self, field.name)} instead of {getattr(agreed, field.name)}"
+            for field in fields(Recipe)
+            if getattr(self, field.name) != getattr(agreed, field.name)
+        )

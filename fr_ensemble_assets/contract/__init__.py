@@ -1,0 +1,1 @@
+"""What a verdict is about: a frozen agreement, made before anyone trains."""

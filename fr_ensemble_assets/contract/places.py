@@ -1,0 +1,52 @@
+"""Where everything is kept that belongs to one contract and one corpus: every path is made here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from upath import UPath
+
+from fr_ensemble_assets.contract.agreed import Contract
+from fr_ensemble_assets.foundation.home import Home
+
+_MEMBERS = "members"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Paths under a home.
+
+    Attributes
+    ----------
+    home, contract, corpus_sha256
+        What the paths are made from.
+    """
+
+    home: Home
+    contract: Contract
+    corpus_sha256: str
+
+    @property
+    def corpus(self) -> UPath:
+        """What belongs to the corpus, whatever is trained on it."""
+        return self.home.corpus_dir(self.corpus_sha256)
+
+    @property
+    def results(self) -> UPath:
+        """Results, predictions, verdict and calibration."""
+        return self.corpus / self.contract.folder
+
+    @property
+    def members(self) -> UPath:
+        """The exported members, after PROMOTE."""
+        return self.results / _MEMBERS
+
+    @property
+    def candidate(self) -> UPath:
+        """Where the candidate is published."""
+        return self.home.candidate_dir(self.corpus_sha256)
+
+    @property
+    def told(self) -> str:
+        """The results' place as a verdict tells it: from the home on, with slashes."""
+        return f"store/{self.corpus_sha256}/{self.contract.folder}"

@@ -1,0 +1,1 @@
+"""What a verdict rests on: results as files, read and audited, ours and foreign ones."""

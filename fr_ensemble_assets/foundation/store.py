@@ -1,0 +1,239 @@
+"""The few verbs that everything kept goes through: read, put, names, publish, delete.
+
+A path is a local one or the address of an object store (universal-pathlib); what differs between
+the two is here and nowhere else. Nothing is ever half there: a file is put whole, and several files
+that belong together are published, that is, read only through a manifest that is put last. Nothing
+relies on renaming a folder, which an object store can't do.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from upath import UPath
+
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import (
+    json_bytes,
+    require_no_link,
+    sha256_of,
+    temporary_name,
+)
+from fr_ensemble_assets.foundation.trouble import trouble_behind
+
+_LOCAL = frozenset({"", "file", "local"})
+
+
+#: How a file looks from outside; any change of it shows there.
+Looks = tuple[int | float | str, ...]
+
+
+def is_local(path: UPath) -> bool:
+    """Whether ``path`` lies on a disk of this machine, where files can be renamed and locked."""
+    return path.protocol in _LOCAL
+
+
+def read(path: UPath, what: str) -> bytes:
+    """The bytes of ``path``, or :class:`UnusableInput` that calls the file ``what``."""
+    try:
+        return bytes(path.read_bytes())
+    except FileNotFoundError as error:
+        raise UnusableInput(f"{path}: expected {what}, found no such file.") from error
+    except OSError as error:
+        raise UnusableInput(
+            f"{path}: expected {what}, found it unreadable ({error.strerror or error})."
+        ) from error
+
+
+def read_regular(path: UPath, what: str, most: int, follow: bool = False) -> bytes:
+    """:func:`read` of a regular file of at most ``most`` bytes; pipes and devices are none.
+
+    Neither are links, unless ``follow``: in a folder that somebody made for us a link meant
+    something else.
+    """
+    if not is_local(path):
+        return _bounded(read(path, what), path, what, most)
+    try:
+        # Not blocking: opening a pipe would wait for somebody to write.
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+        handle = os.open(str(path), flags)
+    except FileNotFoundError as error:
+        raise UnusableInput(f"{path}: expected {what}, found no such file.") from error
+    except (OSError, ValueError) as error:
+        link = isinstance(error, OSError) and error.errno == errno.ELOOP
+        found = "a link" if link else f"it unreadable ({getattr(error, 'strerror', 0) or error})"
+        raise UnusableInput(f"{path}: expected {what}, found {found}.") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise UnusableInput(
+            f"{path}: expected {what}, found a folder, a pipe or a device; "
+            "put the file itself there."
+        )
+    with os.fdopen(handle, "rb") as opened:
+        try:
+            return _bounded(opened.read(most + 1), path, what, most)
+        except OSError as error:
+            raise UnusableInput(
+                f"{path}: expected {what}, found it unreadable ({error.strerror or error})."
+            ) from error
+
+
+def _bounded(data: bytes, path: UPath, what: str, most: int) -> bytes:
+    if len(data) > most:
+        raise UnusableInput(f"{path}: expected {what} of at most {most:,} bytes, found more.")
+    return data
+
+
+def put(path: UPath, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that ``path`` is whole at any moment.
+
+    On a disk, in a folder that is its owner's alone, the file is too.
+
+    Raises
+    ------
+    UnusableInput
+        If the folder can't be written.
+    StorageTrouble
+        If the disk is full or fails.
+    """
+    try:
+        if is_local(path):
+            _put_on_disk(Path(str(path)), data)
+        else:
+            # Stores of objects show an object only once it was sent whole.
+            path.write_bytes(data)
+    except OSError as error:
+        if trouble := trouble_behind(error):
+            raise trouble from error
+        raise UnusableInput(
+            f"{path}: expected to be able to write this file, found '{error.strerror or error}'; "
+            "choose another place (--home, FR_ENSEMBLE_HOME, --out) or mend the permissions."
+        ) from error
+
+
+def put_json(path: UPath, value: Any) -> None:
+    """:func:`put` of :func:`~fr_ensemble_assets.foundation.files.json_bytes`."""
+    put(path, json_bytes(value))
+
+
+def _put_on_disk(path: Path, data: bytes) -> None:
+    make_folder(path.parent)
+    temporary = path.parent / temporary_name(path.name)
+    try:
+        with temporary.open("wb") as handle:
+            if _is_private(path.parent):
+                os.fchmod(handle.fileno(), 0o600)
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder on a disk, and what it lies in, each as private as what it lies in."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(mode=0o700 if _is_private(folder.parent) else 0o777, exist_ok=True)
+
+
+def _is_private(folder: Path) -> bool:
+    return not folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+
+
+def stamp(path: UPath) -> Looks | None:
+    """How a file looks from outside; ``None`` where it isn't, or its store doesn't tell enough."""
+    try:
+        if is_local(path):
+            found = Path(str(path)).stat()
+            return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        told = path.fs.info(path.path)
+    except OSError:
+        return None
+    etag = told.get("ETag") or told.get("etag")
+    return (str(etag),) if etag else None
+
+
+def names(folder: UPath) -> list[str]:
+    """What lies in ``folder``, sorted, without what is hidden or half-made; nothing if it isn't."""
+    try:
+        found = [entry.name for entry in folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(name for name in found if name and not name.startswith("."))
+
+
+def delete(path: UPath) -> None:
+    """Remove a file, or a folder and all that is in it; nothing if it isn't there.
+
+    A link is removed, never what it leads to.
+    """
+    if is_local(path):
+        local = Path(str(path))
+        if local.is_dir() and not local.is_symlink():
+            shutil.rmtree(local, ignore_errors=True)
+        else:
+            local.unlink(missing_ok=True)
+    elif path.exists():
+        path.fs.rm(path.path, recursive=True)
+
+
+def publish(folder: UPath, files: Mapping[str, bytes], manifest: str) -> None:
+    """Let ``folder`` hold exactly ``files``; whoever reads it looks for ``manifest`` first.
+
+    The manifest is put last, and taken away first where other files stand already: at any moment,
+    whenever the writer is killed, there is a whole publication or none.
+
+    Parameters
+    ----------
+    files
+        Their bytes by name; ``manifest`` is one of them, and names the digests of the others.
+
+    Raises
+    ------
+    UnusableInput
+        If the folder, or the one that it lies in, is a link: what is published would appear
+        elsewhere.
+    """
+    if is_local(folder):
+        for place in (folder.parent, folder):
+            require_no_link(place)
+    if _holds(folder, files):
+        return
+    delete(folder / manifest)
+    for name in names(folder):
+        if name not in files:
+            delete(folder / name)
+    for name, data in files.items():
+        if name != manifest:
+            put(folder / name, data)
+    put(folder / manifest, files[manifest])
+
+
+def is_published(folder: UPath, manifest: str) -> bool:
+    """Whether a publication stands in ``folder``."""
+    return (folder / manifest).is_file()
+
+
+def _holds(folder: UPath, files: Mapping[str, bytes]) -> bool:
+    try:
+        return names(folder) == sorted(files) and all(
+            (folder / name).read_bytes() == data for name, data in files.items()
+        )
+    except OSError:
+        return False
+
+
+def digests(folder: UPath) -> dict[str, str]:
+    """The sha256 of each file that lies in ``folder`` itself, by name."""
+    files = (folder / name for name in names(folder))
+    return {path.name: sha256_of(path.read_bytes()) for path in files if path.is_file()}
