@@ -73,6 +73,10 @@ class Kind(NamedTuple):
     command: Callable[[Case, Path, Material], list[str]] | None = None
     #: Every so many-th input goes through the command line as well.
     sample: int = 15
+    #: Whether the command must end as the function did; else only in an orderly way.
+    same: bool = True
+    #: Exit codes with which the command accepts.
+    accepting: tuple[int, ...] = (0,)
 
 
 class Task(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fr_ensemble_tests.attack import corpora, frames
+from fr_ensemble_tests.attack import candidates, corpora, frames, registries, results
 from fr_ensemble_tests.attack.case import (
     ACCEPTED,
     BROKEN,
@@ -26,7 +26,8 @@ from fr_ensemble_tests.attack.material import Material
 from fr_ensemble_tests.attack.pool import run_all
 from fr_ensemble_tests.attack.product import typed_outside
 
-_INPUTS = {kind.name: kind for kind in (corpora.KIND, frames.KIND)}
+_MODULES = (corpora, frames, results, candidates, registries)
+_INPUTS = {module.KIND.name: module.KIND for module in _MODULES}
 KINDS = (*_INPUTS,)
 
 _SECONDS = 20.0
@@ -118,11 +119,13 @@ def _also_outside(
     words = kind.command(case, out, material)
 
     def ask() -> Any:
-        return typed_outside(*words, cwd=out, allowed=(0, 1) if kind.name == "corpora" else (0,))
+        return typed_outside(*words, cwd=out, allowed=kind.accepting)
 
     told = judge(finding.task, finding.name, Case(case.target, "either", case.why, _fine), ask)
-    if told.outcome in (BROKEN, finding.outcome):
-        return told if told.outcome == BROKEN else finding
+    if told.outcome == BROKEN:
+        return told._replace(told=f"the command: {told.told}")
+    if told.outcome == finding.outcome or not kind.same:
+        return finding
     reason = f"the function says {finding.outcome}, the command {told.outcome}: {told.told}"
     return finding._replace(outcome=BROKEN, told=reason)
 
