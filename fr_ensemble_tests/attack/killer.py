@@ -63,7 +63,8 @@ class Killer:
 
     def _on_path(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(path: Any, *more: Any, **named: Any) -> Any:
-            if self.concerns(path):
+            # A folder that is there already is not made.
+            if self.concerns(path) and not (name == "mkdir" and os.path.isdir(path)):  # noqa: PTH112
                 self.event(name)
             return real(path, *more, **named)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fr_ensemble_tests.attack import candidates, corpora, frames, registries, results
+from fr_ensemble_tests.attack import candidates, clips, corpora, frames, kills, registries, results
 from fr_ensemble_tests.attack.case import (
     ACCEPTED,
     BROKEN,
@@ -26,13 +26,15 @@ from fr_ensemble_tests.attack.material import Material
 from fr_ensemble_tests.attack.pool import run_all
 from fr_ensemble_tests.attack.product import typed_outside
 
-_MODULES = (corpora, frames, results, candidates, registries)
+_MODULES = (corpora, frames, results, candidates, registries, clips)
 _INPUTS = {module.KIND.name: module.KIND for module in _MODULES}
-KINDS = (*_INPUTS,)
+KINDS = (*_INPUTS, kills.KIND)
 
 _SECONDS = 20.0
 #: With the command line beside it, which starts a process of its own.
 _SECONDS_OUTSIDE = 150.0
+#: Two runs of the whole chain.
+_SECONDS_KILL = 200.0
 _MEMORY = 3 << 30
 
 
@@ -41,18 +43,53 @@ def attack(
     scratch: Path,
     kinds: Sequence[str],
     count: int,
-    kills: int,
+    killed: int,
     seed: int,
     only: str,
     workers: int,
     watched: bool = True,
 ) -> list[Finding]:
-    """What became of ``count`` inputs of each kind."""
+    """What became of ``count`` inputs of each kind, and of ``killed`` runs."""
     found: list[Finding] = []
     for name in kinds:
+        if name == kills.KIND:
+            if only.partition(":")[0] in ("", name):
+                found += _of_kills(killed, seed, only, material, scratch, workers, watched)
+            continue
         tasks = [Task(name, number, seed) for number in range(count)]
         found += _of_inputs(_INPUTS[name], tasks, only, material, scratch, workers, watched)
     return found
+
+
+def _of_kills(
+    count: int,
+    seed: int,
+    only: str,
+    material: Material,
+    scratch: Path,
+    workers: int,
+    watched: bool,
+) -> list[Finding]:
+    kills.import_all()
+    folder = scratch / "kills"
+    folder.mkdir()
+    calm = kills.undisturbed(material, folder)
+    places = kills.points(calm.kinds, count) if not only else [int(only.partition(":")[2])]
+    tasks = [Task(kills.KIND, place, seed) for place in places]
+
+    def work(task: Task) -> Finding:
+        return kills.kill_once(task, material, folder, calm)
+
+    found: list[Finding] = []
+    for finding in run_all(tasks, work, workers, _SECONDS_KILL, _MEMORY):
+        found.append(finding)
+        _tell(kills.KIND, len(found), len(tasks), watched)
+    return found
+
+
+def _tell(kind: str, done: int, wanted: int, watched: bool) -> None:
+    if watched and done % 50 == 0:
+        sys.stderr.write(f"{kind}: {done} of {wanted}\n")
 
 
 def _of_inputs(
@@ -78,8 +115,7 @@ def _of_inputs(
         for finding in run_all(some, work, workers, seconds, _MEMORY):
             name = finding.name or _name(kind, finding.task)
             found.append(finding._replace(name=name))
-            if watched and len(found) % 100 == 0:
-                sys.stderr.write(f"{kind.name}: {len(found)} of {len(wanted)}\n")
+            _tell(kind.name, len(found), len(wanted), watched)
     return found
 
 
