@@ -5,7 +5,7 @@ PORT ?= 3000
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup run test test-live screenshots ui bench bench-video lint clean
+.PHONY: setup run test test-live screenshots ui bench bench-video attack lint clean
 
 setup: $(STAMP)
 
@@ -37,6 +37,10 @@ bench: setup
 
 bench-video: setup
 	@$(BIN)/python -m benchmarks.generation $(CLIPS)
+
+# Thousands of odd inputs and 200 killed runs: some ten minutes on two cores.
+attack: setup
+	@$(BIN)/python -m fr_ensemble_tests.attack $(ATTACK)
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -94,7 +94,7 @@ def _sorted_pairs(value: Any) -> str:
     return json.dumps(value)
 
 
-# --- single values ---------------------------------------------------------------------------------
+# --- single values -----------------------------------------------------------------------------
 
 
 def leaves(value: Any, path: Path_ = ()) -> Iterator[Path_]:
@@ -144,7 +144,9 @@ def _one_value(chance: random.Random, folder: Path, material: Material) -> Case:
     document = json.loads((target / name).read_text())
     path = chance.choice(list(leaves(document)))
     now = _alter(chance, document, path)
-    (target / name).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8", "replace")
+    (target / name).write_text(
+        json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8", "replace"
+    )
     at = ".".join(map(str, path))
     return Case(target, "refuse", f"{name} {at} is {now!a}", _oracle(target, material))
 
@@ -158,7 +160,9 @@ def _one_value_signed(chance: random.Random, folder: Path, material: Material) -
     derived = [p for p in leaves(document) if _is_derived(name, p)]
     path = chance.choice(derived)
     now = _alter(chance, document, path)
-    (target / name).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8", "replace")
+    (target / name).write_text(
+        json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8", "replace"
+    )
     sign_again(target, before)
     at = ".".join(map(str, path))
     return Case(target, "refuse", f"{name} {at} is {now!a}, with digests to match", None)
@@ -214,7 +218,7 @@ def _dressed(chance: random.Random, folder: Path, material: Material) -> Case:
     return Case(target, "either", "only white space differs", _oracle(target, material))
 
 
-# --- files -------------------------------------------------------------------------------------------
+# --- files -------------------------------------------------------------------------------------
 
 
 def _spoil_file(chance: random.Random, folder: Path, material: Material) -> Case:
@@ -311,7 +315,7 @@ def _untouched(_: random.Random, folder: Path, material: Material) -> Case:
     return Case(target, "accept", "nothing was touched", _oracle(target, material))
 
 
-# --- asked -------------------------------------------------------------------------------------------
+# --- asked -------------------------------------------------------------------------------------
 
 
 def _attempt(case: Case, out: Path, _: Material) -> Any:

@@ -133,8 +133,9 @@ def rendered(sentence: str) -> str:
     from fr_ensemble_assets.cli import console
 
     caught = io.StringIO()
-    kept, console.err = console.err, Console(
-        file=caught, highlight=False, soft_wrap=True, emoji=False
+    kept, console.err = (
+        console.err,
+        Console(file=caught, highlight=False, soft_wrap=True, emoji=False),
     )
     try:
         console.fail(sentence)
@@ -170,7 +171,7 @@ def tree_of(folder: Path) -> dict[str, tuple[int, int, int]]:
     for at, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = os.path.join(at, name)  # noqa: PTH118 (names that are not UTF-8 too)
-            told = os.lstat(path)  # noqa: PTH116
+            told = os.lstat(path)
             size = 0 if name in folders else told.st_size
             when = 0 if name in folders else told.st_mtime_ns
             found[os.path.relpath(path, folder)] = (told.st_mode, size, when)

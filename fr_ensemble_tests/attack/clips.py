@@ -35,7 +35,7 @@ def _bases(material: Material) -> list[Path]:
     return sorted(p for p in material.clips.iterdir() if p.suffix != ".yuv")
 
 
-# --- an independent look ----------------------------------------------------------------------------
+# --- an independent look -----------------------------------------------------------------------
 
 
 def _frames_of(path: Path, *options: str) -> tuple[int, tuple[int, int]]:
@@ -68,7 +68,7 @@ def _judged(target: Path, must: Any, why: str) -> Case:
     return Case(target, must, why, _as_decoded(target))
 
 
-# --- makers -------------------------------------------------------------------------------------------
+# --- makers ------------------------------------------------------------------------------------
 
 
 def _whole(chance: random.Random, folder: Path, material: Material) -> Case:
@@ -82,7 +82,9 @@ def _truncated(chance: random.Random, folder: Path, material: Material) -> Case:
     base = chance.choice(_bases(material))
     data = base.read_bytes()
     target = folder / base.name
-    target.write_bytes(data[: chance.choice((0, 1, 40, chance.randrange(len(data)), len(data) - 1))])
+    target.write_bytes(
+        data[: chance.choice((0, 1, 40, chance.randrange(len(data)), len(data) - 1))]
+    )
     return _judged(target, "either", "what is there is what is told")
 
 
@@ -132,16 +134,20 @@ def _text(chance: random.Random, folder: Path, material: Material) -> Case:
     return Case(target, "refuse", "it is no video itself")
 
 
-def _odd_video(chance: random.Random, folder: Path, material: Material) -> Case:
+def _odd_video(chance: random.Random, folder: Path, _: Material) -> Case:
     """Videos that decode, in formats that clips rarely have."""
     source = chance.choice(("testsrc2", "mandelbrot", "color"))
     size = chance.choice(("63x47", "18x18", "17x64", "64x17", "16x16", "2x2", "300x20"))
-    form = chance.choice(("yuv420p", "yuv444p", "yuv420p10le", "yuvj420p", "gray", "bgr0", "yuva420p"))
+    form = chance.choice(
+        ("yuv420p", "yuv444p", "yuv420p10le", "yuvj420p", "gray", "bgr0", "yuva420p")
+    )
     rate = chance.choice(("25", "30000/1001", "1", "240", "1000", "1/10"))
     target = folder / "odd.mkv"
     frames = str(chance.choice((1, 2, 7)))
     drawn = f"{source}=size={size}:rate={rate}"
-    _ffmpeg("-f", "lavfi", "-i", drawn, "-frames:v", frames, "-c:v", "ffv1", "-pix_fmt", form, target)
+    _ffmpeg(
+        "-f", "lavfi", "-i", drawn, "-frames:v", frames, "-c:v", "ffv1", "-pix_fmt", form, target
+    )
     small = min(map(int, size.split("x"))) < 18
     if small:
         return Case(target, "refuse", f"{size} is too small for libvmaf")
@@ -171,7 +177,9 @@ def _other_streams(chance: random.Random, folder: Path, material: Material) -> C
 
 def _lying_ending(chance: random.Random, folder: Path, material: Material) -> Case:
     base = chance.choice(_bases(material))
-    target = folder / f"x{chance.choice(('.mkv', '.mp4', '.webm', '.txt', '', '.yuv', '.MKV', '.gif'))}"
+    target = (
+        folder / f"x{chance.choice(('.mkv', '.mp4', '.webm', '.txt', '', '.yuv', '.MKV', '.gif'))}"
+    )
     shutil.copyfile(base, target)
     if target.suffix.lower() not in _ENDINGS:
         return Case(target, "refuse", "its name is no clip's, or it is raw without a size")
@@ -205,7 +213,9 @@ def _raw(chance: random.Random, folder: Path, material: Material) -> Case:
     if how == 2:
         return Case(target, "refuse", "nobody says its size", None)
     if how == 3:
-        options[1] = chance.choice(("64x47", "0x0", "x", "99999x99999", "64x48;rm", "-1x4", "٦٤x48"))
+        options[1] = chance.choice(
+            ("64x47", "0x0", "x", "99999x99999", "64x48;rm", "-1x4", "٦٤x48")
+        )
     else:
         options[5] = chance.choice(("rgb24", "nosuch", "yuv420p -i x", "", "\x1b[31m"))
     return Case(target, "refuse", f"{options[1]} {options[5]!a} doesn't fit", None, tuple(options))
@@ -241,7 +251,15 @@ def _place(chance: random.Random, folder: Path, _: Material) -> Case:
 
 _NAMES = (
     *("a\nb.mkv", "\x1b[31mx.mkv", "a...b.mkv", "...mkv", " .mkv", "-i.mkv", "%03d.mkv", "a|b.mkv"),
-    *("concat:x.mkv", "\u202e.mkv", "é.mkv", "e\u0301.mkv", "x" * 240 + ".mkv", "'x'.mkv", "\\x.mkv"),
+    *(
+        "concat:x.mkv",
+        "\u202e.mkv",
+        "é.mkv",
+        "e\u0301.mkv",
+        "x" * 240 + ".mkv",
+        "'x'.mkv",
+        "\\x.mkv",
+    ),
     *(os.fsdecode(b"\xff\xfe.mkv"), "[b]x.mkv", "$(touch x).mkv", "x;y.mkv", "pipe:0.mkv", "*.mkv"),
 )
 
@@ -314,7 +332,7 @@ def _joined(chance: random.Random, folder: Path, material: Material) -> Case:
     return _judged(target, "either", "what is there is what is told")
 
 
-# --- asked ---------------------------------------------------------------------------------------------
+# --- asked -------------------------------------------------------------------------------------
 
 
 @cache

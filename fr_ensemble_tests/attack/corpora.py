@@ -45,7 +45,7 @@ def _one_name_twice(chance: random.Random, folder: Path, material: Material) -> 
             (unicodedata.normalize("NFC", "été"), unicodedata.normalize("NFD", "été")),
             ("clip", "clip "),
             ("clip", "cl\u200bip"),
-            ("clip", "ｃｌｉｐ"),
+            ("clip", "\uff43\uff4c\uff49\uff50"),
         )
     )
     for number, row in enumerate(rows):

@@ -102,7 +102,7 @@ def _warm(corpus: Path, _: int) -> None:
         os.sched_setaffinity(0, kept)
 
 
-def kill_once(task: Task, material: Material, folder: Path, calm: Undisturbed) -> Finding:
+def kill_once(task: Task, folder: Path, calm: Undisturbed) -> Finding:
     """Kill a run at the write with this number, look at what is there, and run again."""
     at = task.number
     name = f"{calm.kinds[at - 1]}, {at} of {len(calm.kinds)}"
@@ -154,7 +154,7 @@ def _in_child(run: Callable[[], Any]) -> tuple[int, str]:
     return child.exitcode or 0, told
 
 
-# --- in the child ------------------------------------------------------------------------------------
+# --- in the child ------------------------------------------------------------------------------
 
 
 def _without_thresholds() -> None:

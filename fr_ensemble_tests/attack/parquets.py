@@ -109,8 +109,14 @@ def makers(flavour: Flavour, read_rows: ReadRows) -> list[tuple[str, Maker]]:
     def few_columns(chance: random.Random, folder: Path, material: Material) -> Case:
         name = chance.choice(flavour.required)
         table = table_of(material).drop_columns([name])
-        table = chance.choice((table, table.slice(0, 0), table.select([]), table.append_column(
-            name.upper(), pa.nulls(table.num_rows))))
+        table = chance.choice(
+            (
+                table,
+                table.slice(0, 0),
+                table.select([]),
+                table.append_column(name.upper(), pa.nulls(table.num_rows)),
+            )
+        )
         (folder / "x.parquet").write_bytes(_bytes(table))
         return Case(folder / "x.parquet", "refuse", f"{name} is missing")
 
@@ -139,7 +145,9 @@ def makers(flavour: Flavour, read_rows: ReadRows) -> list[tuple[str, Maker]]:
         feather = io.BytesIO()
         pyarrow.feather.write_feather(table_of(material), feather)
         target = folder / "x.parquet"
-        content = chance.choice((jsonl(rows), feather.getvalue(), b"PAR1", b"PAR1PAR1", b"PARE" * 9))
+        content = chance.choice(
+            (jsonl(rows), feather.getvalue(), b"PAR1", b"PAR1PAR1", b"PARE" * 9)
+        )
         target.write_bytes(content)
         if content == jsonl(rows):
             return known(flavour, read_rows, target, rows)

@@ -8,7 +8,16 @@ import shutil
 from pathlib import Path
 
 #: What can be put in a file's place; none of it is that file.
-ODD = ("FIFO", "folder", "link loop", "broken link", "zero device", "null device", "nothing", "empty")
+ODD = (
+    "FIFO",
+    "folder",
+    "link loop",
+    "broken link",
+    "zero device",
+    "null device",
+    "nothing",
+    "empty",
+)
 
 
 def put(chance: random.Random, path: Path, *kinds: str) -> str:

@@ -91,7 +91,9 @@ def typed(*words: str, allowed: Sequence[int] = (0,)) -> Any:
     return _sorted_out(result.exit_code, stdout, result.stderr, result, allowed)
 
 
-def typed_outside(*words: str, cwd: Path, allowed: Sequence[int] = (0,), seconds: float = 100) -> Any:
+def typed_outside(
+    *words: str, cwd: Path, allowed: Sequence[int] = (0,), seconds: float = 100
+) -> Any:
     """The installed command in a process of its own; as :func:`typed`."""
     environment = {k: v for k, v in os.environ.items() if k != "FR_ENSEMBLE_HOME"}
     ran = subprocess.run(

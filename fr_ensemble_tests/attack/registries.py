@@ -27,7 +27,7 @@ class Proposed(NamedTuple):
     target: Path
 
 
-# --- an independent view -------------------------------------------------------------------------
+# --- an independent view -----------------------------------------------------------------------
 
 
 def raw(text: str) -> Any:
@@ -99,13 +99,13 @@ def _line_ends(before: bytes, after: bytes) -> str:
     return ""
 
 
-# --- registries that are there -----------------------------------------------------------------------
+# --- registries that are there -----------------------------------------------------------------
 
 
 def _their_rows(chance: random.Random) -> list[dict[str, Any]]:
     names = ["a", "dists_v1", "fr_regressor_v1", "fr_regressor_v2", "nr_z", "zz", "lpips_sq_v1"]
     chance.shuffle(names)
-    notes = ("plain", "6→16 — tiny", "tab\there", "quote \" and \\ and \u2028", "a/b", "\x7f", "😀")
+    notes = ("plain", "6→16 — tiny", "tab\there", 'quote " and \\ and \u2028', "a/b", "\x7f", "😀")
     return [
         {
             "id": name,
@@ -198,7 +198,9 @@ def _odd_space(chance: random.Random, folder: Path, material: Material) -> Case:
     spaces = ("", "", " ", "\n", "\t", "\r\n", "\n\n   ", " \n\t\r\n ")
     parts = re.split(r'("(?:[^"\\]|\\.)*")', text)
     made = "".join(
-        part if part.startswith('"') else re.sub(
+        part
+        if part.startswith('"')
+        else re.sub(
             r"[\[\]{},:]", lambda m: chance.choice(spaces) + m[0] + chance.choice(spaces), part
         )
         for part in parts
@@ -209,12 +211,16 @@ def _odd_space(chance: random.Random, folder: Path, material: Material) -> Case:
 def _other_writing(chance: random.Random, folder: Path, material: Material) -> Case:
     """The same strings and numbers, written in other ways."""
     text = json.dumps(_registry(chance, material), indent=2)
-    text = text.replace('"x": 0.1', f'"x": {chance.choice(("0.100", "1E-1", "10e-2", "-0", "1e999"))}')
+    text = text.replace(
+        '"x": 0.1', f'"x": {chance.choice(("0.100", "1E-1", "10e-2", "-0", "1e999"))}'
+    )
     text = text.replace("/", chance.choice(("/", "\\/", "\\u002f")))
     if chance.random() < 0.3:
         text = text.replace('"id"', '"\\u0069d"')
     if chance.random() < 0.3:
-        text = text.replace("fr_regressor_v2_ensemble_v1_seed1", "fr_regressor_v2_ensemble_v1_seed\\u0031")
+        text = text.replace(
+            "fr_regressor_v2_ensemble_v1_seed1", "fr_regressor_v2_ensemble_v1_seed\\u0031"
+        )
     return _case(folder, material, text.encode())
 
 
@@ -286,7 +292,7 @@ def _large(chance: random.Random, folder: Path, material: Material) -> Case:
     return _case(folder, material, text.encode())
 
 
-def _place(chance: random.Random, folder: Path, material: Material) -> Case:
+def _place(chance: random.Random, folder: Path, _: Material) -> Case:
     target = folder / "registry.json"
     kind = places.put(chance, target)
     return Case(target, "refuse", f"the registry is a {kind}")
@@ -294,7 +300,7 @@ def _place(chance: random.Random, folder: Path, material: Material) -> Case:
 
 def _in_a_tree(chance: random.Random, folder: Path, material: Material) -> Case:
     """A registry deep in a git tree, whose path git may have to quote."""
-    odd = ("model/tiny", "with space", "é", "q\"uote", "back\\slash", "tab\there", "new\nline")
+    odd = ("model/tiny", "with space", "é", 'q"uote', "back\\slash", "tab\there", "new\nline")
     parts = (chance.choice((*odd, "a/b/c", "-x", "{}", os.fsdecode(b"\xff"))), "registry.json")
     top = folder / "tree"
     target = top.joinpath(*parts)
@@ -312,7 +318,9 @@ def _linked(chance: random.Random, folder: Path, material: Material) -> Case:
     (folder / "real.json").write_bytes(data)
     target = folder / "registry.json"
     target.symlink_to(folder / "real.json")
-    for_either = [_changes_only_ours(data, name, material) for name in ("real.json", "registry.json")]
+    for_either = [
+        _changes_only_ours(data, name, material) for name in ("real.json", "registry.json")
+    ]
 
     def ask(proposed: Proposed) -> str:
         name = b"real.json" if b"real.json" in proposed.diff[:200] else b"registry.json"

@@ -48,7 +48,7 @@ def _write(folder: Path, seed: int, document: Any, **how: Any) -> None:
     (folder / _name(seed)).write_text(json.dumps(document, **how))
 
 
-# --- an independent view of what a folder says ------------------------------------------------------
+# --- an independent view of what a folder says -------------------------------------------------
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> Document:
@@ -66,7 +66,14 @@ def rule_holds(folder: Path) -> str:
             told = json.loads(text, object_pairs_hook=_distinct)
             plccs = [fold["plcc"] for fold in told["folds"]]
             mean = sum(plccs) / len(plccs)
-        except (OSError, ValueError, TypeError, KeyError, ZeroDivisionError, RecursionError) as error:
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            KeyError,
+            ZeroDivisionError,
+            RecursionError,
+        ) as error:
             return f"seed {seed} says nothing ({type(error).__name__})"
         if not all(isinstance(p, int | float) and -1 <= p <= 1 + _SAME for p in plccs):
             return f"seed {seed} has an undefined fold"
@@ -91,7 +98,15 @@ def _same_figures(folder: Path, material: Material) -> str:
                 return f"seed {seed} has another PLCC in {fold['held_out']}"
         if len(genuine[seed]["folds"]) != len(found[seed]["folds"]):
             return f"seed {seed} has another number of folds"
-        for name in ("epochs", "batch_size", "lr", "weight_decay", "corpus_sha256", "recipe", "seed"):
+        for name in (
+            "epochs",
+            "batch_size",
+            "lr",
+            "weight_decay",
+            "corpus_sha256",
+            "recipe",
+            "seed",
+        ):
             if genuine[seed][name] != found[seed].get(name):
                 return f"seed {seed} tells another {name}"
     return ""
@@ -101,7 +116,7 @@ def _case(folder: Path, material: Material, must: Must, why: str) -> Case:
     return Case(folder, must, why, lambda _: _same_figures(folder, material))
 
 
-# --- what is done to them ---------------------------------------------------------------------------
+# --- what is done to them ----------------------------------------------------------------------
 
 Edit = Callable[[random.Random, Document], str]
 
@@ -285,7 +300,9 @@ def _place(chance: random.Random, folder: Path, material: Material) -> Case:
         kind = places.put(chance, target)
     else:
         predictions = f"loso_seed{chance.choice(SEEDS)}_predictions.parquet"
-        kind = places.put(chance, target / chance.choice((_name(chance.choice(SEEDS)), predictions)))
+        kind = places.put(
+            chance, target / chance.choice((_name(chance.choice(SEEDS)), predictions))
+        )
     return Case(target, "refuse", f"a file is a {kind}", lambda _: "")
 
 

@@ -135,8 +135,10 @@ def _value(value: Any, name: str, number: int, flavour: Flavour) -> Any:
     if name in TEXT:
         fits = isinstance(value, str) and value != "" and _encodable(value)
     else:
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and _in_range(
-            value, name
+        fits = (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and _in_range(value, name)
         )
     if not fits:
         raise Invalid(f"{name} of row {number} can't be {str(value)[:40]!a}")

@@ -78,7 +78,7 @@ def _of_kills(
     tasks = [Task(kills.KIND, place, seed) for place in places]
 
     def work(task: Task) -> Finding:
-        return kills.kill_once(task, material, folder, calm)
+        return kills.kill_once(task, folder, calm)
 
     found: list[Finding] = []
     for finding in run_all(tasks, work, workers, _SECONDS_KILL, _MEMORY):

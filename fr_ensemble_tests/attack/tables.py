@@ -22,7 +22,18 @@ Edit = Callable[[random.Random, list[Row]], None]
 
 DEEP = "[" * 100_000
 ODD_VALUES: tuple[Any, ...] = (
-    *(float("nan"), float("inf"), float("-inf"), -1, 1e308, -1e308, 10**400, 2**53, 2**53 + 1, 2**64),
+    *(
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+        -1,
+        1e308,
+        -1e308,
+        10**400,
+        2**53,
+        2**53 + 1,
+        2**64,
+    ),
     *(-0.0, 1e-320, 0.5, 100.0000001, None, True, False, "", " ", "x", "95", "NaN", [], [1], {}),
     *({"a": {"b": [None]}}, "\ud800", "\udfff\ud800", "a\x00b", "\x1b[31mred\x1b[0m", "a\nb\rc"),
     *("\u202eevil", "\u2028", "é", "e\u0301", "\U0001f600", "x" * 70_000, "../../etc", "a/b", "\\"),
@@ -30,10 +41,30 @@ ODD_VALUES: tuple[Any, ...] = (
 ODD_NUMBERS = (
     *("1e400", "-1e400", "01", "1.", "+1", ".5", "1e", "0x1F", "1_000", "NaN", "Infinity", "nan"),
     *("-Infinity", "1e-400", "-0", "-0.0", "1E1", "99.999999999999999999999999", "inf", "--1"),
-    *("0.1e1", "1e+1", "1.0e-1", "9007199254740993", "12345678901234567890123", "½", "１", "1,0"),
+    *(
+        "0.1e1",
+        "1e+1",
+        "1.0e-1",
+        "9007199254740993",
+        "12345678901234567890123",
+        "½",
+        "\uff11",
+        "1,0",
+    ),
 )
 ODD_KEYS = (
-    *("", " ", "\x1b[31mkey", "a\nb", "\u202ekey", "\ud800", "x" * 5000, "src ", "SRC", "__proto__"),
+    *(
+        "",
+        " ",
+        "\x1b[31mkey",
+        "a\nb",
+        "\u202ekey",
+        "\ud800",
+        "x" * 5000,
+        "src ",
+        "SRC",
+        "__proto__",
+    ),
     *("vmaf\x00", "index", "ключ", "[bold]k[/bold]", ":smile:", "a" * 40_000),
 )
 
@@ -117,14 +148,39 @@ def _zero(chance: random.Random, data: bytes) -> bytes:
 def _junk_after(chance: random.Random, data: bytes) -> bytes:
     lines = data.split(b"\n")
     at = chance.randrange(len(lines) - 1)
-    after = (b" x", b" {}", b",", b"]", b" // c", b"\x00", b" null", b"\r", b" \t", b"#", b"\xc2\xa0")
+    after = (
+        b" x",
+        b" {}",
+        b",",
+        b"]",
+        b" // c",
+        b"\x00",
+        b" null",
+        b"\r",
+        b" \t",
+        b"#",
+        b"\xc2\xa0",
+    )
     lines[at] += chance.choice(after)
     return b"\n".join(lines)
 
 
 def _between(chance: random.Random, data: bytes) -> bytes:
     lines = data.split(b"\n")
-    what = (b"", b"  ", b"\t", b"\r", b"null", b"[]", b"{}", b"1", b'"x"', b"\x0c", b"\xc2\x85", b"[{}]")
+    what = (
+        b"",
+        b"  ",
+        b"\t",
+        b"\r",
+        b"null",
+        b"[]",
+        b"{}",
+        b"1",
+        b'"x"',
+        b"\x0c",
+        b"\xc2\x85",
+        b"[{}]",
+    )
     lines.insert(chance.randrange(len(lines)), chance.choice((*what, DEEP.encode())))
     return b"\n".join(lines)
 
@@ -185,7 +241,15 @@ def _zipped_twice(_: random.Random, data: bytes) -> bytes:
 
 def _zipped_and(chance: random.Random, data: bytes) -> bytes:
     zipped = gzip.compress(data, mtime=0)
-    after = (b"junk", bytes(64), zipped, zipped[:40], gzip.compress(b"", mtime=0), b"\x1f\x8b", data)
+    after = (
+        b"junk",
+        bytes(64),
+        zipped,
+        zipped[:40],
+        gzip.compress(b"", mtime=0),
+        b"\x1f\x8b",
+        data,
+    )
     return zipped + chance.choice(after)
 
 
@@ -197,16 +261,27 @@ def _pretty(chance: random.Random, data: bytes) -> bytes:
 
 def _separated(chance: random.Random, data: bytes) -> bytes:
     """Records that another kind of line end separates."""
-    return data.replace(b"\n", chance.choice((b"\r", b"\r\r\n", b"\x1e", b"\x00", b",\n", b"\n\n\n")))
+    return data.replace(
+        b"\n", chance.choice((b"\r", b"\r\r\n", b"\x1e", b"\x00", b",\n", b"\n\n\n"))
+    )
 
 
 def _nothing(chance: random.Random, _: bytes) -> bytes:
-    return chance.choice((b"", b"\n", b" ", b"\x00", b"\xef\xbb\xbf", b"{}\n", b"{}" * 999, b"\x1f\x8b"))
+    return chance.choice(
+        (b"", b"\n", b" ", b"\x00", b"\xef\xbb\xbf", b"{}\n", b"{}" * 999, b"\x1f\x8b")
+    )
 
 
 _MAGIC = (
     *(b"PAR1", b"PARE", b"PK\x03\x04", b"\x89PNG\r\n\x1a\n", b"%PDF-1.7\n", b"ARROW1\x00\x00"),
-    *(b"BZh9", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"SQLite format 3\x00", b"\x80\x04", b"<html>"),
+    *(
+        b"BZh9",
+        b"\x28\xb5\x2f\xfd",
+        b"\xfd7zXZ\x00",
+        b"SQLite format 3\x00",
+        b"\x80\x04",
+        b"<html>",
+    ),
 )
 
 
@@ -259,7 +334,7 @@ _BYTES: tuple[tuple[str, Bytes], ...] = (
 )
 
 
-# --- values and structure ------------------------------------------------------------------------
+# --- values and structure ----------------------------------------------------------------------
 
 
 def _odd_value(chance: random.Random, rows: list[Row]) -> None:
@@ -375,7 +450,7 @@ _EDITS: tuple[tuple[str, Edit], ...] = (
 )
 
 
-# --- paths -----------------------------------------------------------------------------------------
+# --- paths -------------------------------------------------------------------------------------
 
 
 def _odd_path(chance: random.Random, folder: Path, data: bytes) -> tuple[Path, str]:
@@ -407,8 +482,23 @@ def _odd_path(chance: random.Random, folder: Path, data: bytes) -> tuple[Path, s
 
 
 def _odd_file_name(chance: random.Random, folder: Path) -> Path:
-    names = ("a\nb.jsonl", "\x1b[31m.jsonl", "a b.jsonl", "\u202e.jsonl", "[red]x[/].jsonl", "%41.jsonl")
-    odd = (*names, os.fsdecode(b"\xff\xfe.jsonl"), "-x.jsonl", "x?y.jsonl", "é.jsonl", "x.parquet", "~")
+    names = (
+        "a\nb.jsonl",
+        "\x1b[31m.jsonl",
+        "a b.jsonl",
+        "\u202e.jsonl",
+        "[red]x[/].jsonl",
+        "%41.jsonl",
+    )
+    odd = (
+        *names,
+        os.fsdecode(b"\xff\xfe.jsonl"),
+        "-x.jsonl",
+        "x?y.jsonl",
+        "é.jsonl",
+        "x.parquet",
+        "~",
+    )
     return folder / chance.choice(odd)
 
 
