@@ -23,13 +23,14 @@ def main(
     only: Annotated[str, typer.Option(help="One input again, such as corpora:217.")] = "",
     workers: Annotated[int, typer.Option(min=1)] = os.cpu_count() or 1,
     work: Annotated[str, typer.Option(help="Keep what inputs start from in this folder.")] = "",
+    home: Annotated[str, typer.Option(help="A home with this corpus' candidate, to copy.")] = "",
     markdown_too: Annotated[bool, typer.Option("--markdown", help="And as Markdown.")] = False,
 ) -> None:
     """Attack the product with odd inputs and kills; exit 1 if anything broke."""
     # What a killed process leaves doesn't depend on the disk; waiting for one takes most time.
     in_memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="attack-", dir=in_memory) as scratch:
-        material = material_at(Path(work or scratch).absolute() / "material")
+        material = material_at(Path(work or scratch).absolute() / "material", home)
         findings = attack(
             material, Path(scratch), kind or list(KINDS), count, kills, seed, only, workers
         )

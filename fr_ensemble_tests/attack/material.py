@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import multiprocessing as mp
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def small_rows(rows: list[Row]) -> list[Row]:
     return [r for r in rows if r["src"] in SOURCES and r["frame_index"] % 9 == 0]
 
 
-def material_at(root: Path, home: Path | None = None) -> Material:
+def material_at(root: Path, home: str = "") -> Material:
     """Make what is missing under ``root``; a home at hand, with this corpus, spares the training.
 
     Training runs in a fork, so that this process stays without threads and can be forked itself.
@@ -68,9 +69,10 @@ def material_at(root: Path, home: Path | None = None) -> Material:
     with gzip.open(str(BUNDLED_CORPUS), "rt") as handle:
         rows = small_rows([json.loads(line) for line in handle])
     few = [r for r in rows if r["src"] in {"bbb", "city", "dog"} and r["frame_index"] <= 9]
-    made = Material(root, tuple(rows), tuple(few), home or root / "home")
-    steps = [_make_clips] if home else [_make_home, _make_clips]
-    for step in steps:
+    made = Material(root, tuple(rows), tuple(few), root / "home")
+    if home and not made.home.exists():
+        shutil.copytree(home, made.home)
+    for step in (_make_home, _make_clips):
         child = mp.get_context("fork").Process(target=step, args=(made,))
         child.start()
         child.join()

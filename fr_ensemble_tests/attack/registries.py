@@ -39,15 +39,16 @@ def raw(text: str) -> Any:
 def _split(text: str) -> tuple[Any, list[Any], list[dict[str, Any]]]:
     """A registry without its rows, the rows that aren't ours, and ours."""
     top = raw(text)
-    rest = tuple(pair for pair in top if pair[0] != '"models"')
-    rows = [row for key, value in top if key == '"models"' for row in value]
+    rest = tuple(pair for pair in top if json.loads(pair[0]) != "models")
+    rows = [row for key, value in top if json.loads(key) == "models" for row in value]
     theirs = [row for row in rows if not _OURS.fullmatch(_id(row))]
     ours = [row for row in json.loads(text)["models"] if _OURS.fullmatch(str(row.get("id")))]
     return rest, theirs, ours
 
 
 def _id(row: Any) -> str:
-    return str(json.loads(dict(row).get('"id"', '""')))
+    """Of a raw row, whatever escapes its key and value are written with."""
+    return next((str(json.loads(value)) for key, value in row if json.loads(key) == "id"), "")
 
 
 def applied(before: bytes, proposed: Proposed, path: str) -> bytes:
