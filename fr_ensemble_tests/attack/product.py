@@ -47,8 +47,12 @@ def taken_corpus(path: Path, out: Path) -> Reading:
 
 def unfit(corpus: Corpus) -> str:
     """Why the gate would not judge this corpus; nothing, if it would."""
-    finding = rule_sources(summarise(corpus))
-    return "" if finding.passed else finding.found
+    try:
+        from fr_ensemble_assets.corpus.fitness import examine
+    except ImportError:  # before fitness had a room of its own
+        finding = rule_sources(summarise(corpus))
+        return "" if finding.passed else finding.found
+    return ". ".join(examine(corpus).problems)
 
 
 @cache
