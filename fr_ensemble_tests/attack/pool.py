@@ -21,6 +21,8 @@ _FORK = mp.get_context("fork")
 #: Beyond what a worker has when it starts; a backstop, in address space.
 _ADDRESS_SPACE = 8 << 30
 _LOOK_SECONDS = 0.1
+#: A task may take so many times its seconds by the clock, of which it may work as many as it has.
+_PATIENCE = 3
 
 Work = Callable[[Task], Finding]
 
@@ -34,11 +36,17 @@ class _Worker:
         self.process.start()
         theirs.close()
         self.task: Task | None = None
-        self.since = 0.0
+        self.since = self.worked = 0.0
 
     def give(self, task: Task) -> None:
-        self.task, self.since = task, time.monotonic()
+        self.task, self.since, self.worked = task, time.monotonic(), self.cpu_seconds()
         self.pipe.send(task)
+
+    def cpu_seconds(self) -> float:
+        """What it has worked so far: on a busy machine the clock runs for others too."""
+        with contextlib.suppress(psutil.Error):
+            return sum(psutil.Process(self.process.pid).cpu_times()[:2])
+        return 0.0
 
     def memory(self) -> int:
         """Bytes that it and its children have in memory."""
@@ -108,7 +116,8 @@ def _look(worker: _Worker, seconds: float, memory: int) -> tuple[Finding, bool] 
         except (EOFError, OSError):
             worker.process.join()
             return Finding(task, "", BROKEN, f"crashed: {worker.process.exitcode}"), False
-    if time.monotonic() - worker.since > seconds:
+    waited, worked = time.monotonic() - worker.since, worker.cpu_seconds() - worker.worked
+    if worked > seconds or waited > _PATIENCE * seconds:
         return Finding(task, "", BROKEN, f"took longer than {seconds:g} s"), False
     if worker.memory() > memory:
         return Finding(task, "", BROKEN, f"took more than {memory >> 20} MiB of memory"), False
