@@ -10,7 +10,7 @@ STAMP := $(VENV)/.complete
 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: setup lock run test test-live screenshots ui bench bench-video lint clean
+.PHONY: setup lock run test test-live screenshots ui bench bench-video attack lint clean
 
 setup: $(STAMP)
 
@@ -55,8 +55,12 @@ bench: setup
 bench-video: setup
 	@$(BIN)/python -m benchmarks.generation $(CLIPS)
 
+# Thousands of odd inputs and 200 killed runs: some ten minutes on two cores.
+attack: setup
+	@$(BIN)/python -m fr_ensemble_tests.attack $(ATTACK)
+
 lint: setup
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
