@@ -24,7 +24,7 @@ from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.rule import Decision
 from fr_ensemble_assets.gate.verdict import judge as judge_results
 from fr_ensemble_assets.prediction.candidate import Candidate, load_candidate
-from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_tests.attack.case import Flawed, Refused, flaw_of
 
 COMMAND = str(Path(sys.executable).with_name("fr-ensemble"))
