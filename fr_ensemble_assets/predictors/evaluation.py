@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -63,9 +64,10 @@ class Task:
     probe: float
     judged: tuple[float, ...]
 
-    def of_source(self, source: str) -> pd.DataFrame:
-        """One source's rows, by ascending quality."""
-        return ladder(self.rows, source)
+    @cached_property
+    def of_source(self) -> dict[str, pd.DataFrame]:
+        """Each source's rows, by ascending quality."""
+        return {name: ladder(self.rows, name) for name in self.sources}
 
 
 @dataclass(frozen=True)
@@ -112,17 +114,21 @@ class Evaluation:
 
     def results(self, without: Sequence[str] = ()) -> tuple[FoldResult, ...]:
         """The figures of each fold, recomputed; ``without`` some sources' encodes."""
-        kept = self.predictions[~self.predictions["src"].isin(without)]
+        truth = self.predictions[TARGET].to_numpy(dtype=np.float64)
+        predicted = self.predictions["predicted"].to_numpy(dtype=np.float64)
+        kept = ~self.predictions["src"].isin(without).to_numpy(dtype=bool)
+        fold = self.predictions["fold"].to_numpy()
         per_source = len(self.task.judged)
         return tuple(
             FoldResult(
                 index=number,
                 held_out=held_out,
-                agreement=_agreement(kept[kept["fold"] == number]),
+                agreement=_agreement(predicted[rows], truth[rows]),
                 n_train=per_source * (len(self.task.sources) - len(held_out)),
-                n_val=int((kept["fold"] == number).sum()),
+                n_val=int(rows.sum()),
             )
             for number, held_out in enumerate(self.folds)
+            for rows in [kept & (fold == number)]
         )
 
 
@@ -172,17 +178,25 @@ def evaluate(
     """
     folds = grouped_folds(task.sources, fold_seed)
     _require_folds(task, folds)
-    parts = []
+    of_source: dict[str, tuple[int, Array]] = {}
     for number, held_out in enumerate(folds):
         predict = fit(tuple(name for name in task.sources if name not in held_out))
         for name in held_out:
-            rows = task.of_source(name)
-            judged = rows["cq"].to_numpy(dtype=np.float64) != task.probe
-            predicted = predict(rows)[judged]
-            mine = rows.loc[judged, ["src", "cq", TARGET]]
-            parts.append(mine.assign(fold=number, predicted=predicted))
-    table = pd.concat(parts).sort_values(["src", "cq"], kind="stable").reset_index(drop=True)
-    return Evaluation(task, kind, cells.sha256, folds, table, fold_seed)
+            of_source[name] = number, predict(task.of_source[name])
+    rows = pd.concat([task.of_source[name] for name in task.sources], ignore_index=True)
+    table = pd.DataFrame(
+        {
+            "src": rows["src"],
+            "cq": rows["cq"],
+            "fold": np.repeat(
+                [of_source[name][0] for name in task.sources], len(task.judged) + 1
+            ),
+            TARGET: rows[TARGET],
+            "predicted": np.concatenate([of_source[name][1] for name in task.sources]),
+        }
+    )
+    judged = table[table["cq"] != task.probe].reset_index(drop=True)
+    return Evaluation(task, kind, cells.sha256, folds, judged, fold_seed)
 
 
 def scored_probe_fit(cells: Cells, task: Task) -> Fit:
@@ -198,26 +212,23 @@ def scored_probe_fit(cells: Cells, task: Task) -> Fit:
     except NoCurves as error:
         raise NotJudged("unusable", str(error)) from error
 
+    at = [everything.index_of(quality) for quality in sorted((*task.judged, task.probe))]
+    probes = {name: _probe_of(task, rows) for name, rows in task.of_source.items()}
+
     def fit(sources: tuple[str, ...]) -> Predict:
         predictor = ScoredProbe(everything.only(sources))
-
-        def predict(rows: pd.DataFrame) -> Array:
-            mine = rows[rows["cq"] == task.probe]
-            probe = Probe(task.probe, float(mine[TARGET].iloc[0]), scored_features(mine)[0])
-            at = [everything.index_of(quality) for quality in rows["cq"]]
-            return predictor.belief([probe]).vmaf[at]
-
-        return predict
+        return lambda rows: predictor.belief([probes[rows["src"].iloc[0]]]).vmaf[at]
 
     return fit
 
 
-def _agreement(rows: pd.DataFrame) -> Agreement:
-    if rows.empty:
-        return Agreement(None, None, None)
-    return agreement(
-        rows["predicted"].to_numpy(dtype=np.float64), rows[TARGET].to_numpy(dtype=np.float64)
-    )
+def _probe_of(task: Task, rows: pd.DataFrame) -> Probe:
+    mine = rows[rows["cq"] == task.probe]
+    return Probe(task.probe, float(mine[TARGET].iloc[0]), scored_features(mine)[0])
+
+
+def _agreement(predicted: Array, truth: Array) -> Agreement:
+    return agreement(predicted, truth) if len(truth) else Agreement(None, None, None)
 
 
 def _require_folds(task: Task, folds: Folds) -> None:

@@ -209,11 +209,10 @@ def _hardest(evaluation: Evaluation) -> tuple[Hard, ...]:
     fold_of = {name: number for number, fold in enumerate(evaluation.folds) for name in fold}
     found = []
     for source, rows in evaluation.predictions.groupby("src", sort=True):
-        folds = evaluation.results(without=[str(source)])
+        name = str(source)
+        folds = evaluation.results(without=[name])
         _, spread = mean_and_spread([fold.agreement.plcc for fold in folds])
-        found.append(
-            Hard(str(source), fold_of[str(source)], _rmse(rows), spread, not shortfalls(folds))
-        )
+        found.append(Hard(name, fold_of[name], _rmse(rows), spread, not shortfalls(folds)))
     return tuple(sorted(found, key=lambda hard: -hard.rmse))
 
 

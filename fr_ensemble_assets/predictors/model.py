@@ -11,7 +11,7 @@ import numpy as np
 from fr_ensemble_assets.predictors.curves import CurveModel, Gaussian
 from fr_ensemble_assets.predictors.ladders import Ladders
 from fr_ensemble_assets.predictors.scale import Array, never_rising, to_t, to_vmaf
-from fr_ensemble_assets.predictors.slopes import slope_curve
+from fr_ensemble_assets.predictors.slopes import SlopeNet
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,17 @@ class ScoredProbe:
     def __init__(self, ladders: Ladders) -> None:
         self.ladders = ladders
         self._model = CurveModel(ladders)
+        self._nets: dict[int, SlopeNet] = {}
 
     @property
     def quality(self) -> Array:
         """The qualities that it can speak of, ascending."""
         return self.ladders.quality
+
+    @property
+    def log_size(self) -> Array:
+        """How the logarithm of an encode's bytes falls over the qualities, on average; (G,)."""
+        return never_rising(self.ladders.features[:, :, 0].mean(axis=0))
 
     def belief(self, probes: Sequence[Probe] = ()) -> Belief:
         """What is known after some encodes of a clip, in the order in which they were made.
@@ -113,10 +119,15 @@ class ScoredProbe:
         where = self.ladders.index_of(first.quality)
         guess = self._model.guess(where, first.features)
         curve = guess.given([where], to_t(np.array([first.vmaf])))
-        slope = slope_curve(self.ladders, where, first.vmaf, first.features)
+        slope = self._net(where).curve(first.vmaf, first.features)
         mean = to_t((to_vmaf(curve.mean) + slope) / 2)
         index = [self.ladders.index_of(probe.quality) for probe in later]
         scores = to_t(np.array([probe.vmaf for probe in later]))
         after = Gaussian(mean, curve.covariance).given(index, scores)
         measured = sorted(zip([where, *index], (p.vmaf for p in probes), strict=True))
         return Belief(self.quality, after, tuple(measured))
+
+    def _net(self, index: int) -> SlopeNet:
+        if index not in self._nets:
+            self._nets[index] = SlopeNet(self.ladders, index)
+        return self._nets[index]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fr_ensemble_assets.foundation.schema import VMAF_MAX, VMAF_MIN
 from fr_ensemble_assets.predictors.curves import standardised
 from fr_ensemble_assets.predictors.ladders import Ladders
 from fr_ensemble_assets.predictors.scale import CEILING, Array, from_logit, never_rising, to_logit
@@ -17,27 +18,36 @@ from fr_ensemble_assets.predictors.scale import CEILING, Array, from_logit, neve
 #: Of the squared weights against the mean squared error in VMAF; the unit of both was kept.
 PENALTY = 1.0
 _ROUNDS, _ENOUGH = 60, 1e-10
+#: Of log beta: beyond it a curve is flat or a cliff.
+_STEEPEST = 10.0
 
 
-def slope_curve(ladders: Ladders, index: int, vmaf: float, features: Array) -> Array:
-    """The curve of a clip whose probe at position ``index`` scored ``vmaf``; VMAF, shape (G,)."""
-    truth = ladders.vmaf
-    logits = to_logit(truth)
-    probed = float(to_logit(np.array(vmaf)))
-    design, new = standardised(
-        np.column_stack([ladders.features[:, index], logits[:, index]]), np.append(features, probed)
-    )
-    shape = never_rising(logits.mean(axis=0))
-    fall = shape[index] - shape
-    result = np.full(len(fall), float(vmaf))
-    finer = np.arange(len(fall)) < index
-    coarser = np.arange(len(fall)) > index
-    for side in (finer, coarser):
-        if side.any():
-            weights = _fit(design, logits[:, index], fall[side], truth[:, side])
-            beta = np.exp(weights[0] + new @ weights[1:])
-            result[side] = from_logit(probed - beta * fall[side])
-    return np.clip(result, 0.0, 100.0)
+class SlopeNet:
+    """Fitted to training curves for probes at one position of their grid."""
+
+    def __init__(self, ladders: Ladders, index: int) -> None:
+        truth = ladders.vmaf
+        logits = to_logit(truth)
+        self._training = np.column_stack([ladders.features[:, index], logits[:, index]])
+        design, _ = standardised(self._training, self._training[0])
+        shape = never_rising(logits.mean(axis=0))
+        self._fall = shape[index] - shape
+        position = np.arange(len(shape))
+        self._sides = tuple(
+            (side, _fit(design, logits[:, index], self._fall[side], truth[:, side]))
+            for side in (position < index, position > index)
+            if side.any()
+        )
+
+    def curve(self, vmaf: float, features: Array) -> Array:
+        """Of a clip whose probe scored ``vmaf`` and has ``features``, (7,); VMAF, shape (G,)."""
+        probed = float(to_logit(np.array(vmaf)))
+        _, new = standardised(self._training, np.append(features, probed))
+        result = np.full(len(self._fall), float(vmaf))
+        for side, weights in self._sides:
+            beta = np.exp(np.clip(weights[0] + new @ weights[1:], -_STEEPEST, _STEEPEST))
+            result[side] = from_logit(probed - beta * self._fall[side])
+        return np.clip(result, VMAF_MIN, VMAF_MAX)
 
 
 def _fit(design: Array, start: Array, fall: Array, truth: Array) -> Array:
@@ -48,7 +58,7 @@ def _fit(design: Array, start: Array, fall: Array, truth: Array) -> Array:
     weights, damping = np.zeros(inputs.shape[1]), 1e-3
 
     def predicted(at: Array) -> tuple[Array, Array]:
-        drop = np.exp(np.clip(inputs @ at, -10.0, 10.0))[:, None] * fall
+        drop = np.exp(np.clip(inputs @ at, -_STEEPEST, _STEEPEST))[:, None] * fall
         return from_logit(start[:, None] - drop), drop
 
     def cost(at: Array) -> float:
