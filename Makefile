@@ -5,7 +5,7 @@ PORT ?= 3000
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup run test test-live screenshots ui bench bench-video lint clean
+.PHONY: setup run test test-live screenshots ui bench bench-video bench-search lint clean
 
 setup: $(STAMP)
 
@@ -37,6 +37,10 @@ bench: setup
 
 bench-video: setup
 	@$(BIN)/python -m benchmarks.generation $(CLIPS)
+
+# CELLS=… to train on others than the bundled ones, TRUTH=… with every whole quality measured.
+bench-search: setup
+	@$(BIN)/python -m benchmarks.search $(CELLS) $(if $(TRUTH),--truth $(TRUTH))
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

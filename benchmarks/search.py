@@ -1,10 +1,11 @@
-"""How many encodes it takes to find the largest quality that keeps a target, against what people use.
+"""How many encodes it takes to find the largest quality that keeps a target, and others' ways.
 
 ``make bench-search CELLS=cells.csv.gz`` holds out each of five groups of sources in turn, trains on
 the others and searches for VMAF 80, 88, 92 and 95. What an encode scores is looked up: measured
-where the cells have that quality, otherwise interpolated by a monotone curve through those they
-have, and the title says how many were. ``TRUTH=whole.jsonl.gz`` names cells with every whole quality
-(``python -m benchmarks.whole_qualities`` makes them); ``python -m benchmarks.search --help`` tells the rest.
+where the cells have that quality, else interpolated between those they have, and the first line
+says so. ``TRUTH=whole.csv.gz`` names cells with every whole quality, as
+``python -m benchmarks.whole_qualities`` makes them; ``--help`` tells the rest. The bundled cells
+are used where none are named.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from rich.table import Table
 from upath import UPath
 
 from fr_ensemble_assets.encodes.encoders import ENCODERS
-from fr_ensemble_assets.predictors.cells import Cells, read_cells
+from fr_ensemble_assets.predictors.cells import BUNDLED_CELLS, Cells, read_cells
 from fr_ensemble_assets.predictors.folds import grouped_folds
 from fr_ensemble_assets.predictors.ladders import Ladders, ladders_of
 from fr_ensemble_assets.predictors.model import Probe, ScoredProbe
@@ -29,7 +30,7 @@ from fr_ensemble_assets.predictors.search import WORTHWHILE_SAVING, Encode, Opti
 
 TARGETS = (80.0, 88.0, 92.0, 95.0)
 RESAMPLED = 2000
-#: Far more than any search here needs, so that the worst is seen.
+#: More than any search here needs.
 NO_LIMIT = 99
 
 
@@ -127,10 +128,11 @@ def without_features(ladders: Ladders) -> Ladders:
 
 def rules_of(ladders: Ladders, saving: float) -> dict[str, Rule]:
     predictor, blind = ScoredProbe(ladders), ScoredProbe(without_features(ladders))
-    usual = Options(saving, max_encodes=NO_LIMIT)
+    usual, unlimited = Options(saving), Options(saving, max_encodes=NO_LIMIT)
     return {
         f"ours, {saving:.0%} saving left": ours(predictor, usual),
-        "ours, exact": ours(predictor, replace(usual, exact=True)),
+        "ours, as many as it takes": ours(predictor, unlimited),
+        "ours, exact": ours(predictor, replace(unlimited, exact=True)),
         "ours, without features": ours(blind, usual),
         "bisection, tolerance": bisection(0.1),
         "bisection, to the end": bisection(None),
@@ -203,7 +205,7 @@ def table_of(title: str, groups: dict[str, list[Found]]) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cells", help="cells to train on (JSON Lines or CSV)")
+    parser.add_argument("cells", nargs="?", default=str(BUNDLED_CELLS), help="to train on")
     parser.add_argument("--truth", help="cells with every whole quality of the same clips")
     parser.add_argument("--dense", action="store_true", help="train on all qualities of the cells")
     parser.add_argument("--saving", type=float, default=WORTHWHILE_SAVING)
@@ -212,11 +214,13 @@ def main() -> None:
     truth = read_cells(UPath(asked.truth)).cells if asked.truth else cells
     found, outside = search_all(cells, truth, asked.dense, asked.saving)
     measured = truth.frame.groupby("encoder")["cq"].nunique().to_dict()
-    told = ", ".join(f"{name} {count}" for name, count in measured.items())
+    needed = {encoder: ladders_of(truth, encoder).quality for encoder in truth.encoders}
+    told = ", ".join(f"{name} {count} of {len(needed[name])}" for name, count in measured.items())
     trained = "all qualities" if asked.dense else "the four default qualities"
     console = Console(width=120)
     console.print(
-        f"trained on {trained}; truth from the measured qualities ({told}), interpolated between; "
+        f"trained on {trained}; truth MEASURED at so many whole qualities: {told}; INTERPOLATED at "
+        f"the others; "
         f"{outside} targets are out of the range"
     )
     names = list(dict.fromkeys(case.rule for case in found))

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,8 @@ from fr_ensemble_assets.predictors.cell_schema import (
 
 # Part of what is hashed: another way to hash must never give the same name to other cells.
 _DOMAIN = b"fr-ensemble planning cells, hash version 1\n"
+#: Of the clips of the bundled corpus; see PROVENANCE.md beside it.
+BUNDLED_CELLS = UPath(Path(__file__).parent / "bundled" / "planning_cells.csv.gz")
 #: Encoders of which a predictor can be made; the slot ``unknown`` stands for several.
 CODECS = tuple(name for name in ENCODER_VOCABULARY if name != UNKNOWN_ENCODER)
 

@@ -188,9 +188,7 @@ def evaluate(
         {
             "src": rows["src"],
             "cq": rows["cq"],
-            "fold": np.repeat(
-                [of_source[name][0] for name in task.sources], len(task.judged) + 1
-            ),
+            "fold": np.repeat([of_source[name][0] for name in task.sources], len(task.judged) + 1),
             TARGET: rows[TARGET],
             "predicted": np.concatenate([of_source[name][1] for name in task.sources]),
         }

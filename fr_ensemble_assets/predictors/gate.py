@@ -7,6 +7,7 @@ other groupings would have come out is told, and never chosen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -37,6 +38,7 @@ PASS, FAIL = "pass", "fail"
 SCORED_PROBE = "scored-probe"
 #: What other groupings are dealt with; fixed, like the one that is judged.
 OTHER_SEEDS = tuple(range(10))
+_MOST_CULPRITS = 3
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,6 @@ class Hard:
     fold: int
     rmse: float
     spread_without: float | None
-    passes_without: bool
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ class CodecVerdict:
         How :data:`OTHER_SEEDS` come out; no part of the verdict.
     hardest
         Sources by their error, the largest first.
+    culprits
+        A few sources without whose encodes the verdict would be a pass; empty where it is one, or
+        where a few don't do.
     """
 
     encoder: str
@@ -90,6 +94,7 @@ class CodecVerdict:
     evaluation: Evaluation | None = None
     others: tuple[Grouping, ...] = ()
     hardest: tuple[Hard, ...] = ()
+    culprits: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -107,13 +112,6 @@ class CodecVerdict:
     def rmse(self) -> float | None:
         """Over all judged encodes, in VMAF."""
         return None if self.evaluation is None else _rmse(self.evaluation.predictions)
-
-    @property
-    def culprits(self) -> tuple[str, ...]:
-        """Sources without any one of which the verdict would be a pass."""
-        if self.passed:
-            return ()
-        return tuple(hard.source for hard in self.hardest if hard.passes_without)
 
 
 def judge_scored_probe(cells: Cells, encoder: str) -> CodecVerdict:
@@ -154,6 +152,7 @@ def decide(evaluation: Evaluation, others: tuple[Grouping, ...] = ()) -> CodecVe
         evaluation=evaluation,
         others=others,
         hardest=_hardest(evaluation),
+        culprits=_culprits(evaluation),
     )
 
 
@@ -190,7 +189,9 @@ def _off_recipe(evaluation: Evaluation) -> tuple[str, ...]:
         ("fold seed", evaluation.fold_seed, FOLD_SEED),
         ("epochs", evaluation.epochs, EPOCHS),
     )
-    return tuple(f"dry run: {name} {is_} instead of {be}" for name, is_, be in contract if is_ != be)
+    return tuple(
+        f"dry run: {name} {is_} instead of {be}" for name, is_, be in contract if is_ != be
+    )
 
 
 def _grouping(run: Callable[[int], Evaluation], seed: int) -> Grouping:
@@ -212,8 +213,28 @@ def _hardest(evaluation: Evaluation) -> tuple[Hard, ...]:
         name = str(source)
         folds = evaluation.results(without=[name])
         _, spread = mean_and_spread([fold.agreement.plcc for fold in folds])
-        found.append(Hard(name, fold_of[name], _rmse(rows), spread, not shortfalls(folds)))
+        found.append(Hard(name, fold_of[name], _rmse(rows), spread))
     return tuple(sorted(found, key=lambda hard: -hard.rmse))
+
+
+def _culprits(evaluation: Evaluation) -> tuple[str, ...]:
+    """Greedily: of the fold that is lowest, the source whose absence raises it most."""
+    left_out: list[str] = []
+    folds = evaluation.results()
+    while shortfalls(folds):
+        lowest = min(folds, key=_plcc)
+        left = [name for name in lowest.held_out if name not in left_out]
+        if len(left) < 2 or len(left_out) == _MOST_CULPRITS:
+            return ()
+        tried = {name: evaluation.results([*left_out, name]) for name in left}
+        found = max(tried, key=lambda name: _plcc(tried[name][lowest.index]))
+        left_out.append(found)
+        folds = tried[found]
+    return tuple(left_out)
+
+
+def _plcc(fold: FoldResult) -> float:
+    return -math.inf if fold.agreement.plcc is None else fold.agreement.plcc
 
 
 def _rmse(rows: pd.DataFrame) -> float:
@@ -232,5 +253,3 @@ def _apart_value(value: float | None, threshold: float) -> str:
         if f"{value:.{digits}f}" != f"{threshold:.{digits}f}":
             return f"{value:.{digits}f}"
     return repr(value)
-
-

@@ -109,7 +109,7 @@ def _common_grid(qualities: Sequence[Array]) -> Array:
         raise NoCurves("the sources' qualities have no range in common")
     whole = np.arange(np.ceil(least), np.floor(most) + 1)
     grid = np.unique(np.concatenate([whole, *qualities]))
-    return grid[(grid >= least) & (grid <= most)]
+    return np.asarray(grid[(grid >= least) & (grid <= most)])
 
 
 def _over(grid: Array, rows: pd.DataFrame) -> Array:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 #: VMAF of the encode at a whole quality.
 Score = Callable[[int], float]
@@ -111,7 +112,7 @@ def _log_loss(vmaf: float) -> float:
 
 
 def _interpolated(points: Sequence[tuple[float, int]], target: float) -> int:
-    for (low, coarse), (high, fine) in zip(points, points[1:], strict=False):
+    for (low, coarse), (high, fine) in pairwise(points):
         if low <= target <= high:
             share = (target - low) / (high - low) if high > low else 0.0
             return math.floor(coarse + (fine - coarse) * share)

@@ -19,9 +19,10 @@ from fr_ensemble_assets.predictors.scale import Array
 
 #: The share of bytes that must be expected to be saved for another encode to be worth its time.
 WORTHWHILE_SAVING = 0.08
-MAX_ENCODES = 6
-#: The next encode is the largest quality that is at least this likely to keep the target.
-_EVEN = 0.5
+MAX_ENCODES = 4
+#: The next encode is the largest quality that is at least this likely to keep the target; the
+#: last one allowed has to keep it where none has.
+_EVEN, _SURE = 0.5, 0.95
 
 Why = Literal["saving", "exact", "coarsest", "encodes", "out-of-reach", "not-found"]
 
@@ -108,7 +109,9 @@ def next_step(
     stop = _reason_to_stop(keeps, misses, len(chance), len(measured), saving, options)
     if stop is not None:
         return Answer(best, stop, saving)
-    return Encode(float(belief.quality[_next(chance, keeps, misses)]))
+    last = keeps < 0 and len(measured) == options.max_encodes - 1
+    place = _next(chance, keeps, misses, _SURE if last else _EVEN)
+    return Encode(float(belief.quality[place]))
 
 
 def _first(belief: Belief, target: float) -> float:
@@ -156,8 +159,8 @@ def _reason_to_stop(
     return "saving" if not options.exact and saving < options.worthwhile_saving else None
 
 
-def _next(chance: Array, keeps: int, misses: int) -> int:
-    """The largest position between the brackets that is at least even; else the next one."""
+def _next(chance: Array, keeps: int, misses: int, likely_enough: float) -> int:
+    """The largest position between the brackets that is likely enough; else the first one."""
     between = np.arange(keeps + 1, misses)
-    likely = between[chance[between] >= _EVEN]
+    likely = between[chance[between] >= likely_enough]
     return int(likely[-1] if len(likely) else between[0])

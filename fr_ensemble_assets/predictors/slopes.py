@@ -47,7 +47,7 @@ class SlopeNet:
         for side, weights in self._sides:
             beta = np.exp(np.clip(weights[0] + new @ weights[1:], -_STEEPEST, _STEEPEST))
             result[side] = from_logit(probed - beta * self._fall[side])
-        return np.clip(result, VMAF_MIN, VMAF_MAX)
+        return np.asarray(np.clip(result, VMAF_MIN, VMAF_MAX))
 
 
 def _fit(design: Array, start: Array, fall: Array, truth: Array) -> Array:
