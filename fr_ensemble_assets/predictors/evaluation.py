@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -53,7 +53,8 @@ class Task:
     sources
         Sorted.
     probe
-        The quality of the probe; its own rows are never judged.
+        The quality of the scored probe, whose own rows are never judged; ``None`` where the probe
+        is none of these encodes.
     judged
         The other qualities, ascending.
     """
@@ -61,8 +62,13 @@ class Task:
     encoder: str
     rows: pd.DataFrame
     sources: tuple[str, ...]
-    probe: float
+    probe: float | None
     judged: tuple[float, ...]
+
+    def judging_all(self) -> Task:
+        """The same with every quality judged, for a probe that is none of these encodes."""
+        judged = tuple(sorted(float(quality) for quality in self.rows["cq"].unique()))
+        return replace(self, probe=None, judged=judged)
 
     @cached_property
     def of_source(self) -> dict[str, pd.DataFrame]:
@@ -188,12 +194,14 @@ def evaluate(
         {
             "src": rows["src"],
             "cq": rows["cq"],
-            "fold": np.repeat([of_source[name][0] for name in task.sources], len(task.judged) + 1),
+            "fold": np.repeat(
+                [of_source[name][0] for name in task.sources], len(rows) // len(task.sources)
+            ),
             TARGET: rows[TARGET],
             "predicted": np.concatenate([of_source[name][1] for name in task.sources]),
         }
     )
-    judged = table[table["cq"] != task.probe].reset_index(drop=True)
+    judged = table[table["cq"].isin(task.judged)].reset_index(drop=True)
     return Evaluation(task, kind, cells.sha256, folds, judged, fold_seed)
 
 
@@ -210,7 +218,7 @@ def scored_probe_fit(cells: Cells, task: Task) -> Fit:
     except NoCurves as error:
         raise NotJudged("unusable", str(error)) from error
 
-    at = [everything.index_of(quality) for quality in sorted((*task.judged, task.probe))]
+    at = [everything.index_of(quality) for quality in np.unique(task.rows["cq"])]
     probes = {name: _probe_of(task, rows) for name, rows in task.of_source.items()}
 
     def fit(sources: tuple[str, ...]) -> Predict:
@@ -221,6 +229,7 @@ def scored_probe_fit(cells: Cells, task: Task) -> Fit:
 
 
 def _probe_of(task: Task, rows: pd.DataFrame) -> Probe:
+    assert task.probe is not None
     mine = rows[rows["cq"] == task.probe]
     return Probe(task.probe, float(mine[TARGET].iloc[0]), scored_features(mine)[0])
 
@@ -238,6 +247,6 @@ def _require_folds(task: Task, folds: Folds) -> None:
                 f"need >= {MIN_FOLD_ENCODES} judged encodes a fold; fold{number} has {encodes} "
                 f"({len(held_out)} sources at {len(task.judged)} qualities)",
             )
-        mine = task.rows[task.rows["src"].isin(held_out) & (task.rows["cq"] != task.probe)]
+        mine = task.rows[task.rows["src"].isin(held_out) & task.rows["cq"].isin(task.judged)]
         if mine[TARGET].nunique() < 2:
             raise NotJudged("unusable", f"constant VMAF in fold{number}")
