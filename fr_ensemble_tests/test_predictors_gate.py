@@ -5,14 +5,24 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
+from upath import UPath
 
-from fr_ensemble_assets.foundation.files import json_bytes
+from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
+from fr_ensemble_assets.foundation.files import json_bytes, write_json
 from fr_ensemble_assets.predictors.cells import BUNDLED_CELLS, CellReading, Cells, read_cells
+from fr_ensemble_assets.predictors.document import (
+    build_scored_probe,
+    read_scored_probe,
+    scored_probe_file,
+)
 from fr_ensemble_assets.predictors.evaluation import Evaluation
 from fr_ensemble_assets.predictors.gate import CodecVerdict, decide, judge_scored_probe
+from fr_ensemble_assets.predictors.ladders import ladders_of
+from fr_ensemble_assets.predictors.model import Probe, ScoredProbe
 from fr_ensemble_assets.predictors.report import exit_code, report
 from fr_ensemble_assets.predictors.scope import JUDGED_RANGE, probe_index
 
@@ -188,6 +198,48 @@ def test_report_has_the_keys_that_readers_know(
     assert len(codec["folds_sha256"]) == len(codec["predictions_sha256"]) == 64
     assert absent["failure_reasons"] == ["no rows in corpus for this codec"]
     assert absent["mean_plcc"] is None
+
+
+def test_predictor_that_passed_answers_the_same_from_its_file(
+    cells: Cells, passed: CodecVerdict, tmp_path: Path
+) -> None:
+    path = UPath(tmp_path / scored_probe_file(X264))
+    document = build_scored_probe(cells, passed)
+    write_json(path, document)
+    ladders, read = read_scored_probe(path)
+    assert read == document
+    usual = ladders_of(cells, X264)
+    probe = Probe(31.0, 88.0, usual.features[3, usual.index_of(31)])
+    kept, fitted = (ScoredProbe(curves).belief([probe]) for curves in (ladders, usual))
+    np.testing.assert_array_equal(kept.vmaf, fitted.vmaf)
+    np.testing.assert_array_equal(kept.deviation, fitted.deviation)
+
+
+def test_codec_that_does_not_pass_gets_no_file(cells: Cells, evaluation: Evaluation) -> None:
+    with pytest.raises(GateRefusal, match="libx264: .* dry run: fold seed 7 instead of 42"):
+        build_scored_probe(cells, decide(replace(evaluation, fold_seed=7)))
+    with pytest.raises(GateRefusal, match="its verdict is on cells"):
+        build_scored_probe(cells.without(["city"]), decide(evaluation))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "probe"}, "another version or kind"),
+        ({"codec": "libaom-av1"}, "the codec 'libaom-av1'"),
+        ({"quality": [19, 20]}, "shapes that don't fit together"),
+        ({"t": "x"}, "could not convert"),
+        ({"sources": ["a"] * 21}, "one twice"),
+        ({"feature_order": []}, "other features"),
+    ],
+)
+def test_file_that_is_no_predictor_is_refused(
+    cells: Cells, passed: CodecVerdict, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    path = UPath(tmp_path / "predictor.json")
+    write_json(path, build_scored_probe(cells, passed) | change)
+    with pytest.raises(UnusableInput, match=message):
+        read_scored_probe(path)
 
 
 def test_codec_without_rows_counts_only_if_asked_for(cells: Cells, passed: CodecVerdict) -> None:

@@ -33,19 +33,7 @@ from fr_ensemble_tests.video import FRAMES, X264, look
 X265 = "libx265"
 
 
-def with_probes(cells: Cells) -> Cells:
-    """Cells whose probe is a stand-in: sizes from the encode at 31, no luma of their own."""
-    frame = cells.frame.copy()
-    at_31 = frame[frame["cq"] == 31].set_index(["src", "encoder"])["enc_bytes"]
-    size = np.array(
-        [float(at_31.get(key, 1e5)) for key in zip(frame.src, frame.encoder, strict=True)]
-    )
-    values = [size / 200, size / 8, size / 80, size / 160, 0 * size, 0 * size]
-    values += [frame["motion2"], 110 + 0 * size, 120 + 0 * size]
-    return Cells.of(frame.assign(**dict(zip(PROBE_FEATURES, values, strict=True))))
-
-
-CELLS = with_probes(read_cells(BUNDLED_CELLS).cells)
+CELLS = read_cells(BUNDLED_CELLS).cells
 ROWS = CELLS.of_encoder(X265)
 MODEL = fit_probe(ROWS)
 DATA = probe_onnx(MODEL, "predictor_libx265")
@@ -108,7 +96,7 @@ def test_column_that_does_not_vary_weighs_exactly_nothing() -> None:
 
 
 def test_cells_without_probes_are_no_evidence() -> None:
-    verdict = judge_probe(read_cells(BUNDLED_CELLS).cells, X265)
+    verdict = judge_probe(Cells.of(CELLS.frame.drop(columns="y_avg")), X265)
     assert verdict.status == "unusable"
     assert "features of an unscored probe" in verdict.reasons[0]
 
