@@ -71,6 +71,11 @@ def test_spread_alone_holds_and_names_sources(cells: Cells) -> None:
     (reason,) = verdict.reasons
     assert reason.startswith("PLCC spread 0.00")
     assert reason.endswith("> 0.0050 (ADR-0303 part 2)")
+    assert verdict.evaluation is not None
+    assert verdict.culprits
+    kept = ~verdict.evaluation.predictions["src"].isin(verdict.culprits)
+    rest = replace(verdict.evaluation, predictions=verdict.evaluation.predictions[kept])
+    assert decide(rest).passed  # it is they that cause it
 
 
 def test_same_cells_give_the_same_predictions(cells: Cells, evaluation: Evaluation) -> None:

@@ -38,7 +38,7 @@ PASS, FAIL = "pass", "fail"
 SCORED_PROBE = "scored-probe"
 #: What other groupings are dealt with; fixed, like the one that is judged.
 OTHER_SEEDS = tuple(range(10))
-_MOST_CULPRITS = 3
+_MOST_CULPRITS = 5
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,7 @@ def decide(evaluation: Evaluation, others: tuple[Grouping, ...] = ()) -> CodecVe
     folds = evaluation.results()
     mean, spread = mean_and_spread([fold.agreement.plcc for fold in folds])
     reasons = (*_off_recipe(evaluation), *shortfalls(folds))
+    hardest = _hardest(evaluation)
     return CodecVerdict(
         encoder=evaluation.task.encoder,
         kind=evaluation.kind,
@@ -151,8 +152,8 @@ def decide(evaluation: Evaluation, others: tuple[Grouping, ...] = ()) -> CodecVe
         folds=folds,
         evaluation=evaluation,
         others=others,
-        hardest=_hardest(evaluation),
-        culprits=_culprits(evaluation),
+        hardest=hardest,
+        culprits=_culprits(evaluation, hardest),
     )
 
 
@@ -217,8 +218,9 @@ def _hardest(evaluation: Evaluation) -> tuple[Hard, ...]:
     return tuple(sorted(found, key=lambda hard: -hard.rmse))
 
 
-def _culprits(evaluation: Evaluation) -> tuple[str, ...]:
-    """Greedily: of the fold that is lowest, the source whose absence raises it most."""
+def _culprits(evaluation: Evaluation, hardest: Sequence[Hard]) -> tuple[str, ...]:
+    """Of the fold that is lowest, the source with the largest error; and again until it passes."""
+    error = {hard.source: hard.rmse for hard in hardest}
     left_out: list[str] = []
     folds = evaluation.results()
     while shortfalls(folds):
@@ -226,10 +228,8 @@ def _culprits(evaluation: Evaluation) -> tuple[str, ...]:
         left = [name for name in lowest.held_out if name not in left_out]
         if len(left) < 2 or len(left_out) == _MOST_CULPRITS:
             return ()
-        tried = {name: evaluation.results([*left_out, name]) for name in left}
-        found = max(tried, key=lambda name: _plcc(tried[name][lowest.index]))
-        left_out.append(found)
-        folds = tried[found]
+        left_out.append(max(left, key=lambda name: error[name]))
+        folds = evaluation.results(left_out)
     return tuple(left_out)
 
 
