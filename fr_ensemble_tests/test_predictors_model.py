@@ -121,6 +121,19 @@ def test_feature_that_does_not_vary_weighs_nothing() -> None:
     np.testing.assert_array_equal(model.guess(20, served).mean, usual)
 
 
+def test_features_beyond_the_training_count_as_its_ends() -> None:
+    ends = TAUGHT.features[:, 20].min(axis=0)
+    near, far = (PREDICTOR.belief([Probe(39, 90.0, ends - by)]).vmaf for by in (0.0, 50.0))
+    np.testing.assert_array_equal(near, far)
+
+
+def test_score_that_is_the_target_keeps_it() -> None:
+    belief = PREDICTOR.belief([Probe(39, 92.0, TAUGHT.features[0, 20])])
+    chance = belief.probability(92.0)
+    assert (chance[:21] == 1).all()
+    assert chance[21] < 1
+
+
 def test_quality_outside_the_training_is_refused() -> None:
     with pytest.raises(KeyError, match="quality 12 is not one of libsvtav1's curves"):
         PREDICTOR.belief([Probe(12, 90.0, TAUGHT.features[0, 0])])

@@ -95,6 +95,13 @@ def test_column_that_does_not_vary_weighs_exactly_nothing() -> None:
     np.testing.assert_array_equal(run_probe_onnx(DATA, other), run_probe_onnx(DATA, served))
 
 
+def test_inputs_beyond_the_training_count_as_its_ends() -> None:
+    inputs = probe_inputs(ROWS)
+    far, ends = inputs[:1].copy(), inputs[:1].copy()
+    far[0, 1:], ends[0, 1:] = 1e8, inputs[:, 1:].max(axis=0)
+    np.testing.assert_array_equal(MODEL.predict(far), MODEL.predict(ends))
+
+
 def test_cells_without_probes_are_no_evidence() -> None:
     verdict = judge_probe(Cells.of(CELLS.frame.drop(columns="y_avg")), X265)
     assert verdict.status == "unusable"

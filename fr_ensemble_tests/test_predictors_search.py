@@ -104,7 +104,7 @@ def test_no_more_encodes_than_allowed() -> None:
     last, _ = search(encode, 92.0, Options(max_encodes=2))
     even = next_step(PREDICTOR, 92.0, first, Options(max_encodes=9))
     assert isinstance(even, Encode)
-    assert last[1].quality <= even.quality  # the last one allowed is on the safe side
+    assert last[1].quality < even.quality  # the last one allowed is on the safe side
 
 
 def test_less_to_save_means_fewer_encodes() -> None:
@@ -157,6 +157,7 @@ def test_bisection_meets_its_tolerance_or_goes_to_neighbours() -> None:
     # The middle, half-way to the end, straight to the target, and its neighbour.
     assert list(trail.made) == [32, 21, 30, 29]
     assert trail.answer == 29
+    assert list(interpolating_bisection(straight, 69.75, 10, 55).made) == [32, 21, 30]
     exact = interpolating_bisection(straight, 69.5, 10, 55, tolerance=None)
     assert exact.answer == 30
     assert 31 in exact.made

@@ -74,9 +74,15 @@ class Belief:
         # Where it was measured the deviation is 0: what was measured decides, below.
         deviation = np.sqrt(np.maximum(np.diag(self.curve.covariance), 1e-12))
         chance = np.array([_normal(z) for z in above / deviation])
+        chance = never_rising(chance)
+        # What was measured is certain; where it rises, the coarsest that keeps the target counts.
         for index, score in self.measured:
-            chance[index] = float(score >= target)
-        return never_rising(chance)
+            if score < target:
+                chance[index:] = 0.0
+        for index, score in self.measured:
+            if score >= target:
+                chance[: index + 1] = 1.0
+        return chance
 
 
 def _normal(z: float) -> float:
