@@ -10,7 +10,7 @@ STAMP := $(VENV)/.complete
 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: setup lock run test test-live screenshots ui bench bench-video attack lint clean
+.PHONY: setup lock run test test-live screenshots ui bench bench-video bench-search attack lint clean
 
 setup: $(STAMP)
 
@@ -54,6 +54,10 @@ bench: setup
 
 bench-video: setup
 	@$(BIN)/python -m benchmarks.generation $(CLIPS)
+
+# CELLS=… to train on others than the bundled ones, TRUTH=… with every whole quality measured.
+bench-search: setup
+	@$(BIN)/python -m benchmarks.search $(CELLS) $(if $(TRUTH),--truth $(TRUTH))
 
 # Thousands of odd inputs and 200 killed runs: some ten minutes on two cores.
 attack: setup

@@ -159,8 +159,9 @@ def _in_child(run: Callable[[], Any]) -> tuple[int, str]:
 
 def _without_thresholds() -> None:
     """A few epochs are the contract, and any figure passes: in this process alone."""
-    from fr_ensemble_assets.foundation import thresholds
     from fr_ensemble_assets.training.recipe import Recipe
+
+    from fr_ensemble_assets.foundation import thresholds
 
     loose: dict[str, Any] = {"CONTRACT_RECIPE": Recipe(epochs=_EPOCHS)}
     for name, value in vars(thresholds).items():

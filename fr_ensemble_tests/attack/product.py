@@ -15,6 +15,7 @@ from typing import Any
 
 from upath import UPath
 
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import Reading, read_corpus
 from fr_ensemble_assets.corpus.store import load_corpus, save_corpus
@@ -24,7 +25,6 @@ from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.rule import Decision
 from fr_ensemble_assets.gate.verdict import judge as judge_results
 from fr_ensemble_assets.prediction.candidate import Candidate, load_candidate
-from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_tests.attack.case import Flawed, Refused, flaw_of
 
 COMMAND = str(Path(sys.executable).with_name("fr-ensemble"))
@@ -68,7 +68,7 @@ def stored_corpus(home: Path, sha256: str) -> Corpus:
 
 def judged_results(folder: Path, home: Path, sha256: str) -> Decision:
     """The gate over results of our own, its figures recomputed; a HOLD is a refusal."""
-    decision = judge_results(UPath(folder), stored_corpus(home, sha256), CONTRACT_RECIPE).decision
+    decision = judge_results(UPath(folder), stored_corpus(home, sha256), ENSEMBLE).decision
     if not decision.promote:
         raise GateRefusal(f"HOLD: {'; '.join(decision.reasons)}")
     return decision

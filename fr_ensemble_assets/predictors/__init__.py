@@ -1,0 +1,1 @@
+"""Per-codec predictors: what an encode at a quality will score, before it is made."""

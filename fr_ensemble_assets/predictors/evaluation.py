@@ -1,0 +1,252 @@
+"""Predictions of sources held out, fold by fold, and how they agree with the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from fr_ensemble_assets.evidence.metrics import Agreement, agreement
+from fr_ensemble_assets.foundation.files import sha256_of
+from fr_ensemble_assets.foundation.schema import TARGET
+from fr_ensemble_assets.predictors.cells import Cells, ladder
+from fr_ensemble_assets.predictors.folds import Folds, grouped_folds
+from fr_ensemble_assets.predictors.ladders import NoCurves, ladders_of, scored_features
+from fr_ensemble_assets.predictors.model import Probe, ScoredProbe
+from fr_ensemble_assets.predictors.scale import Array
+from fr_ensemble_assets.predictors.scope import (
+    EPOCHS,
+    FOLD_SEED,
+    MIN_FOLD_ENCODES,
+    MIN_SOURCES,
+    in_judged_range,
+    probe_index,
+)
+
+#: From the cells of some sources, a function that predicts the judged qualities of another one.
+#: Takes the source's own rows at all judged qualities and the probe's; returns VMAF of each.
+Predict = Callable[[pd.DataFrame], Array]
+Fit = Callable[[tuple[str, ...]], Predict]
+
+
+class NotJudged(Exception):
+    """Cells of which no verdict can be made: ``status`` and the reason."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is judged of one encoder.
+
+    Attributes
+    ----------
+    encoder
+        Its name.
+    rows
+        Its cells at the judged qualities and the probe's, by source and quality.
+    sources
+        Sorted.
+    probe
+        The quality of the scored probe, whose own rows are never judged; ``None`` where the probe
+        is none of these encodes.
+    judged
+        The other qualities, ascending.
+    """
+
+    encoder: str
+    rows: pd.DataFrame
+    sources: tuple[str, ...]
+    probe: float | None
+    judged: tuple[float, ...]
+
+    def judging_all(self) -> Task:
+        """The same with every quality judged, for a probe that is none of these encodes."""
+        judged = tuple(sorted(float(quality) for quality in self.rows["cq"].unique()))
+        return replace(self, probe=None, judged=judged)
+
+    @cached_property
+    def of_source(self) -> dict[str, pd.DataFrame]:
+        """Each source's rows, by ascending quality."""
+        return {name: ladder(self.rows, name) for name in self.sources}
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """One fold: what was held out, and how its encodes' predictions agree with their VMAF."""
+
+    index: int
+    held_out: tuple[str, ...]
+    agreement: Agreement
+    n_train: int
+    n_val: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All folds of one encoder.
+
+    Attributes
+    ----------
+    predictions
+        One row a judged encode: ``src``, ``cq``, ``fold``, ``vmaf``, ``predicted``; by source and
+        quality.
+    fold_seed, epochs
+        The recipe, which is the contract's or makes a dry run.
+    """
+
+    task: Task
+    kind: str
+    corpus_sha256: str
+    folds: Folds
+    predictions: pd.DataFrame
+    fold_seed: int
+    epochs: int = EPOCHS
+
+    @property
+    def predictions_bytes(self) -> bytes:
+        """The predictions as CSV; equal predictions give equal bytes."""
+        text: str = self.predictions.to_csv(index=False, lineterminator="\n")
+        return text.encode()
+
+    @property
+    def predictions_sha256(self) -> str:
+        return sha256_of(self.predictions_bytes)
+
+    def results(self, without: Sequence[str] = ()) -> tuple[FoldResult, ...]:
+        """The figures of each fold, recomputed; ``without`` some sources' encodes."""
+        truth = self.predictions[TARGET].to_numpy(dtype=np.float64)
+        predicted = self.predictions["predicted"].to_numpy(dtype=np.float64)
+        kept = ~self.predictions["src"].isin(without).to_numpy(dtype=bool)
+        fold = self.predictions["fold"].to_numpy()
+        per_source = len(self.task.judged)
+        return tuple(
+            FoldResult(
+                index=number,
+                held_out=held_out,
+                agreement=_agreement(predicted[rows], truth[rows]),
+                n_train=per_source * (len(self.task.sources) - len(held_out)),
+                n_val=int(rows.sum()),
+            )
+            for number, held_out in enumerate(self.folds)
+            for rows in [kept & (fold == number)]
+        )
+
+
+def task_of(cells: Cells, encoder: str) -> Task:
+    """What would be judged of ``encoder``.
+
+    Raises
+    ------
+    NotJudged
+        ``missing-rows`` without cells, ``insufficient-sources`` with fewer than five sources,
+        ``unusable`` where the sources' qualities differ or are too few, or a target is constant.
+    """
+    rows = cells.of_encoder(encoder)
+    if rows.empty:
+        raise NotJudged("missing-rows", "no rows in corpus for this codec")
+    sources = tuple(sorted(rows["src"].unique()))
+    if len(sources) < MIN_SOURCES:
+        raise NotJudged(
+            "insufficient-sources", f"need >= {MIN_SOURCES} distinct sources; have {len(sources)}"
+        )
+    rows = rows[in_judged_range(encoder, rows["cq"].to_numpy(dtype=np.float64))]
+    quality = np.sort(rows["cq"].unique())
+    for name in sources:
+        lacking = np.setdiff1d(quality, rows.loc[rows["src"] == name, "cq"])
+        if len(lacking):
+            raise NotJudged(
+                "unusable",
+                f"every source needs the same qualities; '{name}' lacks {lacking[0]:g}",
+            )
+    if len(quality) < 2:
+        raise NotJudged("unusable", f"need >= 2 qualities in the judged range; have {len(quality)}")
+    means = rows.groupby("cq")[TARGET].mean().to_numpy(dtype=np.float64)
+    probe = float(quality[probe_index(encoder, quality, means)])
+    judged = tuple(float(q) for q in quality if q != probe)
+    return Task(encoder, rows.reset_index(drop=True), sources, probe, judged)
+
+
+def evaluate(
+    cells: Cells, task: Task, kind: str, fit: Fit, fold_seed: int = FOLD_SEED
+) -> Evaluation:
+    """Hold out each fold in turn, fit on the sources of the others, predict.
+
+    Raises
+    ------
+    NotJudged
+        ``unusable`` where a fold has under 20 encodes or a constant target.
+    """
+    folds = grouped_folds(task.sources, fold_seed)
+    _require_folds(task, folds)
+    of_source: dict[str, tuple[int, Array]] = {}
+    for number, held_out in enumerate(folds):
+        predict = fit(tuple(name for name in task.sources if name not in held_out))
+        for name in held_out:
+            of_source[name] = number, predict(task.of_source[name])
+    rows = pd.concat([task.of_source[name] for name in task.sources], ignore_index=True)
+    table = pd.DataFrame(
+        {
+            "src": rows["src"],
+            "cq": rows["cq"],
+            "fold": np.repeat(
+                [of_source[name][0] for name in task.sources], len(rows) // len(task.sources)
+            ),
+            TARGET: rows[TARGET],
+            "predicted": np.concatenate([of_source[name][1] for name in task.sources]),
+        }
+    )
+    judged = table[table["cq"].isin(task.judged)].reset_index(drop=True)
+    return Evaluation(task, kind, cells.sha256, folds, judged, fold_seed)
+
+
+def scored_probe_fit(cells: Cells, task: Task) -> Fit:
+    """How the kind ``scored-probe`` is fitted: curves over everything that the cells cover.
+
+    Raises
+    ------
+    NotJudged
+        ``unusable`` where no curves can be made of the cells.
+    """
+    try:
+        everything = ladders_of(cells, task.encoder, task.sources)
+    except NoCurves as error:
+        raise NotJudged("unusable", str(error)) from error
+
+    at = [everything.index_of(quality) for quality in np.unique(task.rows["cq"])]
+    probes = {name: _probe_of(task, rows) for name, rows in task.of_source.items()}
+
+    def fit(sources: tuple[str, ...]) -> Predict:
+        predictor = ScoredProbe(everything.only(sources))
+        return lambda rows: predictor.belief([probes[rows["src"].iloc[0]]]).vmaf[at]
+
+    return fit
+
+
+def _probe_of(task: Task, rows: pd.DataFrame) -> Probe:
+    assert task.probe is not None
+    mine = rows[rows["cq"] == task.probe]
+    return Probe(task.probe, float(mine[TARGET].iloc[0]), scored_features(mine)[0])
+
+
+def _agreement(predicted: Array, truth: Array) -> Agreement:
+    return agreement(predicted, truth) if len(truth) else Agreement(None, None, None)
+
+
+def _require_folds(task: Task, folds: Folds) -> None:
+    for number, held_out in enumerate(folds):
+        encodes = len(held_out) * len(task.judged)
+        if encodes < MIN_FOLD_ENCODES:
+            raise NotJudged(
+                "unusable",
+                f"need >= {MIN_FOLD_ENCODES} judged encodes a fold; fold{number} has {encodes} "
+                f"({len(held_out)} sources at {len(task.judged)} qualities)",
+            )
+        mine = task.rows[task.rows["src"].isin(held_out) & task.rows["cq"].isin(task.judged)]
+        if mine[TARGET].nunique() < 2:
+            raise NotJudged("unusable", f"constant VMAF in fold{number}")

@@ -1,0 +1,253 @@
+"""The gate over a codec's folds (ADR-0303), and what is told beside its verdict.
+
+Thresholds, decimal arithmetic and inclusive comparisons are the ensemble's own; the units are
+folds instead of seeds. With five folds of four clips the spread allowed is near its own noise: how
+other groupings would have come out is told, and never chosen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from fr_ensemble_assets.contract.thresholds import ADR_0303
+from fr_ensemble_assets.evidence.metrics import mean_or_none
+from fr_ensemble_assets.gate.rule import mean_and_spread
+from fr_ensemble_assets.predictors.cells import Cells
+from fr_ensemble_assets.predictors.evaluation import (
+    Evaluation,
+    FoldResult,
+    NotJudged,
+    Task,
+    evaluate,
+    scored_probe_fit,
+    task_of,
+)
+from fr_ensemble_assets.predictors.folds import folds_digest
+from fr_ensemble_assets.predictors.scope import EPOCHS, FOLD_SEED
+
+PASS, FAIL = "pass", "fail"
+SCORED_PROBE = "scored-probe"
+#: What other groupings are dealt with; fixed, like the one that is judged.
+OTHER_SEEDS = tuple(range(10))
+_MOST_CULPRITS = 5
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How one dealing of the sources into folds comes out."""
+
+    fold_seed: int
+    mean_plcc: float | None
+    plcc_spread: float | None
+    lowest_plcc: float | None
+    passes: bool
+
+
+@dataclass(frozen=True)
+class Hard:
+    """A source, its error, and the spread if its encodes weren't in its fold."""
+
+    source: str
+    fold: int
+    rmse: float
+    spread_without: float | None
+
+
+@dataclass(frozen=True)
+class CodecVerdict:
+    """What the gate says of one codec.
+
+    Attributes
+    ----------
+    status
+        ``pass``, ``fail``, or why there is no verdict: ``insufficient-sources``,
+        ``missing-rows``, ``unusable``.
+    reasons
+        Each failing aspect with its numbers; empty on ``pass``.
+    evaluation
+        What was judged; ``None`` where nothing could be.
+    others
+        How :data:`OTHER_SEEDS` come out; no part of the verdict.
+    hardest
+        Sources by their error, the largest first.
+    culprits
+        A few sources without whose encodes the verdict would be a pass; empty where it is one, or
+        where a few don't do.
+    """
+
+    encoder: str
+    kind: str
+    status: str
+    reasons: tuple[str, ...]
+    mean_plcc: float | None = None
+    plcc_spread: float | None = None
+    folds: tuple[FoldResult, ...] = ()
+    evaluation: Evaluation | None = None
+    others: tuple[Grouping, ...] = ()
+    hardest: tuple[Hard, ...] = ()
+    culprits: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return self.status == PASS
+
+    @property
+    def mean_srocc(self) -> float | None:
+        return mean_or_none([fold.agreement.srocc for fold in self.folds])
+
+    @property
+    def mean_rmse(self) -> float | None:
+        return mean_or_none([fold.agreement.rmse for fold in self.folds])
+
+    @property
+    def rmse(self) -> float | None:
+        """Over all judged encodes, in VMAF."""
+        return None if self.evaluation is None else _rmse(self.evaluation.predictions)
+
+
+def judge_scored_probe(cells: Cells, encoder: str) -> CodecVerdict:
+    """Train and judge the scored probe of one codec; never raises for what cells can hold."""
+    return judge_with(cells, encoder, SCORED_PROBE, lambda task: _scored_runs(cells, task))
+
+
+def _scored_runs(cells: Cells, task: Task) -> Callable[[int], Evaluation]:
+    fit = scored_probe_fit(cells, task)
+    return lambda seed: evaluate(cells, task, SCORED_PROBE, fit, seed)
+
+
+def judge_with(
+    cells: Cells, encoder: str, kind: str, runs: Callable[[Task], Callable[[int], Evaluation]]
+) -> CodecVerdict:
+    """Judge any kind of predictor: ``runs`` gives, for a task, the evaluation by fold seed."""
+    try:
+        run = runs(task_of(cells, encoder))
+        evaluation = run(FOLD_SEED)
+    except NotJudged as refusal:
+        return CodecVerdict(encoder, kind, refusal.status, (str(refusal),))
+    return decide(evaluation, tuple(_grouping(run, seed) for seed in OTHER_SEEDS))
+
+
+def decide(evaluation: Evaluation, others: tuple[Grouping, ...] = ()) -> CodecVerdict:
+    """The verdict on predictions, from the predictions alone: every figure is recomputed."""
+    folds = evaluation.results()
+    mean, spread = mean_and_spread([fold.agreement.plcc for fold in folds])
+    reasons = (*_off_recipe(evaluation), *shortfalls(folds))
+    hardest = _hardest(evaluation)
+    return CodecVerdict(
+        encoder=evaluation.task.encoder,
+        kind=evaluation.kind,
+        status=FAIL if reasons else PASS,
+        reasons=reasons,
+        mean_plcc=mean,
+        plcc_spread=spread,
+        folds=folds,
+        evaluation=evaluation,
+        others=others,
+        hardest=hardest,
+        culprits=_culprits(evaluation, hardest),
+    )
+
+
+def shortfalls(folds: Sequence[FoldResult]) -> tuple[str, ...]:
+    """Each of the gate's three figures that fails; all of them must be there and hold."""
+    plcc, limits = [fold.agreement.plcc for fold in folds], ADR_0303
+    mean, spread = mean_and_spread(plcc)
+    found = []
+    if mean is None or spread is None:
+        undefined = [f"fold{fold.index}" for fold in folds if fold.agreement.plcc is None]
+        found.append(f"PLCC is undefined in {', '.join(undefined) or 'every fold'}")
+    else:
+        if not mean >= limits.mean_plcc_min:
+            found.append(f"mean PLCC {_apart(mean, '<', limits.mean_plcc_min)} (ADR-0303 part 1)")
+        if not spread <= limits.plcc_spread_max:
+            found.append(
+                f"PLCC spread {_apart(spread, '>', limits.plcc_spread_max)} (ADR-0303 part 2)"
+            )
+    low = [
+        f"fold{fold.index}={_apart_value(fold.agreement.plcc, limits.each_plcc_min)}"
+        for fold in folds
+        if fold.agreement.plcc is not None and not fold.agreement.plcc >= limits.each_plcc_min
+    ]
+    if low:
+        found.append(f"per-fold PLCC < {limits.each_plcc_min:.4f}: {', '.join(low)}")
+    return tuple(found)
+
+
+def digests(evaluation: Evaluation) -> tuple[str, str]:
+    """Of the folds and of the predictions."""
+    return folds_digest(evaluation.folds), evaluation.predictions_sha256
+
+
+def _off_recipe(evaluation: Evaluation) -> tuple[str, ...]:
+    contract: tuple[tuple[str, int, int], ...] = (
+        ("fold seed", evaluation.fold_seed, FOLD_SEED),
+        ("epochs", evaluation.epochs, EPOCHS),
+    )
+    return tuple(
+        f"dry run: {name} {is_} instead of {be}" for name, is_, be in contract if is_ != be
+    )
+
+
+def _grouping(run: Callable[[int], Evaluation], seed: int) -> Grouping:
+    try:
+        folds = run(seed).results()
+    except NotJudged:
+        return Grouping(seed, None, None, None, passes=False)
+    plcc = [fold.agreement.plcc for fold in folds]
+    mean, spread = mean_and_spread(plcc)
+    defined = [value for value in plcc if value is not None]
+    lowest = min(defined) if len(defined) == len(plcc) else None
+    return Grouping(seed, mean, spread, lowest, passes=not shortfalls(folds))
+
+
+def _hardest(evaluation: Evaluation) -> tuple[Hard, ...]:
+    fold_of = {name: number for number, fold in enumerate(evaluation.folds) for name in fold}
+    found = []
+    for source, rows in evaluation.predictions.groupby("src", sort=True):
+        name = str(source)
+        folds = evaluation.results(without=[name])
+        _, spread = mean_and_spread([fold.agreement.plcc for fold in folds])
+        found.append(Hard(name, fold_of[name], _rmse(rows), spread))
+    return tuple(sorted(found, key=lambda hard: -hard.rmse))
+
+
+def _culprits(evaluation: Evaluation, hardest: Sequence[Hard]) -> tuple[str, ...]:
+    """Of the fold that is lowest, the source with the largest error; and again until it passes."""
+    error = {hard.source: hard.rmse for hard in hardest}
+    left_out: list[str] = []
+    folds = evaluation.results()
+    while shortfalls(folds):
+        lowest = min(folds, key=_plcc)
+        left = [name for name in lowest.held_out if name not in left_out]
+        if len(left) < 2 or len(left_out) == _MOST_CULPRITS:
+            return ()
+        left_out.append(max(left, key=lambda name: error[name]))
+        folds = evaluation.results(left_out)
+    return tuple(left_out)
+
+
+def _plcc(fold: FoldResult) -> float:
+    return -math.inf if fold.agreement.plcc is None else fold.agreement.plcc
+
+
+def _rmse(rows: pd.DataFrame) -> float:
+    error = rows["predicted"].to_numpy(dtype=np.float64) - rows["vmaf"].to_numpy(dtype=np.float64)
+    return float(np.sqrt(np.mean(error**2)))
+
+
+def _apart(value: float, sign: str, threshold: float) -> str:
+    return f"{_apart_value(value, threshold)} {sign} {threshold:.4f}"
+
+
+def _apart_value(value: float | None, threshold: float) -> str:
+    """Four digits, or as many as it takes to tell it from the threshold."""
+    assert value is not None
+    for digits in (4, 6, 8, 12):
+        if f"{value:.{digits}f}" != f"{threshold:.{digits}f}":
+            return f"{value:.{digits}f}"
+    return repr(value)

@@ -1,0 +1,54 @@
+"""From scored encodes to cells: every frame pooled; and cells as a file."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+from upath import UPath
+
+from fr_ensemble_assets.encodes.score import Scored
+from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation.schema import CANONICAL_6
+from fr_ensemble_assets.predictors.cell_schema import CELL_COLUMNS, PROBE_FEATURES
+from fr_ensemble_assets.predictors.cells import Cells
+
+
+def pool(
+    scored: Sequence[Scored], probes: Mapping[tuple[str, str], Sequence[float]] | None = None
+) -> Cells:
+    """One cell an encode. ``probes`` holds :data:`PROBE_FEATURES` by source and encoder."""
+    rows = [_pooled(encode) for encode in scored]
+    for row in rows:
+        known = (probes or {}).get((str(row["src"]), str(row["encoder"])))
+        row.update(zip(PROBE_FEATURES, known, strict=True) if known is not None else ())
+    return Cells.of(pd.DataFrame(rows).reindex(columns=list(CELL_COLUMNS)))
+
+
+def _pooled(encode: Scored) -> dict[str, str | float | None]:
+    cell = encode.cell
+    features = np.mean(np.array(encode.features, dtype=np.float64), axis=0)
+    return {
+        "src": cell.clip.src,
+        "encoder": cell.encoder.name,
+        "cq": float(cell.quality),
+        "vmaf": float(np.mean(encode.vmaf)),
+        **dict(zip(CANONICAL_6, features.tolist(), strict=True)),
+        "enc_bytes": encode.enc_bytes,
+        # An odd edge is cropped before it is encoded.
+        "width": float(cell.clip.width // 2 * 2),
+        "height": float(cell.clip.height // 2 * 2),
+        "frames": float(cell.frames),
+        "fps": float(Fraction(cell.clip.rate)),
+        "preset": cell.encoder.default_preset or None,
+    }
+
+
+def write_cells(path: UPath, cells: Cells) -> None:
+    """CSV, gzipped where ``path`` ends so; the same cells give the same bytes."""
+    text: str = cells.frame.to_csv(index=False, lineterminator="\n")
+    data = text.encode()
+    store.put(path, gzip.compress(data, mtime=0) if path.name.endswith(".gz") else data)
