@@ -34,7 +34,7 @@ def gate(
     as_json: JsonOption = False,
 ) -> None:
     """Judge a folder of leave-one-source-out results; nothing is written."""
-    from fr_ensemble_assets.cli.console import print_verdict
+    from fr_ensemble_assets.cli.printing.verdicts import print_verdict
     from fr_ensemble_assets.contract.agreed import ENSEMBLE
     from fr_ensemble_assets.evidence.results import load_scores
     from fr_ensemble_assets.foundation.files import parse_path
@@ -74,7 +74,7 @@ def propose(
     replaced; rows that aren't are added; every other byte stays. The flip is a person's change.
     """
     from fr_ensemble_assets.candidate.propose import propose_candidate
-    from fr_ensemble_assets.cli.console import err
+    from fr_ensemble_assets.cli.printing.terminal import err
     from fr_ensemble_assets.foundation.files import parse_path
 
     with told_in_one_sentence():

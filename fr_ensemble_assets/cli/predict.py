@@ -106,8 +106,8 @@ def recommend(
     qualities between them. Exit codes: 0 answered, 2 unusable input, 3 answered at a lower
     confidence than was asked for (0 with `--allow-lower`).
     """
-    from fr_ensemble_assets.cli.console import print_recommendations
     from fr_ensemble_assets.cli.judge import chosen_candidate
+    from fr_ensemble_assets.cli.printing.recommending import print_recommendations
     from fr_ensemble_assets.prediction.candidate import load_candidate
     from fr_ensemble_assets.prediction.frames import read_frames
     from fr_ensemble_assets.prediction.recommend import recommend as recommend_qualities
@@ -135,7 +135,7 @@ def _rule(text: str) -> Rule:
 
 
 def _tell_unknown(encoders: Mapping[str, int]) -> None:
-    from fr_ensemble_assets.cli.console import note
+    from fr_ensemble_assets.cli.printing.terminal import note
 
     if encoders:
         listed = ", ".join(f"{name} ({rows} rows)" for name, rows in encoders.items())
@@ -143,7 +143,7 @@ def _tell_unknown(encoders: Mapping[str, int]) -> None:
 
 
 def _exit_code(answer: Answer, rule: Rule, allow_lower: bool, told: bool = False) -> int:
-    from fr_ensemble_assets.cli.console import note
+    from fr_ensemble_assets.cli.printing.terminal import note
 
     if answer.supported:
         return EXIT_PROMOTE
@@ -156,6 +156,6 @@ def _exit_code(answer: Answer, rule: Rule, allow_lower: bool, told: bool = False
 
 
 def _say(text: str) -> None:
-    from fr_ensemble_assets.cli.console import err
+    from fr_ensemble_assets.cli.printing.terminal import err
 
     err.print(text, markup=False)
