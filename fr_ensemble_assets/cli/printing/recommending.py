@@ -12,7 +12,7 @@ from fr_ensemble_assets.cli.printing.terminal import err, stdout
 from fr_ensemble_assets.foundation.wording import one_line
 
 if TYPE_CHECKING:
-    from fr_ensemble_assets.prediction.recommend import Recommendations
+    from fr_ensemble_assets.prediction.recommendation import Recommendations
 
 
 def print_recommendations(found: Recommendations, to_stderr: bool) -> None:
