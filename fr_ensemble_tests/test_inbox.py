@@ -22,7 +22,7 @@ from fr_ensemble_assets.corpus.arrivals import (
     look_into,
     unchanged_arrival,
 )
-from fr_ensemble_assets.corpus.shards import read_shard
+from fr_ensemble_assets.corpus.parsing import read_shard
 from fr_ensemble_assets.definitions import build_definitions
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.foundation.errors import UnusableInput

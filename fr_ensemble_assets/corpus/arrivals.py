@@ -7,11 +7,11 @@ others from being noticed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from fr_ensemble_assets.corpus.arrival_digest import (
     Budget,
@@ -19,9 +19,9 @@ from fr_ensemble_assets.corpus.arrival_digest import (
     digest_on,
     whole_digest,
 )
-from fr_ensemble_assets.corpus.shards import GZIP_MAGIC, PARQUET_MAGIC, SUFFIXES
+from fr_ensemble_assets.corpus.parsing import GZIP_MAGIC, PARQUET_MAGIC, SUFFIXES
+from fr_ensemble_assets.foundation.cursor import cursor_text, read_cursor
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import parse_json
 from fr_ensemble_assets.foundation.stamps import Stamp, read_stamp, stamp_files
 
 #: A folder of shards is whole when this file lies in it.
@@ -85,9 +85,9 @@ class Memory:
 
     def to_text(self) -> str:
         """For the sensor's cursor."""
-        return json.dumps(
+        return cursor_text(
+            _CURSOR_VERSION,
             {
-                "version": _CURSOR_VERSION,
                 "watched": {
                     name: [w.stamp, w.looks, w.progress.to_json()]
                     for name, w in self.watched.items()
@@ -95,23 +95,20 @@ class Memory:
                 "settled": self.settled,
                 "taken": self.taken,
             },
-            sort_keys=True,
         )
 
     @classmethod
     def from_text(cls, text: str | None) -> Memory:
         """Back from :meth:`to_text`; nothing is known where it can't be read."""
-        try:
-            known = parse_json((text or "").encode(), "the sensor's cursor")
-            if known["version"] != _CURSOR_VERSION:
-                return cls()
-            return cls(
-                {name: Watched.from_json(*parts) for name, parts in known["watched"].items()},
-                {name: read_stamp(stamp) for name, stamp in known["settled"].items()},
-                {str(sha256): str(name) for sha256, name in known["taken"].items()},
-            )
-        except (UnusableInput, KeyError, TypeError, ValueError):
-            return cls()
+        return read_cursor(text, _CURSOR_VERSION, cls._read, cls)
+
+    @classmethod
+    def _read(cls, fields: dict[str, Any]) -> Memory:
+        return cls(
+            {name: Watched.from_json(*parts) for name, parts in fields["watched"].items()},
+            {name: read_stamp(stamp) for name, stamp in fields["settled"].items()},
+            {str(sha256): str(name) for sha256, name in fields["taken"].items()},
+        )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from fr_ensemble_assets.corpus.identity import (
     content_sha256,
     key_columns,
 )
-from fr_ensemble_assets.corpus.shards import SUFFIXES, Shard, read_shard
+from fr_ensemble_assets.corpus.parsing import SUFFIXES, Shard, read_shard
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.schema import (
     COLUMNS,

@@ -26,7 +26,7 @@ from fr_ensemble_assets.operations.instance import (
     unfinished_backfills,
     unfinished_runs,
 )
-from fr_ensemble_assets.operations.serve import served_at
+from fr_ensemble_assets.operations.serving.lock import served_at
 
 if TYPE_CHECKING:
     import dagster as dg

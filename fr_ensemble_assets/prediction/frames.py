@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from upath import UPath
 
-from fr_ensemble_assets.corpus.shards import read_shard
+from fr_ensemble_assets.corpus.parsing import read_shard
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.schema import (
     CANONICAL_6,

@@ -51,7 +51,7 @@ def unfit(corpus: Corpus) -> str:
         from fr_ensemble_assets.corpus.fitness import examine
     except ImportError:  # before fitness had a room of its own
         finding = rule_sources(summarise(corpus))
-        return "" if finding.passed else finding.found
+        return "" if finding.passed else finding.observed
     return ". ".join(examine(corpus).problems)
 
 
