@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, ConfigDict, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from fr_ensemble_assets.calibration.coverage import Unit
 from fr_ensemble_assets.calibration.rules import LEVEL_TOLERANCE, Rule
@@ -196,7 +196,7 @@ class CalibrationDocument(Document):
     sigma_floor: Finite | None = None
     mean_sigma: Finite
     bounds: str = ""
-    rules: dict[str, RuleDocument] = {}
+    rules: dict[str, RuleDocument] = Field(default_factory=dict)
     per_frame: TablesDocument
     per_encode: TablesDocument
     per_frame_plain: PlainTablesDocument

@@ -27,9 +27,13 @@ _ROUNDING = 1e-9
 
 def _describe(schema: dict[str, Any], kind: type[BaseModel]) -> None:
     """Take what a model's docstring says of its attributes into the JSON Schema."""
-    about, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition(_ATTRIBUTES)
+    text = inspect.cleandoc(kind.__doc__ or "").replace("``", "`")
+    about, _, attributes = text.partition(_ATTRIBUTES)
     schema["description"] = " ".join(about.split())
-    properties, names = schema.get("properties", {}), []
+    properties = schema.get("properties", {})
+    for shape in properties.values():
+        shape.pop("title", None)  # the key once more
+    names: list[str] = []
     for line in attributes.splitlines():
         if line.startswith(" "):
             for shape in (properties[name] for name in names):
