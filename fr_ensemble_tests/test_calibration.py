@@ -377,7 +377,7 @@ def spoil(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 SPOILED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "a version": (spoil("schema_version", 2), "'schema_version' to be 1, found 2"),
-    "no rule": (lambda d: d["per_frame"].pop("source"), "'per_frame.source' to be an object"),
+    "no rule": (lambda d: d["per_frame"].pop("source"), "'per_frame.source', found no such field"),
     "a NaN": (spoil("per_frame/frame/quantiles/0.9", float("nan")), "frame.quantiles.0.9'"),
     "a fall": (spoil("per_encode/source/quantiles/0.5", 99.0), "quantiles that never fall"),
     "a negative": (spoil("per_frame/frame/quantiles/0.5", -1.0), "none below 0"),
@@ -386,7 +386,7 @@ SPOILED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "a feature": (lambda d: d["trained_on"]["features"].pop("motion2"), "to be adm2, vif_scale0"),
     "a range": (spoil("trained_on/features/adm2/min", 7.0), "'trained_on.features.adm2' to be"),
     "a rule": (spoil("coverage/results", [{"unit": "frame", "rule": "x"}]), "coverage.results[0]"),
-    "a list": (spoil("corpus/sources", "bbb"), "'corpus.sources' to be a list of texts"),
+    "a list": (spoil("corpus/sources", "bbb"), "'corpus.sources' to be a list, found the text"),
 }
 
 

@@ -18,19 +18,21 @@ from fr_ensemble_assets.candidate.contents import (
 )
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import is_temporary, parse_json
+from fr_ensemble_assets.foundation.files import is_temporary
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.members.names import MANIFEST_FILE
 
 
 def corpus_of(folder: UPath) -> str | None:
     """The corpus that a candidate's manifest names; ``None`` where none can be read."""
+    from fr_ensemble_assets.foundation.documents import parse_document
+    from fr_ensemble_assets.members.schema import ManifestDocument
+
     path = folder / MANIFEST_FILE
     try:
-        named = parse_json(read_file(path), str(path))["eval"]["corpus_sha256"]
-    except (UnusableInput, KeyError, TypeError):
+        return parse_document(ManifestDocument, read_file(path), str(path)).eval.corpus_sha256
+    except UnusableInput:
         return None
-    return named if isinstance(named, str) else None
 
 
 def has_candidate(home: Home, corpus_sha256: str) -> bool:

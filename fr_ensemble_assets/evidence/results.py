@@ -24,7 +24,7 @@ from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.training.streams import STREAMS_VERSION
 
 if TYPE_CHECKING:
-    from fr_ensemble_assets.evidence.document import LosoDocument
+    from fr_ensemble_assets.evidence.schema import LosoDocument
 
 #: Figures may be rounded by whoever wrote the file; a mean further than this from the mean of its
 #: own folds is another number.
@@ -136,7 +136,7 @@ def load_seed(path: UPath, seed: int) -> SeedScore:
 
 def parse_seed(data: bytes, path: UPath, seed: int) -> SeedScore:
     """The results in ``data``, which was read from ``path``; raises as :func:`load_seed`."""
-    from fr_ensemble_assets.evidence.document import LosoDocument
+    from fr_ensemble_assets.evidence.schema import LosoDocument
     from fr_ensemble_assets.foundation.documents import parse_document
 
     document = parse_document(LosoDocument, data, str(path))

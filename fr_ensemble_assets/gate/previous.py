@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from upath import UPath
 
@@ -40,20 +39,15 @@ def _read(results: UPath) -> Previous | None:
     """The verdict of one folder; ``None`` where it is missing, damaged, or a dry run."""
     try:
         document = read_verdict(results) if results.is_dir() else None
-        if document is None or document["dry_run"]:
+        if document is None or document.dry_run is not False:
             return None
-        gate = document["gate"]
-        per_seed = {int(seed): _figure(plcc) for seed, plcc in gate["per_seed_plccs"].items()}
-        return Previous(
-            corpus_sha256=str(document["corpus"]["sha256"]),
-            verdict=str(document["verdict"]),
-            generated_at_utc=str(document["generated_at_utc"]),
-            mean_plcc=_figure(gate["mean_plcc"]),
-            per_seed_plcc=per_seed,
-        )
-    except (UnusableInput, KeyError, TypeError, ValueError, AttributeError):
+        per_seed = {int(seed): plcc for seed, plcc in document.gate.per_seed_plccs.items()}
+    except (UnusableInput, ValueError):
         return None
-
-
-def _figure(value: Any) -> float | None:
-    return None if value is None else float(value)
+    return Previous(
+        corpus_sha256=document.corpus.sha256,
+        verdict=document.verdict,
+        generated_at_utc=document.generated_at_utc,
+        mean_plcc=document.gate.mean_plcc,
+        per_seed_plcc=per_seed,
+    )
