@@ -21,7 +21,9 @@ _EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
 
 
 def main(
-    names: Annotated[list[str] | None, typer.Argument(help="Rooms or modules: gate/rule.py")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Rooms or modules, as gate/rule.py")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1)] = os.cpu_count() or 1,
     only_list: Annotated[bool, typer.Option("--list", help="Show them, try none.")] = False,
 ) -> None:
