@@ -55,7 +55,7 @@ bench: setup
 bench-video: setup
 	@$(BIN)/python -m benchmarks.generation $(CLIPS)
 
-# Thousands of odd inputs and 200 killed runs: some ten minutes on two cores.
+# Thousands of odd inputs and 200 killed runs: most of an hour on two cores.
 attack: setup
 	@$(BIN)/python -m fr_ensemble_tests.attack $(ATTACK)
 
