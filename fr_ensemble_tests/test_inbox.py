@@ -121,6 +121,14 @@ def test_name_that_is_not_utf8_is_left_alone_and_holds_up_no_other(watcher: Watc
         said.encode("utf-8")  # the UI can show it
 
 
+def test_sentences_about_entries_print(watcher: Watcher) -> None:
+    (watcher.inbox / "a\x1b[2J\n.jsonl").write_text("{}\n")
+    (watcher.inbox / "b\x1b[2J\n.jsonl").write_text("{}\n")
+    said = [sentence for _ in range(2) for sentence in watcher.look().said]
+    assert any("is skipped: its content came as" in sentence for sentence in said)
+    assert all(sentence.isprintable() for sentence in said)
+
+
 def test_link_to_the_inbox_is_no_folder_of_shards(watcher: Watcher) -> None:
     (watcher.inbox / "itself").symlink_to(watcher.inbox)
     (watcher.inbox / "above").symlink_to(watcher.inbox.parent)

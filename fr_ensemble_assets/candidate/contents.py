@@ -17,6 +17,7 @@ from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.evidence.results import results_file
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.wording import NAMED, shown
 from fr_ensemble_assets.gate.verdict import VERDICT_FILES
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file, sidecar_file
 from fr_ensemble_assets.members.onnx_check import MAX_MEMBER_BYTES
@@ -46,7 +47,6 @@ OPTIONAL_FILES: frozenset[str] = frozenset()
 
 #: Far above any document that we write: 16 MiB.
 MAX_FILE_BYTES = 1 << 24
-_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ def read_contents(folder: UPath) -> Contents:
         except UnusableInput as error:
             problems.append(str(error))
     foreign = sorted(names - known)
-    problems += [f"{name} doesn't belong here" for name in foreign[:_NAMED]]
-    if len(foreign) > _NAMED:
-        problems.append(f"{len(foreign) - _NAMED} more files don't belong here")
+    problems += [f"{shown(name)} doesn't belong here" for name in foreign[:NAMED]]
+    if len(foreign) > NAMED:
+        problems.append(f"{len(foreign) - NAMED} more files don't belong here")
     return Contents(str(folder), files, tuple(problems))
 
 

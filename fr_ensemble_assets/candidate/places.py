@@ -20,6 +20,7 @@ from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import is_temporary
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.members.names import MANIFEST_FILE
 
 
@@ -61,13 +62,13 @@ def require_place(place: UPath, corpus_sha256: str) -> None:
     ours = {name for name, is_file in entries.items() if is_file and name in known}
     named = corpus_of(place)
     if named is not None and named != corpus_sha256:
-        raise _taken(place, f"the candidate of corpus {named}")
+        raise _taken(place, f"the candidate of corpus {shown(named)}")
     # Without a manifest it is what a writer that was killed left.
     if entries and (not ours or (named is None and is_published(place))):
         raise _taken(place, "another folder")
     for name in sorted(entries.keys() - ours):
         if not is_temporary(name):
-            raise _taken(place, f"'{name}' in it, which isn't ours")
+            raise _taken(place, f"'{shown(name)}' in it, which isn't ours")
 
 
 def _entries_of(place: UPath) -> dict[str, bool]:

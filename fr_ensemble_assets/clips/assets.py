@@ -18,6 +18,7 @@ from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.wording import listed
 
 
 class ClipsConfig(dg.Config):
@@ -69,7 +70,7 @@ def reference_clips(
                 workers=ffmpeg.at_a_time(),
             )
         if found.refused and not found.clips:
-            raise UnusableInput("; ".join(found.refused))
+            raise UnusableInput(listed(found.refused, separator="; ", limit=300))
         found = replace(found, ignored=ignored)
         save_inventory(inventory_file(kept), found)
     added, removed = _register(context.instance, [clip.src for clip in found.clips])
@@ -81,9 +82,9 @@ def reference_clips(
             "frames": sum(clip.frames for clip in found.clips),
             "bytes": sum(clip.size_bytes for clip in found.clips),
             "refused": len(found.refused),
-            "ignored_files": ", ".join(found.ignored) or "none",
-            "new_partitions": ", ".join(added) or "none",
-            "removed_partitions": ", ".join(removed) or "none",
+            "ignored_files": listed(found.ignored) or "none",
+            "new_partitions": listed(added) or "none",
+            "removed_partitions": listed(removed) or "none",
             "folder": dg.MetadataValue.path(str(folder)),
         },
     )

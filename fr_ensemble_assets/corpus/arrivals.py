@@ -23,6 +23,7 @@ from fr_ensemble_assets.corpus.parsing import GZIP_MAGIC, PARQUET_MAGIC, SUFFIXE
 from fr_ensemble_assets.foundation.cursor import cursor_text, read_cursor
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.stamps import Stamp, read_stamp, stamp_files
+from fr_ensemble_assets.foundation.wording import shown
 
 #: A folder of shards is whole when this file lies in it.
 MARKER_FILE = "_SUCCESS"
@@ -161,7 +162,8 @@ def look_into(inbox: Path, memory: Memory, budget: Budget | None = None) -> Look
             continue
         settled[entry.name] = stamp
         if seen.sha256 in taken:
-            said.append(f"'{entry.name}' is skipped: its content came as '{taken[seen.sha256]}'")
+            first = shown(taken[seen.sha256])
+            said.append(f"'{shown(entry.name)}' is skipped: its content came as '{first}'")
         else:
             taken[seen.sha256] = entry.name
             arrivals.append(Arrival(entry, seen.sha256))
@@ -206,8 +208,7 @@ def _smallest_first(inbox: Path, said: list[str]) -> list[tuple[Path, Stamp]]:
         except OSError as error:
             said.append(_unreadable(entry, error))
         except UnicodeEncodeError as error:
-            shown = str(error.object).encode("utf-8", "backslashreplace").decode()
-            said.append(f"'{shown}' is left alone: its name is not UTF-8, rename it")
+            said.append(f"'{shown(error.object)}' is left alone: its name is not UTF-8, rename it")
         else:
             found.append((_size(stamp), entry, stamp))
     return [(entry, stamp) for _, entry, stamp in sorted(found)]
@@ -224,7 +225,8 @@ def _see(entry: Path, stamp: Stamp, memory: Memory, budget: Budget) -> _Seen:
     if _stamp(entry) != stamp:
         return _Seen(Watched(_stamp(entry)), said=_waits(entry))
     if sha256 is None:
-        told = f"'{entry.name}' is being read, {_size(stamp) / 1e6:.0f} MB take more than one look"
+        megabytes = f"{_size(stamp) / 1e6:.0f} MB"
+        told = f"'{shown(entry.name)}' is being read, {megabytes} take more than one look"
         return _Seen(replace(seen, progress=progress), said=told)
     return _Seen(sha256=sha256)
 
@@ -253,11 +255,11 @@ def _may_become_whole(entry: Path, looks: int) -> bool:
 
 def _waits(entry: Path) -> str:
     wholeness = f"a file {MARKER_FILE} lies in it" if entry.is_dir() else "it is whole"
-    return f"'{entry.name}' waits until {wholeness}"
+    return f"'{shown(entry.name)}' waits until {wholeness}"
 
 
 def _unreadable(entry: Path, error: OSError) -> str:
-    return f"'{entry.name}' can't be read: {error.strerror or error}"
+    return f"'{shown(entry.name)}' can't be read: {error.strerror or error}"
 
 
 def _files(entry: Path) -> list[Path]:

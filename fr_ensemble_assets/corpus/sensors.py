@@ -1,11 +1,13 @@
 """Door: the sensor that watches the inbox."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
 
 from fr_ensemble_assets.corpus.arrivals import Arrival, Memory, look_into
 from fr_ensemble_assets.doors.home import HomeResource
+from fr_ensemble_assets.foundation.wording import listed
 
 #: By this tag a run names the content that it was started for.
 ARRIVAL_TAG = "fr_ensemble/arrival_sha256"
@@ -28,11 +30,15 @@ def inbox_sensor(job_name: str, seeds: tuple[int, ...]) -> dg.SensorDefinition:
             context.log.info(sentence)
         return dg.SensorResult(
             run_requests=[_request(arrival, seeds) for arrival in look.arrivals],
-            skip_reason=None if look.arrivals else "; ".join(look.said) or "nothing new",
+            skip_reason=None if look.arrivals else _told(look.said),
             cursor=look.memory.to_text(),
         )
 
     return corpus_inbox
+
+
+def _told(said: Sequence[str]) -> str:
+    return listed(said, separator="; ", limit=300) or "nothing new"
 
 
 def _request(arrival: Arrival, seeds: tuple[int, ...]) -> dg.RunRequest:

@@ -20,6 +20,7 @@ from fr_ensemble_assets.calibration.pooling import (
 from fr_ensemble_assets.calibration.rules import Answer, Rule, bounds
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.schema import PRESET, VMAF_MAX, VMAF_MIN
+from fr_ensemble_assets.foundation.wording import listed
 from fr_ensemble_assets.prediction.candidate import Candidate
 from fr_ensemble_assets.prediction.frames import Frames
 from fr_ensemble_assets.prediction.predict import (
@@ -200,7 +201,7 @@ def _sizes(frames: Frames, encodes: Encodes) -> list[float | None]:
         return [None] * len(encodes.rows)
     told = frames.frame["enc_bytes"].groupby(encodes.number).agg(["min", "max"])
     for row in np.flatnonzero((told["min"] != told["max"]) & told["min"].notna()):
-        key = ", ".join(f"{name} {value}" for name, value in encodes.keys.iloc[row].items())
+        key = listed(f"{name} {value}" for name, value in encodes.keys.iloc[row].items())
         raise UnusableInput(
             f"{frames.origin}: expected one 'enc_bytes' an encode, found {told['min'][row]:.0f} "
             f"and {told['max'][row]:.0f} for {key}; keep the frames of one encode."
