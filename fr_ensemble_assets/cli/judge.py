@@ -17,6 +17,7 @@ from fr_ensemble_assets.cli.app import (
     named_path,
     told_in_one_sentence,
 )
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.wording import listed
 
@@ -109,14 +110,10 @@ def chosen_candidate(candidate: str | None, home: str | None) -> UPath:
 
 
 def _only_candidate(home: Home) -> UPath:
-    folders = (
-        [path for path in home.candidates.iterdir() if not path.name.startswith(".")]
-        if home.candidates.is_dir()
-        else []
-    )
-    if len(folders) != 1:
-        found = listed(sorted(path.name for path in folders)) or "none"
+    names = store.names(home.candidates)
+    if len(names) != 1:
+        found = listed(names) or "none"
         raise UnusableInput(
             f"{home.candidates}: expected one candidate, found {found}; name it with --candidate."
         )
-    return folders[0]
+    return home.candidates / names[0]

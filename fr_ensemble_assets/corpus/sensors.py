@@ -1,7 +1,5 @@
 """Door: the sensor that watches the inbox."""
 
-from pathlib import Path
-
 import dagster as dg
 
 from fr_ensemble_assets.corpus.arrivals import Arrival, Memory, look_into
@@ -23,7 +21,7 @@ def inbox_sensor(job_name: str, seeds: tuple[int, ...]) -> dg.SensorDefinition:
         description="Trains on every corpus that appears in the inbox: noticed by content, once.",
     )
     def corpus_inbox(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SensorResult:
-        look = look_into(Path(str(home.open().inbox)), Memory.from_text(context.cursor))
+        look = look_into(home.open().inbox, Memory.from_text(context.cursor))
         for sentence in look.said:
             context.log.info(sentence)
         return dg.SensorResult(

@@ -27,6 +27,7 @@ from pathlib import Path
 from types import FrameType
 
 import psutil
+from upath import UPath
 
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -96,7 +97,7 @@ class _Platform:
             created = psutil.Process(service.process.pid).create_time()
             self.sessions.append((service.process.pid, created))
         note = {"address": self.address, "sessions": self.sessions, "folder": str(self.folder)}
-        store.put_json(self.home.dagster / _NOTE_FILE, note)
+        store.put_json(UPath(self.home.dagster / _NOTE_FILE), note)
 
 
 def serve(
@@ -340,7 +341,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def _note(home: Home) -> dict[str, object]:
-    path = home.dagster / _NOTE_FILE
+    path = UPath(home.dagster / _NOTE_FILE)
     try:
         note = parse_json(store.read(path, "a note of the UI"), str(path))
     except UnusableInput:

@@ -177,7 +177,7 @@ def _read_from(home: Home, sha256: str) -> str:
 
 def _candidates(home: Home, sha256: str | None) -> list[Candidate]:
     current = home.candidate_dir(sha256) if sha256 and has_candidate(home, sha256) else None
-    folders = sorted(f for f in home.candidates.iterdir() if not f.name.startswith("."))
+    folders = (home.candidates / name for name in store.names(home.candidates))
     found = [Candidate(f, _problems(f), f == current) for f in folders]
     return sorted(found, key=lambda candidate: not candidate.current)
 
