@@ -5,7 +5,6 @@ Only regular files of bounded size are taken. A link could lead anywhere, a pipe
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -108,7 +107,7 @@ def _limit(name: str) -> int:
 
 def _listed(folder: UPath) -> set[str]:
     if not folder.is_dir():
-        found = "something else" if os.path.lexists(str(folder)) else "no such folder"
+        found = "something else" if store.is_there(folder) else "no such folder"
         raise UnusableInput(f"{folder}: expected a candidate folder, found {found}.")
     try:
         return {entry.name for entry in folder.iterdir()}

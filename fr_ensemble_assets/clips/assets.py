@@ -1,7 +1,6 @@
 """Door: ``reference_clips``."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import dagster as dg
 
@@ -61,7 +60,7 @@ def reference_clips(
     """
     with refusals_as_failures():
         kept = home.open()
-        folder = Path(str(kept.clips))
+        folder = kept.clips
         raw = raw_video(config.size, config.rate, config.pixel_format)
         files, ignored = clip_files([folder])
         with Children() as children:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import partial
 from typing import Any
+
+from upath import UPath
 
 from fr_ensemble_assets.corpus.arrival_digest import (
     Budget,
@@ -19,7 +21,14 @@ from fr_ensemble_assets.corpus.arrival_digest import (
     digest_on,
     whole_digest,
 )
-from fr_ensemble_assets.corpus.parsing import GZIP_MAGIC, PARQUET_MAGIC, SUFFIXES
+from fr_ensemble_assets.corpus.parsing import (
+    GZIP_MAGIC,
+    PARQUET_MAGIC,
+    SUFFIXES,
+    Held,
+    opened,
+)
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.cursor import cursor_text, read_cursor
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.stamps import Stamp, read_stamp, stamp_files
@@ -35,6 +44,8 @@ _LOOK_SECONDS = 10.0
 #: Real corpora have 8. Beyond so many bytes too many endings would seem likely.
 _GZIP_LEAST, _GZIP_MOST, _GZIP_FRAME_BYTES, _GZIP_BYTES = 0.99, 30, 1024, 4 << 20
 _CURSOR_VERSION = 2
+#: What arrived is read once, and parsed from memory, up to this size.
+HELD_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class Arrival:
         Over its bytes: of one file, or of the names and bytes of a folder's shards.
     """
 
-    path: Path
+    path: UPath
     sha256: str
 
 
@@ -130,7 +141,7 @@ class _Seen:
     said: str = ""
 
 
-def look_into(inbox: Path, memory: Memory, budget: Budget | None = None) -> Look:
+def look_into(inbox: UPath, memory: Memory, budget: Budget | None = None) -> Look:
     """Find what arrived since the last look, within ``budget`` (without one, ten seconds).
 
     An entry is taken when it has not changed since the last look and is whole as far as can be
@@ -171,8 +182,11 @@ def look_into(inbox: Path, memory: Memory, budget: Budget | None = None) -> Look
 
 
 @contextmanager
-def unchanged_arrival(path: Path, sha256: str) -> Iterator[None]:
+def unchanged_arrival(path: UPath, sha256: str) -> Iterator[Held]:
     """Read in this block what was noticed: nothing else before it, nothing else until its end.
+
+    Yields the bytes that the sha256 was taken over, to be read instead of the files: what is
+    hashed is what is parsed. Only of what is larger than :data:`HELD_BYTES` none are held.
 
     Raises
     ------
@@ -181,9 +195,12 @@ def unchanged_arrival(path: Path, sha256: str) -> Iterator[None]:
     """
     try:
         before = _touched(path)
-        found = whole_digest(_content(path), path.is_dir())
+        files = _content(path)
+        small = sum(file.stat().st_size for file in files) <= HELD_BYTES
+        held = {file: file.read_bytes() for file in files} if small else {}
+        found = whole_digest(files, path.is_dir(), partial(opened, held=held))
         if found == sha256:
-            yield
+            yield held
             if _touched(path) == before:
                 return
             found = "one that changed while it was read"
@@ -198,9 +215,9 @@ def unchanged_arrival(path: Path, sha256: str) -> Iterator[None]:
     )
 
 
-def _smallest_first(inbox: Path, said: list[str]) -> list[tuple[Path, Stamp]]:
+def _smallest_first(inbox: UPath, said: list[str]) -> list[tuple[UPath, Stamp]]:
     """The entries and how they look now; ``said`` gets a sentence for each that can't be seen."""
-    found: list[tuple[int, Path, Stamp]] = []
+    found: list[tuple[int, UPath, Stamp]] = []
     for entry in _entries(inbox):
         try:
             stamp = _stamp(entry)
@@ -214,7 +231,7 @@ def _smallest_first(inbox: Path, said: list[str]) -> list[tuple[Path, Stamp]]:
     return [(entry, stamp) for _, entry, stamp in sorted(found)]
 
 
-def _see(entry: Path, stamp: Stamp, memory: Memory, budget: Budget) -> _Seen:
+def _see(entry: UPath, stamp: Stamp, memory: Memory, budget: Budget) -> _Seen:
     before = memory.watched.get(entry.name)
     if before is None or before.stamp != stamp:
         return _Seen(Watched(stamp), said=_waits(entry))
@@ -231,7 +248,7 @@ def _see(entry: Path, stamp: Stamp, memory: Memory, budget: Budget) -> _Seen:
     return _Seen(sha256=sha256)
 
 
-def _entries(inbox: Path) -> Iterator[Path]:
+def _entries(inbox: UPath) -> Iterator[UPath]:
     for entry in inbox.iterdir():
         if entry.name.startswith("."):
             continue
@@ -243,39 +260,41 @@ def _entries(inbox: Path) -> Iterator[Path]:
             yield entry
 
 
-def _require_utf8(entry: Path, stamp: Stamp) -> None:
+def _require_utf8(entry: UPath, stamp: Stamp) -> None:
     """Raise :class:`UnicodeEncodeError` if a name can't be written down."""
     for name in (entry.name, *(name for name, *_ in stamp)):
         name.encode("utf-8")
 
 
-def _may_become_whole(entry: Path, looks: int) -> bool:
+def _may_become_whole(entry: UPath, looks: int) -> bool:
     return entry.is_dir() or looks <= _PATIENCE
 
 
-def _waits(entry: Path) -> str:
+def _waits(entry: UPath) -> str:
     wholeness = f"a file {MARKER_FILE} lies in it" if entry.is_dir() else "it is whole"
     return f"'{shown(entry.name)}' waits until {wholeness}"
 
 
-def _unreadable(entry: Path, error: OSError) -> str:
+def _unreadable(entry: UPath, error: OSError) -> str:
     return f"'{shown(entry.name)}' can't be read: {error.strerror or error}"
 
 
-def _files(entry: Path) -> list[Path]:
+def _files(entry: UPath) -> list[UPath]:
     return sorted(f for f in entry.iterdir() if f.is_file()) if entry.is_dir() else [entry]
 
 
-def _content(entry: Path) -> list[Path]:
+def _content(entry: UPath) -> list[UPath]:
     return [file for file in _files(entry) if file.name != MARKER_FILE or file == entry]
 
 
-def _stamp(entry: Path) -> Stamp:
+def _stamp(entry: UPath) -> Stamp:
     return stamp_files(_files(entry))
 
 
-def _touched(path: Path) -> tuple[object, ...]:
+def _touched(path: UPath) -> tuple[object, ...]:
     """The stamp, and when each file was last touched, which nobody can set back."""
+    if not store.is_local(path):
+        return (_stamp(path),)
     return _stamp(path), [file.stat().st_ctime_ns for file in _files(path)]
 
 
@@ -283,7 +302,7 @@ def _size(stamp: Stamp) -> int:
     return sum(size for _, size, *_ in stamp)
 
 
-def _seems_whole(entry: Path) -> bool:
+def _seems_whole(entry: UPath) -> bool:
     if entry.is_dir():
         return (entry / MARKER_FILE).exists()
     with entry.open("rb") as handle:

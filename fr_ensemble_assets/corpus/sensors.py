@@ -1,7 +1,6 @@
 """Door: the sensor that watches the inbox."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import dagster as dg
 
@@ -25,7 +24,7 @@ def inbox_sensor(job_name: str, seeds: tuple[int, ...]) -> dg.SensorDefinition:
         description="Trains on every corpus that appears in the inbox: noticed by content, once.",
     )
     def corpus_inbox(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SensorResult:
-        look = look_into(Path(str(home.open().inbox)), Memory.from_text(context.cursor))
+        look = look_into(home.open().inbox, Memory.from_text(context.cursor))
         for sentence in look.said:
             context.log.info(sentence)
         return dg.SensorResult(

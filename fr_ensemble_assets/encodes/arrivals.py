@@ -87,7 +87,7 @@ def look_into(home: Home, memory: Memory) -> Look:
     an inventory, clips without a shard of their content are to be scored, each content once.
     """
     try:
-        stamp = stamp_files(clip_files([Path(str(home.clips))])[0])
+        stamp = stamp_files(clip_files([home.clips])[0])
     except (OSError, UnusableInput):
         return Look(None, (), ("the clips folder changes; waiting",), replace(memory, seen=()))
     if stamp != memory.seen:

@@ -85,7 +85,7 @@ def corpus_shards(
         clips = _clips(load_inventory(inventory_file(kept)).clips, context.partition_keys)
         with Children() as children:
             made = generate(
-                *(found, children, clips, settings, kept.cells, ffmpeg.at_a_time()),
+                *(found, children, clips, settings, kept.cells, kept.scratch, ffmpeg.at_a_time()),
                 watch(context.log).report("encodes"),
             )
         whole = {clip.src for clip in clips} - {failed.cell.clip.src for failed in made.failed}

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from upath import UPath
+
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json
@@ -45,12 +47,12 @@ class Note:
 def write_note(home: Home, note: Note) -> None:
     """Say who serves ``home``."""
     told = {"address": note.address, "sessions": note.sessions, "folder": note.folder}
-    store.put_json(home.dagster / _NOTE_FILE, told)
+    store.put_json(UPath(home.dagster / _NOTE_FILE), told)
 
 
 def read_note(home: Home) -> Note:
     """Who served ``home`` last; an empty note where none can be read."""
-    path = home.dagster / _NOTE_FILE
+    path = UPath(home.dagster / _NOTE_FILE)
     try:
         told = parse_json(store.read(path, "a note of the UI"), str(path))
     except UnusableInput:
