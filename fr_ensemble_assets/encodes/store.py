@@ -15,6 +15,7 @@ from upath import UPath
 from fr_ensemble_assets.encodes.grid import Cell
 from fr_ensemble_assets.encodes.score import Scored
 from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.schema import CANONICAL_6
 
@@ -45,10 +46,9 @@ def save_cell(cells: UPath, scored: Scored, ffmpeg_version: str) -> None:
 
 def load_cell(cells: UPath, cell: Cell, ffmpeg_version: str) -> Scored | None:
     """A cell that is done; ``None`` where it isn't, or where its file is not what it should be."""
-    with contextlib.suppress(
-        OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError
-    ):
-        document = json.loads(cell_file(cells, cell, ffmpeg_version).read_bytes())
+    unusable = (UnusableInput, ValueError, KeyError, TypeError, AttributeError, OverflowError)
+    with contextlib.suppress(*unusable, RecursionError):
+        document = json.loads(store.read(cell_file(cells, cell, ffmpeg_version), "a cell"))
         whole = document.pop("sha256") == _digest(document)
         if whole and document["made_from"] == cell.identity(ffmpeg_version):
             return _scored(cell, document)

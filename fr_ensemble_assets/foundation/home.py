@@ -93,7 +93,13 @@ class Home:
                 f"{chosen}: expected a local folder without '?' and '%' in its path (Dagster keeps "
                 f"its databases there); choose another with --home or {HOME_VARIABLE}."
             )
-        return cls(UPath(chosen).absolute())
+        home = UPath(chosen).absolute()
+        if not str(home).isprintable():
+            raise UnusableInput(
+                f"{home}: expected a home whose path is UTF-8 and prints, found another (documents "
+                f"and databases name it); choose another with --home or {HOME_VARIABLE}."
+            )
+        return cls(home)
 
     @property
     def clips(self) -> UPath:
