@@ -5,9 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import struct
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from upath import UPath
 
@@ -243,6 +246,20 @@ def test_parquet_with_a_bad_value_names_the_row(tmp_path: Path, few_rows: list[R
     frame.to_parquet(path)
     with pytest.raises(UnusableInput, match="row 5: expected column 'vif_scale2'"):
         read_corpus(UPath(path))
+
+
+def test_parquet_that_was_damaged_is_refused_where_its_writer_left_checksums(
+    tmp_path: Path, few_rows: list[Row]
+) -> None:
+    path = tmp_path / "damaged.parquet"
+    written = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
+    pyarrow.parquet.write_table(pa.Table.from_pylist(few_rows), path, **written)
+    data = path.read_bytes()
+    value = struct.pack("<d", few_rows[0]["adm2"])
+    path.write_bytes(data.replace(value, struct.pack("<d", 0.5), 1))
+    with pytest.raises(UnusableInput, match="checksum") as refused:
+        read_corpus(UPath(path))
+    assert str(refused.value).endswith("write it again.")
 
 
 def test_missing_path_and_folder_without_shards(tmp_path: Path) -> None:

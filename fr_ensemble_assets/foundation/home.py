@@ -94,11 +94,13 @@ class Home:
                 f"its databases there); choose another with --home or {HOME_VARIABLE}."
             )
         home = UPath(chosen).absolute()
-        if not str(home).isprintable():
+        try:
+            str(home).encode("utf-8")
+        except UnicodeEncodeError as error:
             raise UnusableInput(
-                f"{home}: expected a home whose path is UTF-8 and prints, found another (documents "
-                f"and databases name it); choose another with --home or {HOME_VARIABLE}."
-            )
+                f"{home}: expected a home whose path is UTF-8, since documents and databases name "
+                f"it, found another; choose another with --home or {HOME_VARIABLE}."
+            ) from error
         return cls(home)
 
     @property
