@@ -239,7 +239,7 @@ def test_every_run_names_its_host(promoted: Home) -> None:
 
 def test_candidate_that_stands_has_not_drifted(promoted: Home, promoted_once: Chain) -> None:
     sha256 = promoted_once[1].corpus_sha256
-    assert drift_of(promoted, sha256, sha256, ENSEMBLE).found == ()
+    assert drift_of(promoted, sha256, sha256, ENSEMBLE).sentences == ()
 
 
 def test_newer_corpus_overtakes_a_candidate_and_alters_nothing(

@@ -14,7 +14,7 @@ from fr_ensemble_assets.cli.app import (
     HomeOption,
     JsonOption,
     app,
-    told_in_one_sentence,
+    errors_in_one_sentence,
 )
 from fr_ensemble_assets.cli.candidates import CandidateOption, chosen_candidate
 
@@ -33,7 +33,7 @@ def gate(
     from fr_ensemble_assets.foundation.files import parse_path
     from fr_ensemble_assets.gate.rule import decide
 
-    with told_in_one_sentence():
+    with errors_in_one_sentence():
         scores = load_scores(parse_path(results_dir))
     decision = decide(scores, ENSEMBLE)
     judged = [score for score in scores if score.seed in decision.seeds]
@@ -67,7 +67,7 @@ def propose(
     from fr_ensemble_assets.cli.printing.terminal import err
     from fr_ensemble_assets.foundation.files import parse_path
 
-    with told_in_one_sentence():
+    with errors_in_one_sentence():
         folder = chosen_candidate(candidate, home)
         diff, proposal = propose_candidate(folder, parse_path(registry))
     sys.stdout.buffer.write(diff.encode())

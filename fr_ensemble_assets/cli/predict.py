@@ -15,8 +15,8 @@ from fr_ensemble_assets.cli.app import (
     HomeOption,
     JsonOption,
     app,
+    errors_in_one_sentence,
     named_path,
-    told_in_one_sentence,
 )
 from fr_ensemble_assets.cli.candidates import CandidateOption, chosen_candidate
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -71,7 +71,7 @@ def predict(
     from fr_ensemble_assets.prediction.output import write_predictions
     from fr_ensemble_assets.prediction.predict import predict as predict_frames
 
-    with told_in_one_sentence():
+    with errors_in_one_sentence():
         source, target = named_path("--frames", frames), named_path("--out", out)
         if Path(str(source)).resolve() == Path(str(target)).resolve():
             told = f"--out {out}: expected another file than --frames, found the same."
@@ -109,7 +109,7 @@ def recommend(
     from fr_ensemble_assets.prediction.recommend import recommend as recommend_qualities
     from fr_ensemble_assets.prediction.recommend_document import recommendations_document
 
-    with told_in_one_sentence():
+    with errors_in_one_sentence():
         source = named_path("--frames", frames)
         chosen = load_candidate(chosen_candidate(candidate, home))
         found = recommend_qualities(chosen, read_frames(source), target, confidence, _rule(rule))

@@ -43,7 +43,7 @@ def clips_sensor(
         if clips:
             memory = remember_scored(memory, clips)
             requests += _score_requests(score_job.name, clips, order, memory.asked)
-        told = "; ".join(look.said) or "nothing new"
+        told = "; ".join(look.remarks) or "nothing new"
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else told,

@@ -128,9 +128,8 @@ def _post(address: str, sent: dict[str, Any]) -> Any:
             f"{TOKEN_VARIABLE}: expected the token of the server at {address}, found "
             f"{'another' if token else 'none'}; set it as for `fr-ensemble ui`."
         )
-    if status != 200:
-        raise OrchestrationFailure(f"{address} answered {status}: {shown(body.strip(), 400)}")
     try:
-        return json.loads(body)
+        return json.loads(body)  # also where Dagster says with 500 what was wrong
     except ValueError:
-        raise OrchestrationFailure(f"{address} answered with something else than JSON") from None
+        told = f"{address} answered {status}: {shown(body.strip(), 400)}"
+        raise OrchestrationFailure(told) from None
