@@ -40,6 +40,14 @@ HomeOption = Annotated[
     str | None,
     typer.Option("--home", help=f"Home folder [env: {HOME_VARIABLE}] [default: {DEFAULT_HOME}/]"),
 ]
+CandidateOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A candidate folder, or the beginning of its corpus' sha256 "
+        "[default: the home's only candidate, else the current corpus']",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON object on stdout, everything else on stderr.")
 ]

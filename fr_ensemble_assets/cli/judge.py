@@ -11,12 +11,12 @@ import typer
 from fr_ensemble_assets.cli.app import (
     EXIT_HOLD,
     EXIT_PROMOTE,
+    CandidateOption,
     HomeOption,
     JsonOption,
     app,
     errors_in_one_sentence,
 )
-from fr_ensemble_assets.cli.candidates import CandidateOption, chosen_candidate
 
 
 @app.command()
@@ -66,6 +66,7 @@ def propose(
     from fr_ensemble_assets.candidate.propose import propose_candidate
     from fr_ensemble_assets.cli.printing.terminal import err
     from fr_ensemble_assets.foundation.files import parse_path
+    from fr_ensemble_assets.operations.candidates import chosen_candidate
 
     with errors_in_one_sentence():
         folder = chosen_candidate(candidate, home)

@@ -12,13 +12,13 @@ import typer
 from fr_ensemble_assets.cli.app import (
     EXIT_FAILED,
     EXIT_PROMOTE,
+    CandidateOption,
     HomeOption,
     JsonOption,
     app,
     errors_in_one_sentence,
     named_path,
 )
-from fr_ensemble_assets.cli.candidates import CandidateOption, chosen_candidate
 from fr_ensemble_assets.foundation.errors import UnusableInput
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def predict(
     highest one that it can, and the exit code is 3 unless `--allow-lower`.
     """
     from fr_ensemble_assets.encodes.output import require_writable
+    from fr_ensemble_assets.operations.candidates import chosen_candidate
     from fr_ensemble_assets.prediction.candidate import load_candidate
     from fr_ensemble_assets.prediction.frames import read_frames
     from fr_ensemble_assets.prediction.output import write_predictions
@@ -104,6 +105,7 @@ def recommend(
     confidence than was asked for (0 with `--allow-lower`).
     """
     from fr_ensemble_assets.cli.printing.recommending import print_recommendations
+    from fr_ensemble_assets.operations.candidates import chosen_candidate
     from fr_ensemble_assets.prediction.candidate import load_candidate
     from fr_ensemble_assets.prediction.frames import read_frames
     from fr_ensemble_assets.prediction.recommend import recommend as recommend_qualities
