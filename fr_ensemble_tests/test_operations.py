@@ -19,7 +19,6 @@ import dagster as dg
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
-from upath import UPath
 
 from fr_ensemble_assets.candidate.drift import drift_of
 from fr_ensemble_assets.cli.main import app
@@ -440,4 +439,4 @@ def free_port() -> int:
 
 def test_copy_of_a_home_serves_nothing(promoted: Home, tmp_path: Path) -> None:
     shutil.copytree(str(promoted.root), tmp_path / "copy")
-    assert served_at(Home(UPath(tmp_path / "copy"))) is None
+    assert served_at(Home.at(tmp_path / "copy")) is None
