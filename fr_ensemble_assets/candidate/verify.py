@@ -35,6 +35,7 @@ from fr_ensemble_assets.evidence.results import (
 )
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import json_bytes, parse_json, sha256_of
+from fr_ensemble_assets.foundation.wording import NAMED, shown
 from fr_ensemble_assets.gate.rule import decide
 from fr_ensemble_assets.gate.verdict import Judgement, altered_since, derived_fields
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file
@@ -154,23 +155,29 @@ def _root_problems(contents: Contents, documents: Mapping[str, dict[str, Any]]) 
     named, found = ensemble.pop("digests", None), sha256_of(contents.files[DIGESTS_FILE])
     if named != {"file": DIGESTS_FILE, "sha256": found}:
         told = named.get("sha256") if isinstance(named, dict) else None
-        problems.append(f"{DIGESTS_FILE} has the sha256 {found}, {MANIFEST_FILE} says {told}")
+        problems.append(
+            f"{DIGESTS_FILE} has the sha256 {found}, {MANIFEST_FILE} says {shown(told)}"
+        )
     try:
-        listed = parse_document(DigestsDocument, contents.files[DIGESTS_FILE], DIGESTS_FILE)
+        digests = parse_document(DigestsDocument, contents.files[DIGESTS_FILE], DIGESTS_FILE)
     except UnusableInput as error:
         return [*problems, str(error)]
     given = {name: sha256_of(data) for name, data in contents.files.items()}
     given = {n: sha256 for n, sha256 in given.items() if n not in (DIGESTS_FILE, MANIFEST_FILE)}
+    others = {*given.items()} ^ {*digests.files.items()}
+    names = sorted({name for name, _ in others})
     problems += [
-        f"{name} has the sha256 {given.get(name)}, {DIGESTS_FILE} says {listed.files.get(name)}"
-        for name in sorted({*given, *listed.files})
-        if listed.files.get(name) != given.get(name)
+        f"{shown(name)} has the sha256 {given.get(name)}, {DIGESTS_FILE} says "
+        f"{digests.files.get(name)}"
+        for name in names[:NAMED]
     ]
+    if len(names) > NAMED:
+        problems.append(f"{len(names) - NAMED} more files have another sha256")
     try:
         manifest_sha256 = sha256_of(json_bytes(ensemble))
     except ValueError:  # NaN, which our JSON has no word for
         manifest_sha256 = ""
-    if listed.manifest_without_digests != manifest_sha256:
+    if digests.manifest_without_digests != manifest_sha256:
         problems.append(f"{MANIFEST_FILE} is not the one that {DIGESTS_FILE} names")
     return problems
 
