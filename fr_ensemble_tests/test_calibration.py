@@ -236,7 +236,7 @@ def test_level_that_one_source_less_does_not_carry_is_not_measured() -> None:
     levels = {c.level: c.measured for c in measured if c.rule == "source"}
     assert levels == {0.5: True, 0.8: True, 0.9: False, 0.95: False}
     assert not find_sharpness(measured).passed
-    assert "too few sources" in find_sharpness(measured).found
+    assert "too few sources" in find_sharpness(measured).observed
 
 
 def coverage_of(shares: Sequence[float], width: float = 1.0, level: float = 0.95) -> Coverage:
@@ -250,7 +250,7 @@ def test_coverage_warns_of_what_chance_can_not_explain_and_says_what_it_can() ->
     assert "21 sources" in two_bad_sources.threshold
     all_a_bit = find_coverage([coverage_of([0.85, 0.9] * 10)])
     assert not all_a_bit.passed
-    assert "covers 87.5%" in all_a_bit.found
+    assert "covers 87.5%" in all_a_bit.observed
 
 
 def test_sharpness_is_held_against_what_viewers_just_notice() -> None:
@@ -265,7 +265,7 @@ def test_a_quantile_out_of_order_is_found(calibration: Calibration) -> None:
     assert find_monotone(calibration.every_table).passed
     table = calibration.frame["source"]
     swapped = replace(table, quantiles=(table.quantiles[1] + 1, *table.quantiles[1:]))
-    assert "rule source at 51" in find_monotone([swapped]).found
+    assert "rule source at 51" in find_monotone([swapped]).observed
     assert not find_monotone([swapped]).passed
 
 

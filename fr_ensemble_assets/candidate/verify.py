@@ -35,7 +35,7 @@ from fr_ensemble_assets.evidence.results import (
 )
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import json_bytes, parse_json, sha256_of
-from fr_ensemble_assets.foundation.wording import NAMED, shown
+from fr_ensemble_assets.foundation.wording import NAMED, listed, shown
 from fr_ensemble_assets.gate.rule import decide
 from fr_ensemble_assets.gate.verdict import Judgement, altered_since, derived_fields
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file
@@ -43,6 +43,9 @@ from fr_ensemble_assets.members.onnx_check import read_member
 
 if TYPE_CHECKING:
     from fr_ensemble_assets.gate.schema import VerdictDocument
+
+#: A problem is shortened to so many characters where several are told in one sentence.
+_SENTENCE = 300
 
 __all__ = ["CANDIDATE_FILES", "Verification", "verified", "verify_candidate", "verify_contents"]
 
@@ -99,7 +102,8 @@ def verified(folder: UPath) -> Evidence:
     found = verify_candidate(folder)
     if found.evidence is None:
         raise UnusableInput(
-            f"{folder}: expected a candidate that verifies, found {'; '.join(found.problems)}; "
+            f"{folder}: expected a candidate that verifies, found "
+            f"{listed(found.problems, separator='; ', limit=_SENTENCE)}; "
             "make it again with 'fr-ensemble run'."
         )
     return found.evidence
@@ -164,15 +168,15 @@ def _root_problems(contents: Contents, documents: Mapping[str, dict[str, Any]]) 
         return [*problems, str(error)]
     given = {name: sha256_of(data) for name, data in contents.files.items()}
     given = {n: sha256 for n, sha256 in given.items() if n not in (DIGESTS_FILE, MANIFEST_FILE)}
-    others = {*given.items()} ^ {*digests.files.items()}
-    names = sorted({name for name, _ in others})
+    files = digests.files
+    others = [name for name in sorted({*given, *files}) if files.get(name) != given.get(name)]
     problems += [
         f"{shown(name)} has the sha256 {given.get(name)}, {DIGESTS_FILE} says "
-        f"{digests.files.get(name)}"
-        for name in names[:NAMED]
+        f"{shown(files.get(name))}"
+        for name in others[:NAMED]
     ]
-    if len(names) > NAMED:
-        problems.append(f"{len(names) - NAMED} more files have another sha256")
+    if len(others) > NAMED:
+        problems.append(f"{len(others) - NAMED} more files have another sha256")
     try:
         manifest_sha256 = sha256_of(json_bytes(ensemble))
     except ValueError:  # NaN, which our JSON has no word for
@@ -255,5 +259,6 @@ def first_difference(told: Any, given: Any, at: str = "") -> str:
         # Python takes True for 1 and 1 for 1.0.
         if repr(told) == repr(given):
             return ""
-        return f"{str(told)[:80]!a} at '{at.lstrip('.')}', not {str(given)[:80]!a}"
+        where = shown(at.lstrip("."))
+        return f"{str(told)[:80]!a} at '{where}', not {str(given)[:80]!a}"
     return next((d for k, t, g in steps if (d := first_difference(t, g, f"{at}.{k}"))), "")

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from upath import UPath
@@ -37,6 +38,11 @@ _RESULTS_FILE = re.compile(r"^loso_seed(?P<seed>0|[1-9][0-9]*)\.json$")
 def results_file(seed: int) -> str:
     """The name that the contract gives to one seed's results."""
     return f"loso_seed{seed}.json"
+
+
+def is_results_file(name: str) -> bool:
+    """Whether the contract would give this name, or one that is meant to be like it."""
+    return fnmatchcase(name, "loso_seed*.json")
 
 
 def predictions_file(seed: int) -> str:
@@ -112,7 +118,8 @@ def load_scores(folder: UPath) -> list[SeedScore]:
         raise UnusableInput(
             f"{folder}: expected a folder of {results_file(0)} and its like, found no such folder."
         )
-    found = sorted(int(m["seed"]) for p in folder.iterdir() if (m := _RESULTS_FILE.match(p.name)))
+    matched = map(_RESULTS_FILE.match, store.names(folder))
+    found = sorted(int(match["seed"]) for match in matched if match)
     if not found:
         raise UnusableInput(
             f"{folder}: expected {results_file(0)} and its like, found none; "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from upath import UPath
 
 from fr_ensemble_assets.contract.agreed import Contract
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
 from fr_ensemble_assets.gate.verdict import read_verdict
@@ -29,8 +30,8 @@ class Previous:
 
 def previous_verdict(home: Home, corpus_sha256: str, contract: Contract) -> Previous | None:
     """The newest verdict, no dry run, on any other corpus under the same recipe."""
-    others = (folder for folder in home.store.iterdir() if folder.name != corpus_sha256)
-    found = (_read(folder / contract.folder) for folder in others)
+    others = (name for name in store.names(home.store) if name != corpus_sha256)
+    found = (_read(home.store / name / contract.folder) for name in others)
     told = [previous for previous in found if previous is not None]
     return max(told, key=lambda previous: previous.generated_at_utc, default=None)
 
@@ -38,7 +39,7 @@ def previous_verdict(home: Home, corpus_sha256: str, contract: Contract) -> Prev
 def _read(results: UPath) -> Previous | None:
     """The verdict of one folder; ``None`` where it is missing, damaged, or a dry run."""
     try:
-        document = read_verdict(results) if results.is_dir() else None
+        document = read_verdict(results)
         if document is None or document.dry_run is not False:
             return None
         per_seed = {int(seed): plcc for seed, plcc in document.gate.per_seed_plccs.items()}

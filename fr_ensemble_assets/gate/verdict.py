@@ -14,7 +14,12 @@ from fr_ensemble_assets.corpus.fitness import examine
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.evidence.audit import audit_results
 from fr_ensemble_assets.evidence.measure import SeedResult
-from fr_ensemble_assets.evidence.results import SeedScore, load_scores, results_file
+from fr_ensemble_assets.evidence.results import (
+    SeedScore,
+    is_results_file,
+    load_scores,
+    results_file,
+)
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json
@@ -75,7 +80,7 @@ def judge(folder: UPath, corpus: Corpus, contract: Contract) -> Judgement:
     try:
         scores = load_scores(folder)
     except UnusableInput:
-        if any(folder.glob("loso_seed*.json")):
+        if any(map(is_results_file, store.names(folder))):
             raise
         scores = []  # nothing was trained yet: every seed is missing
     fitness = examine(corpus)
@@ -170,7 +175,7 @@ def write_verdict(folder: UPath, document: Mapping[str, Any]) -> UPath:
         return folder / VERDICT_FILES[verdict]
     for other, name in VERDICT_FILES.items():
         if other != verdict:
-            (folder / name).unlink(missing_ok=True)
+            store.delete(folder / name)
     path = folder / VERDICT_FILES[verdict]
     store.put_json(path, document)
     return path

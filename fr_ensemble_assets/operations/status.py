@@ -16,6 +16,7 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import newest_corpus, skipped_reports
 from fr_ensemble_assets.corpus.store import load_corpus, read_origin
 from fr_ensemble_assets.doors.workers import is_worked_on
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import Judgement, judge
@@ -24,7 +25,7 @@ from fr_ensemble_assets.operations.instance import (
     unfinished_backfills,
     unfinished_runs,
 )
-from fr_ensemble_assets.operations.serve import served_at
+from fr_ensemble_assets.operations.serving.lock import served_at
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -174,7 +175,7 @@ def _read_from(home: Home, sha256: str) -> str:
 
 def _candidates(home: Home, sha256: str | None) -> list[Candidate]:
     current = home.candidate_dir(sha256) if sha256 and has_candidate(home, sha256) else None
-    folders = sorted(f for f in home.candidates.iterdir() if not f.name.startswith("."))
+    folders = (home.candidates / name for name in store.names(home.candidates))
     found = [Candidate(f, _problems(f), f == current) for f in folders]
     return sorted(found, key=lambda candidate: not candidate.current)
 
