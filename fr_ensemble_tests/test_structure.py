@@ -27,7 +27,10 @@ def test_imports_run_one_way_and_only_doors_know_dagster() -> None:
 @pytest.mark.parametrize(
     ("module", "spared"),
     [
-        ("fr_ensemble_assets.cli.main", ("dagster", "torch", "pandas", "scipy", "pydantic")),
+        (
+            "fr_ensemble_assets.cli.main",
+            ("dagster", "torch", "pandas", "scipy", "matplotlib", "pydantic"),
+        ),
         ("fr_ensemble_assets.definitions", ("torch", "scipy", "matplotlib", "onnx", "pandera")),
         ("fr_ensemble_assets.members.build", ("dagster",)),
     ],

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json
+from fr_ensemble_assets.foundation.wording import shown
 
 _FOUND_MAX = 40
 _ATTRIBUTES = "\nAttributes\n----------\n"
@@ -105,7 +106,7 @@ def read_object(data: bytes, where: str) -> dict[str, Any]:
 def told(error: ValidationError, where: str, advice: str = "") -> str:
     """The first departure of ``error`` as a sentence of ours, with what to do about it."""
     first = error.errors(include_url=False)[0]
-    place, end = name_place(first["loc"]), f"; {advice}." if advice else "."
+    place, end = shown(name_place(first["loc"])), f"; {advice}." if advice else "."
     at = f"{where}: expected '{place}'" if place else f"{where}: expected it"
     if first["type"] == "missing":
         return f"{at}, found no such field{end}"
