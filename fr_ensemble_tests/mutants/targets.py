@@ -38,7 +38,8 @@ class Target:
 
 def _found(test: str) -> str:
     name, _, rest = test.partition("::")
-    (path,) = Path("fr_ensemble_tests").rglob(name)
+    path = next(Path("fr_ensemble_tests").rglob(name), None)
+    assert path is not None, f"targets.py names {name}, which is nowhere under fr_ensemble_tests"
     return f"{path}::{rest}" if rest else str(path)
 
 
