@@ -109,9 +109,13 @@ class CodecVerdict:
         return None if self.evaluation is None else _rmse(self.evaluation.predictions)
 
 
-def judge_scored_probe(cells: Cells, encoder: str) -> CodecVerdict:
-    """Train and judge the scored probe of one codec; never raises for what cells can hold."""
-    return judge_with(cells, encoder, SCORED_PROBE, lambda task: _scored_runs(cells, task))
+def judge_scored_probe(cells: Cells, encoder: str, others: bool = True) -> CodecVerdict:
+    """Train and judge the scored probe of one codec; never raises for what cells can hold.
+
+    ``others`` asks for the other groupings, which are no part of the verdict, take ten times as
+    long, and are shown where there is room.
+    """
+    return judge_with(cells, encoder, SCORED_PROBE, lambda task: _scored_runs(cells, task), others)
 
 
 def _scored_runs(cells: Cells, task: Task) -> Callable[[int], Evaluation]:
@@ -120,7 +124,11 @@ def _scored_runs(cells: Cells, task: Task) -> Callable[[int], Evaluation]:
 
 
 def judge_with(
-    cells: Cells, encoder: str, kind: str, runs: Callable[[Task], Callable[[int], Evaluation]]
+    cells: Cells,
+    encoder: str,
+    kind: str,
+    runs: Callable[[Task], Callable[[int], Evaluation]],
+    others: bool = True,
 ) -> CodecVerdict:
     """Judge any kind of predictor: ``runs`` gives, for a task, the evaluation by fold seed."""
     try:
@@ -128,7 +136,8 @@ def judge_with(
         evaluation = run(FOLD_SEED)
     except NotJudged as refusal:
         return CodecVerdict(encoder, kind, refusal.status, (str(refusal),))
-    return decide(evaluation, tuple(_grouping(run, seed) for seed in OTHER_SEEDS))
+    seeds = OTHER_SEEDS if others else ()
+    return decide(evaluation, tuple(_grouping(run, seed) for seed in seeds))
 
 
 def decide(evaluation: Evaluation, others: tuple[Grouping, ...] = ()) -> CodecVerdict:
