@@ -59,7 +59,7 @@ bench-video: setup
 bench-search: setup
 	@$(BIN)/python -m benchmarks.search $(CELLS) $(if $(TRUTH),--truth $(TRUTH))
 
-# Thousands of odd inputs and 200 killed runs: some ten minutes on two cores.
+# Thousands of odd inputs and 200 killed runs: most of an hour on two cores.
 attack: setup
 	@$(BIN)/python -m fr_ensemble_tests.attack $(ATTACK)
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from upath import UPath
 
-from fr_ensemble_assets.cli.console import print_recommendations, watched
+from fr_ensemble_assets.cli.printing.progress import watched
+from fr_ensemble_assets.cli.printing.recommending import print_recommendations
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus

@@ -236,7 +236,7 @@ def test_level_that_one_source_less_does_not_carry_is_not_measured() -> None:
     levels = {c.level: c.measured for c in measured if c.rule == "source"}
     assert levels == {0.5: True, 0.8: True, 0.9: False, 0.95: False}
     assert not find_sharpness(measured).passed
-    assert "too few sources" in find_sharpness(measured).found
+    assert "too few sources" in find_sharpness(measured).observed
 
 
 def coverage_of(shares: Sequence[float], width: float = 1.0, level: float = 0.95) -> Coverage:
@@ -250,7 +250,7 @@ def test_coverage_warns_of_what_chance_can_not_explain_and_says_what_it_can() ->
     assert "21 sources" in two_bad_sources.threshold
     all_a_bit = find_coverage([coverage_of([0.85, 0.9] * 10)])
     assert not all_a_bit.passed
-    assert "covers 87.5%" in all_a_bit.found
+    assert "covers 87.5%" in all_a_bit.observed
 
 
 def test_sharpness_is_held_against_what_viewers_just_notice() -> None:
@@ -265,7 +265,7 @@ def test_a_quantile_out_of_order_is_found(calibration: Calibration) -> None:
     assert find_monotone(calibration.every_table).passed
     table = calibration.frame["source"]
     swapped = replace(table, quantiles=(table.quantiles[1] + 1, *table.quantiles[1:]))
-    assert "rule source at 51" in find_monotone([swapped]).found
+    assert "rule source at 51" in find_monotone([swapped]).observed
     assert not find_monotone([swapped]).passed
 
 
@@ -377,7 +377,7 @@ def spoil(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 SPOILED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "a version": (spoil("schema_version", 2), "'schema_version' to be 1, found 2"),
-    "no rule": (lambda d: d["per_frame"].pop("source"), "'per_frame.source' to be an object"),
+    "no rule": (lambda d: d["per_frame"].pop("source"), "'per_frame.source', found no such field"),
     "a NaN": (spoil("per_frame/frame/quantiles/0.9", float("nan")), "frame.quantiles.0.9'"),
     "a fall": (spoil("per_encode/source/quantiles/0.5", 99.0), "quantiles that never fall"),
     "a negative": (spoil("per_frame/frame/quantiles/0.5", -1.0), "none below 0"),
@@ -386,7 +386,7 @@ SPOILED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "a feature": (lambda d: d["trained_on"]["features"].pop("motion2"), "to be adm2, vif_scale0"),
     "a range": (spoil("trained_on/features/adm2/min", 7.0), "'trained_on.features.adm2' to be"),
     "a rule": (spoil("coverage/results", [{"unit": "frame", "rule": "x"}]), "coverage.results[0]"),
-    "a list": (spoil("corpus/sources", "bbb"), "'corpus.sources' to be a list of texts"),
+    "a list": (spoil("corpus/sources", "bbb"), "'corpus.sources' to be a list, found the text"),
 }
 
 

@@ -142,6 +142,24 @@ def test_verdict_that_does_not_say_its_corpus_was_fit_is_refused(contents: Conte
     assert any("fit to be judged" in problem for problem in problems(resealed(fitness)))
 
 
+NASTY = "\x1b]0;x\x07\n\u202e.json"
+
+
+def test_names_that_others_wrote_are_cleaned_and_counted(contents: Contents, tmp_path: Any) -> None:
+    for name, data in contents.files.items():
+        (tmp_path / name).write_bytes(data)
+    for number in range(15):
+        (tmp_path / f"{number}{NASTY}").touch()
+    listed = json.loads(contents.files[DIGESTS_FILE])
+    listed["files"] |= {f"{number}{NASTY}": NASTY for number in range(50_000)}
+    (tmp_path / DIGESTS_FILE).write_bytes(json_bytes(listed))
+    told = verify_contents(read_contents(UPath(tmp_path))).problems
+    assert "5 more files don't belong here" in told
+    assert "49990 more files have another sha256" in told
+    assert all(problem.isprintable() and len(problem) < 400 for problem in told)
+    assert len(told) < 30
+
+
 FORGED: dict[str, tuple[str, str, str]] = {
     "the results' mean": ("loso_seed2.json", '"mean_plcc": 0.9', '"mean_plcc": 0.98'),
     "another corpus": (

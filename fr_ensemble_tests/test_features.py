@@ -80,4 +80,4 @@ def test_encoder_outside_the_vocabulary_is_unknown_and_counted(
     assert block[:, ENCODER_VOCABULARY.index("unknown")].sum() == count
     finding = rule_unknown_encoders(summarise(corpus))
     assert not finding.passed
-    assert f"h264_videotoolbox: {count} rows" in finding.found
+    assert f"h264_videotoolbox: {count} rows" in finding.observed

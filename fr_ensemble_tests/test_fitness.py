@@ -155,7 +155,7 @@ def test_sources_need_rows_enough_for_a_correlation(few: Corpus) -> None:
         9: False,
         10: True,
     }
-    assert "too few rows in dog (9)" in found[9].found
+    assert "too few rows in dog (9)" in found[9].observed
 
 
 def test_values_and_keys_of_a_corpus_placed_by_hand_are_judged(few: Corpus) -> None:

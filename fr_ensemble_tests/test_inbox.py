@@ -22,7 +22,7 @@ from fr_ensemble_assets.corpus.arrivals import (
     look_into,
     unchanged_arrival,
 )
-from fr_ensemble_assets.corpus.shards import read_shard
+from fr_ensemble_assets.corpus.parsing import read_shard
 from fr_ensemble_assets.definitions import build_definitions
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -119,6 +119,14 @@ def test_name_that_is_not_utf8_is_left_alone_and_holds_up_no_other(watcher: Watc
     assert watcher.look().said == (told, told)
     for said in watcher.look().said:
         said.encode("utf-8")  # the UI can show it
+
+
+def test_sentences_about_entries_print(watcher: Watcher) -> None:
+    (watcher.inbox / "a\x1b[2J\n.jsonl").write_text("{}\n")
+    (watcher.inbox / "b\x1b[2J\n.jsonl").write_text("{}\n")
+    said = [sentence for _ in range(2) for sentence in watcher.look().said]
+    assert any("is skipped: its content came as" in sentence for sentence in said)
+    assert all(sentence.isprintable() for sentence in said)
 
 
 def test_link_to_the_inbox_is_no_folder_of_shards(watcher: Watcher) -> None:

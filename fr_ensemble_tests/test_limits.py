@@ -13,8 +13,8 @@ import pyarrow.parquet
 import pytest
 from upath import UPath
 
+from fr_ensemble_assets.corpus.parsing import read_shard
 from fr_ensemble_assets.corpus.reader import read_corpus
-from fr_ensemble_assets.corpus.shards import read_shard
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.schema import REQUIRED
 from fr_ensemble_assets.prediction.frames import read_frames

@@ -35,7 +35,7 @@ from fr_ensemble_assets.gate.previous import previous_verdict
 from fr_ensemble_assets.operations.backfill import launch, plan_backfill
 from fr_ensemble_assets.operations.clean import list_stores, remove_stores
 from fr_ensemble_assets.operations.instance import close_dead_runs, open_instance
-from fr_ensemble_assets.operations.serve import served_at
+from fr_ensemble_assets.operations.serving.lock import served_at
 from fr_ensemble_tests.conftest import Chain, Row, run_chain, write_rows
 
 
@@ -379,7 +379,7 @@ def test_taken_port_is_one_sentence(promoted: Home) -> None:
 def test_code_that_can_not_be_loaded_is_told_with_its_last_words(
     promoted: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fr_ensemble_assets.operations.serve.MODULE", "no.such.module")
+    monkeypatch.setattr("fr_ensemble_assets.operations.serving.services.MODULE", "no.such.module")
     told = typed("ui", promoted, "--port", str(free_port()))
     assert told.exit_code == 2
     assert "the code server: expected that it listens" in told.stderr

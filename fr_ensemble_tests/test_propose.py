@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from upath import UPath
 
-from fr_ensemble_assets.candidate.propose import propose, unified_diff
+from fr_ensemble_assets.candidate.propose import (
+    path_in_tree,
+    propose,
+    propose_candidate,
+    unified_diff,
+)
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.home import Home
 
 
 def our_row(seed: int) -> dict[str, Any]:
@@ -136,11 +144,46 @@ def test_signature_of_the_old_digest_is_pointed_out() -> None:
         ("[]", "expected an object with a list 'models'"),
         ('{"models": [1]}', "expected an object with a list 'models'"),
         (json.dumps(registry(OURS[0], OURS[0])), "once, found it 2 times"),
+        ('{"models": [], "models": [{"id": "a"}]}', "the key 'models' twice"),
+        ('{"models": [{"id": "a", "id": "b"}]}', "the key 'id' twice"),
     ],
 )
 def test_what_is_no_registry_is_refused(text: str, message: str) -> None:
     with pytest.raises(UnusableInput, match=message):
         propose(text, OURS, "registry.json")
+
+
+PLACES = [
+    "with space/registry.json",
+    'q"uote/registry.json',
+    "back\\slash/registry.json",
+    "tab\there/registry.json",
+    "new\nline/registry.json",
+    "é/registry.json",
+    os.fsdecode(b"not \xff utf-8/registry.json"),
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_git_finds_the_registry_whatever_its_folder_is_called(tmp_path: Path, place: str) -> None:
+    before = THEIRS["two spaces"]
+    file = tmp_path / place
+    file.parent.mkdir()
+    file.write_text(before)
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    after = propose(before, OURS, "registry.json").text
+    diff = unified_diff(before, after, path_in_tree(UPath(file)))
+    subprocess.run(["git", "apply", "-"], cwd=tmp_path, check=True, input=diff.encode())
+    assert file.read_text() == after
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless device"])
+def test_registry_that_never_ends_is_refused(promoted: Home, tmp_path: Path, kind: str) -> None:
+    registry = tmp_path / "registry.json"
+    os.mkfifo(registry) if kind == "pipe" else registry.symlink_to("/dev/zero")
+    (candidate,) = promoted.candidates.iterdir()
+    with pytest.raises(UnusableInput, match="found a folder, a pipe or a device"):
+        propose_candidate(candidate, UPath(registry))
 
 
 keys = st.text(min_size=1, max_size=6).filter(lambda key: key != "id")

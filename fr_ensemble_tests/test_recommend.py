@@ -20,11 +20,9 @@ from fr_ensemble_assets.foundation.schema import CANONICAL_6
 from fr_ensemble_assets.members.onnx_export import export_onnx
 from fr_ensemble_assets.prediction.candidate import Candidate
 from fr_ensemble_assets.prediction.frames import Frames, frames_of
-from fr_ensemble_assets.prediction.recommend import (
-    Recommendation,
-    recommend,
-    recommendations_document,
-)
+from fr_ensemble_assets.prediction.recommend import recommend
+from fr_ensemble_assets.prediction.recommend_document import recommendations_document
+from fr_ensemble_assets.prediction.recommendation import Recommendation
 from fr_ensemble_assets.training.model import Parameters
 
 

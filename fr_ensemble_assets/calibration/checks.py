@@ -9,7 +9,7 @@ from fr_ensemble_assets.calibration.calibrate import calibrate
 from fr_ensemble_assets.calibration.coverage import find_coverage, find_monotone, find_sharpness
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
-from fr_ensemble_assets.corpus.summary import Finding
+from fr_ensemble_assets.doors.findings import check_result
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.training.resources import RecipeResource
@@ -42,22 +42,9 @@ def calibration_checks(
         used, contract = corpus_in_use(context, kept), recipe.contract()
         results = Places(kept, contract, used.sha256).results
         made = calibrate(used, judged_frames(results, used, contract))
-    yield _result("coverage", find_coverage(made.coverages))
-    yield _result("sharpness", find_sharpness(made.coverages))
-    yield _result("monotone", find_monotone(made.every_table))
-
-
-def _result(name: str, finding: Finding) -> dg.AssetCheckResult:
-    warns = name in _WARNING
-    return dg.AssetCheckResult(
-        asset_key=interval_calibration.key,
-        check_name=name,
-        passed=finding.passed,
-        severity=dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR,
-        description=f"{finding.found} (expected {finding.threshold})",
-        metadata={
-            "found": finding.found,
-            "threshold": finding.threshold,
-            "next_step": finding.next_step,
-        },
-    )
+    for name, finding in (
+        ("coverage", find_coverage(made.coverages)),
+        ("sharpness", find_sharpness(made.coverages)),
+        ("monotone", find_monotone(made.every_table)),
+    ):
+        yield check_result(interval_calibration.key, name, finding, blocks=name not in _WARNING)

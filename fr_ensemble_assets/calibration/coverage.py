@@ -25,7 +25,7 @@ from fr_ensemble_assets.calibration.rules import (
     normal_quantile,
     normalised_scores,
 )
-from fr_ensemble_assets.corpus.summary import Finding
+from fr_ensemble_assets.foundation.findings import Finding
 
 Unit = Literal["frame", "encode"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -204,7 +204,7 @@ def find_coverage(coverages: Sequence[Coverage]) -> Finding:
     n_sources = len(judged[0].by_source)
     return Finding(
         passed=not failing,
-        found="; ".join(_told(c) for c in told),
+        observed="; ".join(_told(c) for c in told),
         threshold=f"the level, less what chance allows with {n_sources} sources "
         "(Student's t over the sources, one-sided, 99 %)",
         next_step="nothing to do"
@@ -229,7 +229,7 @@ def find_sharpness(coverages: Sequence[Coverage]) -> Finding:
     widths = [f"{width:.2f} VMAF per {unit}" for unit, width in measured.items()]
     return Finding(
         passed=passed,
-        found=", ".join(widths) or "too few sources to measure 90 % on one that is left out",
+        observed=", ".join(widths) or "too few sources to measure 90 % on one that is left out",
         threshold=f"mean width at {SHARP_LEVEL:.0%} <= {SHARPNESS_MAX:g} VMAF",
         next_step="nothing to do"
         if passed
@@ -247,7 +247,7 @@ def find_monotone(tables: Sequence[QuantileTable]) -> Finding:
     ]
     return Finding(
         passed=not broken,
-        found="; ".join(broken) or f"{sum(len(t.levels) for t in tables)} quantiles in order",
+        observed="; ".join(broken) or f"{sum(len(t.levels) for t in tables)} quantiles in order",
         threshold="a higher level never gives a narrower interval",
         next_step="materialise interval_calibration again" if broken else "nothing to do",
     )

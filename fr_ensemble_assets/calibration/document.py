@@ -6,27 +6,31 @@ alone can compute an interval and knows what that is worth.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
 from fr_ensemble_assets.calibration.calibrate import Calibration, Range, TrainedOn
-from fr_ensemble_assets.calibration.coverage import UNITS, Coverage, GroupCoverage
+from fr_ensemble_assets.calibration.coverage import Coverage, GroupCoverage
 from fr_ensemble_assets.calibration.interpolation import SMALLEST_DROP
 from fr_ensemble_assets.calibration.rules import (
-    LEVEL_TOLERANCE,
     RULES,
     SIGMA_FLOOR,
     QuantileTable,
     Rule,
 )
 from fr_ensemble_assets.foundation import store
-from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import json_bytes, parse_json
-from fr_ensemble_assets.foundation.schema import CANONICAL_6
+from fr_ensemble_assets.foundation.files import json_bytes
+
+if TYPE_CHECKING:
+    from fr_ensemble_assets.calibration.schema import (
+        CoverageDocument,
+        PlainTablesDocument,
+        RangeDocument,
+        TableDocument,
+        TablesDocument,
+    )
 
 CALIBRATION_FILE = "calibration.json"
 SCHEMA_VERSION = 1
@@ -179,141 +183,44 @@ def read_calibration(path: UPath) -> Calibration:
 
 def parse_calibration(data: bytes, where: str) -> Calibration:
     """The calibration in ``data``, which was read from ``where``."""
-    top = _Part(parse_json(data, where), where, "")
-    version = top.number("schema_version")
-    if version != SCHEMA_VERSION:
-        raise UnusableInput(
-            f"{where}: expected 'schema_version' to be {SCHEMA_VERSION}, found {version:g}; "
-            "use the fr-ensemble that wrote it, or make the candidate again."
-        )
-    corpus, trained_on = top.part("corpus"), top.part("trained_on")
-    features = _ranges(trained_on.part("features"))
-    if tuple(features) != CANONICAL_6:
-        raise UnusableInput(
-            f"{where}: expected 'trained_on.features' to be {', '.join(CANONICAL_6)}, found "
-            f"{', '.join(features)}; make the candidate again."
-        )
+    from fr_ensemble_assets.calibration.schema import CalibrationDocument
+    from fr_ensemble_assets.foundation.documents import parse_document
+
+    document = parse_document(CalibrationDocument, data, where)
+    corpus, trained_on = document.corpus, document.trained_on
+    shares = document.interpolation.shares
     return Calibration(
-        corpus_sha256=corpus.text("sha256"),
-        n_frames=int(corpus.number("n_frames")),
-        n_encodes=int(corpus.number("n_encodes")),
-        sources=tuple(corpus.texts("sources")),
-        mean_sigma=top.number("mean_sigma"),
-        frame=_tables(top.part("per_frame"), RULES),
-        encode=_tables(top.part("per_encode"), RULES),
-        plain=_tables(top.part("per_frame_plain"), ()),
-        coverages=tuple(_coverage(part) for part in top.part("coverage").parts("results")),
-        trained_on=TrainedOn(features, _ranges(trained_on.part("cq"))),
-        interpolation={
-            encoder: _table(part, "source")
-            for encoder, part in top.part("interpolation").part("shares").named_parts()
-        },
+        corpus_sha256=corpus.sha256,
+        n_frames=corpus.n_frames,
+        n_encodes=corpus.n_encodes,
+        sources=corpus.sources,
+        mean_sigma=document.mean_sigma,
+        frame=_tables(document.per_frame),
+        encode=_tables(document.per_encode),
+        plain=_tables(document.per_frame_plain),
+        coverages=tuple(_coverage(one) for one in document.coverage.results),
+        trained_on=TrainedOn(_ranges(trained_on.features), _ranges(trained_on.cq)),
+        interpolation={encoder: _table("source", share) for encoder, share in shares.items()},
     )
 
 
-class _Part:
-    """An object inside the file, which knows where it lies and asks for what must be there."""
-
-    def __init__(self, value: Any, where: str, name: str) -> None:
-        self._where, self._name = where, name
-        if not isinstance(value, dict):
-            raise self.unlike("an object", value)
-        self._value: dict[str, Any] = value
-
-    def unlike(self, wanted: str, found: Any, key: str = "") -> UnusableInput:
-        name = ".".join(part for part in (self._name, key) if part)
-        told = f"'{name}'" if name else "the file"
-        return UnusableInput(
-            f"{self._where}: expected {told} to be {wanted}, found {str(found)[:40]!r}; the file "
-            "was altered, make the candidate again."
-        )
-
-    def part(self, key: str) -> _Part:
-        return _Part(self._value.get(key), self._where, f"{self._name}.{key}".lstrip("."))
-
-    def has(self, key: str) -> bool:
-        return key in self._value
-
-    def named_parts(self) -> list[tuple[str, _Part]]:
-        return [(key, self.part(key)) for key in self._value]
-
-    def parts(self, key: str) -> list[_Part]:
-        value = self._value.get(key)
-        if not isinstance(value, list):
-            raise self.unlike("a list", value, key)
-        return [_Part(v, self._where, f"{self._name}.{key}[{n}]") for n, v in enumerate(value)]
-
-    def number(self, key: str) -> float:
-        value = self._value.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            return float(value)
-        raise self.unlike("a finite number", value, key)
-
-    def text(self, key: str) -> str:
-        value = self._value.get(key)
-        if not isinstance(value, str):
-            raise self.unlike("text", value, key)
-        return value
-
-    def texts(self, key: str) -> list[str]:
-        value = self._value.get(key)
-        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-            raise self.unlike("a list of texts", value, key)
-        return value
-
-    def names(self) -> list[str]:
-        return list(self._value)
+def _tables(tables: TablesDocument | PlainTablesDocument) -> dict[Rule, QuantileTable]:
+    told = {rule: getattr(tables, rule, None) for rule in RULES}
+    return {rule: _table(rule, table) for rule, table in told.items() if table is not None}
 
 
-def _tables(part: _Part, required: tuple[Rule, ...]) -> dict[Rule, QuantileTable]:
-    return {
-        rule: _table(part.part(rule), rule) for rule in RULES if rule in required or part.has(rule)
-    }
+def _table(rule: Rule, table: TableDocument) -> QuantileTable:
+    quantiles = tuple(table.quantiles.values())
+    return QuantileTable(rule, table.sigma_floor, table.highest_level, table.levels, quantiles)
 
 
-def _table(part: _Part, rule: Rule) -> QuantileTable:
-    listed = part.part("quantiles")
-    quantiles = tuple(listed.number(key) for key in listed.names())
-    try:
-        levels = tuple(float(key) for key in listed.names())
-    except ValueError as error:
-        raise part.unlike("quantiles by level", error) from error
-    highest, floor = part.number("highest_level"), part.number("sigma_floor")
-    rising = all(a < b for a, b in pairwise(levels))
-    widening = all(a <= b for a, b in pairwise(quantiles))
-    if not levels or not rising or levels[0] <= 0 or levels[-1] >= 1:
-        raise part.unlike("quantiles by rising level between 0 and 1", levels)
-    if not widening or quantiles[0] < 0 or floor < 0:
-        raise part.unlike("quantiles that never fall, and none below 0", quantiles)
-    if abs(highest - levels[-1]) > LEVEL_TOLERANCE:
-        raise part.unlike("listed up to its highest level", highest, "highest_level")
-    return QuantileTable(rule, floor, highest, levels, quantiles)
+def _ranges(ranges: Mapping[str, RangeDocument]) -> dict[str, Range]:
+    return {name: Range(ends.min, ends.max) for name, ends in ranges.items()}
 
 
-def _ranges(part: _Part) -> dict[str, Range]:
-    found = {}
-    for name, ends in part.named_parts():
-        found[name] = Range(ends.number("min"), ends.number("max"))
-        if found[name].low > found[name].high:
-            raise ends.unlike("a range", found[name])
-    return found
-
-
-def _coverage(part: _Part) -> Coverage:
-    unit = next((unit for unit in UNITS if unit == part.text("unit")), None)
-    rule = next((rule for rule in RULES if rule == part.text("rule")), None)
-    if unit is None or rule is None:
-        raise part.unlike(f"of {', '.join(UNITS)} and of {', '.join(RULES)}", part.text("unit"))
+def _coverage(told: CoverageDocument) -> Coverage:
     by_source, by_encoder = (
-        tuple(_group(group) for group in part.parts(key)) for key in ("by_source", "by_encoder")
+        tuple(GroupCoverage(g.name, g.rows, g.coverage, g.mean_width) for g in groups)
+        for groups in (told.by_source, told.by_encoder)
     )
-    return Coverage(unit, rule, part.number("level"), by_source, by_encoder)
-
-
-def _group(part: _Part) -> GroupCoverage:
-    return GroupCoverage(
-        part.text("name"),
-        int(part.number("rows")),
-        part.number("coverage"),
-        part.number("mean_width"),
-    )
+    return Coverage(told.unit, told.rule, told.level, by_source, by_encoder)

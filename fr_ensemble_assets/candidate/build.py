@@ -24,6 +24,7 @@ from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json, sha256_of
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
+from fr_ensemble_assets.foundation.wording import listed
 from fr_ensemble_assets.gate.verdict import Judgement, verdict_document
 from fr_ensemble_assets.members.build import MadeMembers, make_members
 from fr_ensemble_assets.members.fit import fit_members, fits_of_this_process
@@ -71,8 +72,8 @@ def build_candidate(
     problems = verify_contents(Contents(str(place), files)).problems
     if problems:
         raise GateRefusal(
-            f"{place.name}: expected a candidate that verifies, found {'; '.join(problems)}; "
-            "run again with --force."
+            f"{place.name}: expected a candidate that verifies, found "
+            f"{listed(problems, separator='; ', limit=300)}; run again with --force."
         )
     _publish(place, files, corpus.sha256)
 

@@ -5,7 +5,6 @@ Only regular files of bounded size are taken. A link could lead anywhere, a pipe
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.evidence.results import results_file
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.wording import NAMED, shown
 from fr_ensemble_assets.gate.verdict import VERDICT_FILES
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file, sidecar_file
 from fr_ensemble_assets.members.onnx_check import MAX_MEMBER_BYTES
@@ -46,7 +46,6 @@ OPTIONAL_FILES: frozenset[str] = frozenset()
 
 #: Far above any document that we write: 16 MiB.
 MAX_FILE_BYTES = 1 << 24
-_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -91,9 +90,9 @@ def read_contents(folder: UPath) -> Contents:
         except UnusableInput as error:
             problems.append(str(error))
     foreign = sorted(names - known)
-    problems += [f"{name} doesn't belong here" for name in foreign[:_NAMED]]
-    if len(foreign) > _NAMED:
-        problems.append(f"{len(foreign) - _NAMED} more files don't belong here")
+    problems += [f"{shown(name)} doesn't belong here" for name in foreign[:NAMED]]
+    if len(foreign) > NAMED:
+        problems.append(f"{len(foreign) - NAMED} more files don't belong here")
     return Contents(str(folder), files, tuple(problems))
 
 
@@ -108,7 +107,7 @@ def _limit(name: str) -> int:
 
 def _listed(folder: UPath) -> set[str]:
     if not folder.is_dir():
-        found = "something else" if os.path.lexists(str(folder)) else "no such folder"
+        found = "something else" if store.is_there(folder) else "no such folder"
         raise UnusableInput(f"{folder}: expected a candidate folder, found {found}.")
     try:
         return {entry.name for entry in folder.iterdir()}

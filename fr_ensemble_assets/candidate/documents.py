@@ -6,10 +6,9 @@ bytes. So there is one description of each document, and no list of what to look
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
@@ -32,7 +31,7 @@ from fr_ensemble_assets.evidence.results import SeedScore, parse_seed, results_f
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import json_bytes, sha256_of
 from fr_ensemble_assets.gate.rule import decide
-from fr_ensemble_assets.gate.verdict import Judgement
+from fr_ensemble_assets.gate.verdict import Judgement, parse_verdict
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file, sidecar_file
 from fr_ensemble_assets.members.sidecars import (
     CorpusFacts,
@@ -42,7 +41,9 @@ from fr_ensemble_assets.members.sidecars import (
     sidecar,
 )
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+if TYPE_CHECKING:
+    from fr_ensemble_assets.gate.schema import VerdictDocument
+
 #: Written from evidence; whatever else a candidate holds is carried into it as it is.
 _WRITTEN = frozenset(
     {
@@ -134,7 +135,12 @@ def scores_of(contents: Contents) -> tuple[SeedScore, ...]:
     )
 
 
-def evidence_of(contents: Contents, documents: Mapping[str, dict[str, Any]]) -> Evidence:
+def verdict_of(contents: Contents) -> VerdictDocument:
+    """The verdict in a candidate; raises as :func:`scores_of`."""
+    return parse_verdict(contents.files[VERDICT_FILE], VERDICT_FILE)
+
+
+def evidence_of(contents: Contents) -> Evidence:
     """Read the evidence back out of a candidate.
 
     Raises
@@ -142,28 +148,27 @@ def evidence_of(contents: Contents, documents: Mapping[str, dict[str, Any]]) -> 
     UnusableInput
         If a part of it can't be read, or parts contradict each other.
     """
-    scores = scores_of(contents)
+    from fr_ensemble_assets.foundation.documents import parse_document
+    from fr_ensemble_assets.members.schema import ManifestDocument, SidecarDocument
+
+    verdict, scores = verdict_of(contents), scores_of(contents)
+    corpus_sha256 = verdict.corpus.sha256
     calibration_path = f"{contents.where}/{CALIBRATION_FILE}"
     calibration = parse_calibration(contents.files[CALIBRATION_FILE], calibration_path)
-    corpus_sha256 = _told(documents, VERDICT_FILE, "corpus", "sha256")
-    if not isinstance(corpus_sha256, str) or not _DIGEST.fullmatch(corpus_sha256):
-        raise UnusableInput(f"{VERDICT_FILE} names no corpus by its sha256")
     if calibration.corpus_sha256 != corpus_sha256:
         raise UnusableInput(f"{CALIBRATION_FILE} belongs to another corpus than the verdict")
     held_out = [fold.held_out for fold in scores[0].folds]
     if list(calibration.sources) != held_out:
         raise UnusableInput(f"{CALIBRATION_FILE} tells other sources than {results_file(0)}")
     first = sidecar_file(ENSEMBLE.units[0])
-    n_rows = scores[0].n_rows or 0
-    try:
-        facts = facts_told(documents[first], corpus_sha256, n_rows, len(held_out))
-    except ValueError as error:
-        raise UnusableInput(
-            f"{first}: expected scaler, quality range and presets, found '{error}'"
-        ) from error
+    described = parse_document(SidecarDocument, contents.files[first], first)
+    if described.corpus.sha256 != corpus_sha256:
+        raise UnusableInput(f"{first} belongs to another corpus than the verdict")
+    facts = facts_told(described, scores[0].n_rows or 0, len(held_out))
     _require_ranges(facts, calibration)
-    mean_sigma = _told(documents, MANIFEST_FILE, "eval", "mean_sigma")
-    if not isinstance(mean_sigma, float):
+    ensemble = parse_document(ManifestDocument, contents.files[MANIFEST_FILE], MANIFEST_FILE)
+    mean_sigma = ensemble.eval.mean_sigma
+    if mean_sigma is None:
         raise UnusableInput(f"{MANIFEST_FILE} tells no mean_sigma")
     return Evidence(
         facts=facts,
@@ -193,10 +198,3 @@ def _require_ranges(facts: CorpusFacts, calibration: Calibration) -> None:
 def _within(value: float, low: float, high: float) -> bool:
     slack = 1e-9 * max(abs(low), abs(high))  # a mean of equal numbers may be off in its last digit
     return low - slack <= value <= high + slack
-
-
-def _told(documents: Mapping[str, Any], name: str, *keys: str) -> Any:
-    value: Any = documents[name]
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value

@@ -96,7 +96,8 @@ def _overtaken(home: Home, candidate_sha256: str, current_sha256: str, contract:
     if candidate_sha256 == current_sha256:
         return ""
     try:
-        document = read_verdict(Places(home, contract, current_sha256).results) or {}
+        document = read_verdict(Places(home, contract, current_sha256).results)
     except UnusableInput:
-        document = {}
-    return f"the current corpus is {current_sha256}, verdict: {document.get('verdict', 'none yet')}"
+        document = None
+    verdict = document.verdict if document is not None else "none yet"
+    return f"the current corpus is {current_sha256}, verdict: {verdict}"

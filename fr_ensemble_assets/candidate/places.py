@@ -6,9 +6,6 @@ pair. Whose it is says its manifest, by the whole digest.
 
 from __future__ import annotations
 
-import os
-import stat
-
 from upath import UPath
 
 from fr_ensemble_assets.candidate.contents import (
@@ -18,19 +15,22 @@ from fr_ensemble_assets.candidate.contents import (
 )
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import is_temporary, parse_json
+from fr_ensemble_assets.foundation.files import is_temporary
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.members.names import MANIFEST_FILE
 
 
 def corpus_of(folder: UPath) -> str | None:
     """The corpus that a candidate's manifest names; ``None`` where none can be read."""
+    from fr_ensemble_assets.foundation.documents import parse_document
+    from fr_ensemble_assets.members.schema import ManifestDocument
+
     path = folder / MANIFEST_FILE
     try:
-        named = parse_json(read_file(path), str(path))["eval"]["corpus_sha256"]
-    except (UnusableInput, KeyError, TypeError):
+        return parse_document(ManifestDocument, read_file(path), str(path)).eval.corpus_sha256
+    except UnusableInput:
         return None
-    return named if isinstance(named, str) else None
 
 
 def has_candidate(home: Home, corpus_sha256: str) -> bool:
@@ -52,34 +52,23 @@ def require_place(place: UPath, corpus_sha256: str) -> None:
     UnusableInput
         If a file, a link, a foreign folder or the candidate of another corpus lies there.
     """
-    entries = (
-        _entries_of(place) if store.is_local(place) else dict.fromkeys(store.names(place), True)
-    )
+    try:
+        entries = store.entries(place)
+    except NotADirectoryError as error:
+        raise _taken(place, str(error)) from error
+    except OSError as error:
+        raise _taken(place, f"it unreadable ({error.strerror})") from error
     known = {*CANDIDATE_FILES, *OPTIONAL_FILES}
     ours = {name for name, is_file in entries.items() if is_file and name in known}
     named = corpus_of(place)
     if named is not None and named != corpus_sha256:
-        raise _taken(place, f"the candidate of corpus {named}")
+        raise _taken(place, f"the candidate of corpus {shown(named)}")
     # Without a manifest it is what a writer that was killed left.
     if entries and (not ours or (named is None and is_published(place))):
         raise _taken(place, "another folder")
     for name in sorted(entries.keys() - ours):
         if not is_temporary(name):
-            raise _taken(place, f"'{name}' in it, which isn't ours")
-
-
-def _entries_of(place: UPath) -> dict[str, bool]:
-    """What lies in a folder on disk, and whether each is a regular file; nothing if it isn't."""
-    try:
-        mode = os.lstat(str(place)).st_mode
-        if not stat.S_ISDIR(mode):
-            raise _taken(place, "a link" if stat.S_ISLNK(mode) else "a file")
-        with os.scandir(str(place)) as scanned:
-            return {entry.name: entry.is_file(follow_symlinks=False) for entry in scanned}
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise _taken(place, f"it unreadable ({error.strerror})") from error
+            raise _taken(place, f"'{shown(name)}' in it, which isn't ours")
 
 
 def _taken(place: UPath, found: str) -> UnusableInput:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,12 @@ from upath import UPath
 from fr_ensemble_assets.candidate.verify import verified
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import unique_pairs
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _decoder = json.JSONDecoder()
+#: Far above any registry: 64 MiB.
+_MAX_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def propose_candidate(candidate: UPath, registry: UPath) -> tuple[str, Proposal]
         If the candidate doesn't verify, or the registry can't be read.
     """
     rows = verified(candidate).rows
-    data = store.read(registry, "a registry")
+    data = store.read_regular(registry, "a registry", _MAX_BYTES, follow=True)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -95,12 +99,25 @@ def propose(registry: str, rows: Sequence[Mapping[str, Any]], where: str) -> Pro
 
 def unified_diff(before: str, after: str, name: str) -> str:
     """A diff for ``git apply``, ``name`` being the path from the top of their tree."""
-    lines = difflib.unified_diff(
-        _lines(before), _lines(after), f"a/{name}", f"b/{name}", lineterm="\n"
-    )
+    old, new = (_quoted(f"{side}/{name}") for side in "ab")
+    lines = difflib.unified_diff(_lines(before), _lines(after), old, new, lineterm="\n")
     return "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
     )
+
+
+def _quoted(path: str) -> str:
+    """A path as git writes it in a diff: quoted as in C where it has to be, closed where it ends.
+
+    Without the tab a reader might take what stands behind a space for a date.
+    """
+    if path.isprintable() and not {'"', "\\"} & set(path):
+        return f"{path}\t" if " " in path else path
+    spelt = "".join(
+        chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\' else f"\\{byte:03o}"
+        for byte in os.fsencode(path)
+    )
+    return f'"{spelt}"'
 
 
 def path_in_tree(path: UPath) -> str:
@@ -123,7 +140,7 @@ def _lines(text: str) -> list[str]:
 def _rows(text: str, where: str) -> list[_Span]:
     """The rows of ``models``, each with its place in the text."""
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=unique_pairs)
     except (ValueError, RecursionError) as error:
         raise UnusableInput(f"{where}: expected a registry in JSON, found '{error}'.") from error
     models = document.get("models") if isinstance(document, dict) else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
@@ -23,6 +23,7 @@ from fr_ensemble_assets.candidate.documents import (
     candidate_files,
     evidence_of,
     scores_of,
+    verdict_of,
 )
 from fr_ensemble_assets.candidate.registry import REGISTRY_FILE, schema_problems
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
@@ -34,10 +35,17 @@ from fr_ensemble_assets.evidence.results import (
 )
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import json_bytes, parse_json, sha256_of
+from fr_ensemble_assets.foundation.wording import NAMED, listed, shown
 from fr_ensemble_assets.gate.rule import decide
-from fr_ensemble_assets.gate.verdict import Judgement, derived_fields, results_digests
+from fr_ensemble_assets.gate.verdict import Judgement, altered_since, derived_fields
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file
 from fr_ensemble_assets.members.onnx_check import read_member
+
+if TYPE_CHECKING:
+    from fr_ensemble_assets.gate.schema import VerdictDocument
+
+#: A problem is shortened to so many characters where several are told in one sentence.
+_SENTENCE = 300
 
 __all__ = ["CANDIDATE_FILES", "Verification", "verified", "verify_candidate", "verify_contents"]
 
@@ -94,7 +102,8 @@ def verified(folder: UPath) -> Evidence:
     found = verify_candidate(folder)
     if found.evidence is None:
         raise UnusableInput(
-            f"{folder}: expected a candidate that verifies, found {'; '.join(found.problems)}; "
+            f"{folder}: expected a candidate that verifies, found "
+            f"{listed(found.problems, separator='; ', limit=_SENTENCE)}; "
             "make it again with 'fr-ensemble run'."
         )
     return found.evidence
@@ -113,9 +122,9 @@ def verify_contents(contents: Contents) -> Verification:
     gate: tuple[str, ...] = ()
     try:
         scores = scores_of(contents)
-        gate = tuple(_gate_problems(scores, documents[VERDICT_FILE]))
+        gate = tuple(_gate_problems(scores, verdict_of(contents), documents[VERDICT_FILE]))
         if not (digests or schema or gate):
-            evidence = evidence_of(contents, documents)
+            evidence = evidence_of(contents)
             digests = tuple(_departures(contents, documents, candidate_files(evidence)))
     except UnusableInput as error:
         digests = (*digests, str(error))
@@ -142,27 +151,37 @@ def _documents(contents: Contents) -> tuple[dict[str, dict[str, Any]], tuple[str
 
 def _root_problems(contents: Contents, documents: Mapping[str, dict[str, Any]]) -> list[str]:
     """The manifest names the list of digests, and the list every file, the manifest too."""
+    from fr_ensemble_assets.candidate.schema import DigestsDocument
+    from fr_ensemble_assets.foundation.documents import parse_document
+
     problems = []
     ensemble = dict(documents[MANIFEST_FILE])
     named, found = ensemble.pop("digests", None), sha256_of(contents.files[DIGESTS_FILE])
     if named != {"file": DIGESTS_FILE, "sha256": found}:
         told = named.get("sha256") if isinstance(named, dict) else None
-        problems.append(f"{DIGESTS_FILE} has the sha256 {found}, {MANIFEST_FILE} says {told}")
-    listed = documents[DIGESTS_FILE]
+        problems.append(
+            f"{DIGESTS_FILE} has the sha256 {found}, {MANIFEST_FILE} says {shown(told)}"
+        )
+    try:
+        digests = parse_document(DigestsDocument, contents.files[DIGESTS_FILE], DIGESTS_FILE)
+    except UnusableInput as error:
+        return [*problems, str(error)]
     given = {name: sha256_of(data) for name, data in contents.files.items()}
     given = {n: sha256 for n, sha256 in given.items() if n not in (DIGESTS_FILE, MANIFEST_FILE)}
-    told_files = listed.get("files")
-    files = told_files if isinstance(told_files, dict) else {}
+    files = digests.files
+    others = [name for name in sorted({*given, *files}) if files.get(name) != given.get(name)]
     problems += [
-        f"{name} has the sha256 {given.get(name)}, {DIGESTS_FILE} says {files.get(name)}"
-        for name in sorted({*given, *files})
-        if files.get(name) != given.get(name)
+        f"{shown(name)} has the sha256 {given.get(name)}, {DIGESTS_FILE} says "
+        f"{shown(files.get(name))}"
+        for name in others[:NAMED]
     ]
+    if len(others) > NAMED:
+        problems.append(f"{len(others) - NAMED} more files have another sha256")
     try:
         manifest_sha256 = sha256_of(json_bytes(ensemble))
     except ValueError:  # NaN, which our JSON has no word for
         manifest_sha256 = ""
-    if listed.get("manifest_without_digests") != manifest_sha256:
+    if digests.manifest_without_digests != manifest_sha256:
         problems.append(f"{MANIFEST_FILE} is not the one that {DIGESTS_FILE} names")
     return problems
 
@@ -182,10 +201,11 @@ def _member_problems(contents: Contents) -> list[str]:
     return problems
 
 
-def _gate_problems(scores: tuple[SeedScore, ...], verdict: Mapping[str, Any]) -> list[str]:
+def _gate_problems(
+    scores: tuple[SeedScore, ...], verdict: VerdictDocument, told: Mapping[str, Any]
+) -> list[str]:
     """Judge the results in the folder once more; the verdict beside them must say the same."""
-    corpus = verdict.get("corpus")
-    corpus_sha256 = str(corpus.get("sha256") if isinstance(corpus, dict) else None)
+    corpus_sha256 = verdict.corpus.sha256
     decision = decide(scores, ENSEMBLE, corpus_sha256)
     problems = [f"the gate says HOLD: {reason}" for reason in decision.reasons]
     for score in scores:
@@ -193,19 +213,16 @@ def _gate_problems(scores: tuple[SeedScore, ...], verdict: Mapping[str, Any]) ->
             problems.append(f"{results_file(score.seed)} does not record the contract's recipe")
         if score.n_rows != scores[0].n_rows or not score.n_rows:
             problems.append(f"{results_file(score.seed)} tells another number of rows")
-    told = verdict.get("results")
-    for name, sha256 in results_digests(scores).items():
-        if not isinstance(told, dict) or told.get(name) != sha256:
-            problems.append(f"{name} was altered after the verdict")
+    problems += altered_since(verdict, scores)
     judgement, n_sources = Judgement(decision, scores), len(scores[0].folds)
     given = derived_fields(judgement, corpus_sha256, scores[0].n_rows or 0, n_sources)
     del given["results"]
     # What a verdict holds beyond these hangs from the root alone: when it was judged, and what was
     # found in the rows, which no candidate holds. But it must say that they were fit.
-    fitness = corpus.get("fitness") if isinstance(corpus, dict) else None
-    if not isinstance(fitness, dict) or fitness.get("fit") is not True:
+    fitness = verdict.corpus.fitness
+    if fitness is None or not fitness.fit:
         problems.append(f"{VERDICT_FILE} doesn't say that its corpus was fit to be judged")
-    kept = _shared(verdict, given)
+    kept = _shared(told, given)
     if found := first_difference(kept, given):
         problems.append(f"{VERDICT_FILE} says {found} as the results give it")
     return problems
@@ -242,5 +259,6 @@ def first_difference(told: Any, given: Any, at: str = "") -> str:
         # Python takes True for 1 and 1 for 1.0.
         if repr(told) == repr(given):
             return ""
-        return f"{str(told)[:80]!a} at '{at.lstrip('.')}', not {str(given)[:80]!a}"
+        where = shown(at.lstrip("."))
+        return f"{str(told)[:80]!a} at '{where}', not {str(given)[:80]!a}"
     return next((d for k, t, g in steps if (d := first_difference(t, g, f"{at}.{k}"))), "")

@@ -48,7 +48,7 @@ JsonOption = Annotated[
 @contextmanager
 def told_in_one_sentence() -> Iterator[None]:
     """Turn our errors into one sentence and an exit code."""
-    from fr_ensemble_assets.cli.console import fail
+    from fr_ensemble_assets.cli.printing.terminal import fail
 
     try:
         yield

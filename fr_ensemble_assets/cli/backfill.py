@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from fr_ensemble_assets.cli.app import EXIT_HOLD, EXIT_INTERRUPTED, EXIT_PROMOTE
-from fr_ensemble_assets.cli.console import err, fail, note, print_backfilled, watched
+from fr_ensemble_assets.cli.printing.progress import watched
+from fr_ensemble_assets.cli.printing.terminal import err, fail, note
+from fr_ensemble_assets.cli.printing.training import print_backfilled
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.operations.backfill import (
     BackfillPlan,
@@ -24,7 +26,7 @@ from fr_ensemble_assets.operations.instance import (
     close_dead_runs,
     open_instance,
 )
-from fr_ensemble_assets.operations.serve import served_at
+from fr_ensemble_assets.operations.serving.lock import served_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,16 +14,9 @@ from fr_ensemble_assets.cli.app import (
     HomeOption,
     JsonOption,
     app,
-    named_path,
     told_in_one_sentence,
 )
-from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.wording import listed
-
-if TYPE_CHECKING:
-    from upath import UPath
-
-    from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.cli.candidates import CandidateOption, chosen_candidate
 
 
 @app.command()
@@ -34,7 +27,7 @@ def gate(
     as_json: JsonOption = False,
 ) -> None:
     """Judge a folder of leave-one-source-out results; nothing is written."""
-    from fr_ensemble_assets.cli.console import print_verdict
+    from fr_ensemble_assets.cli.printing.verdicts import print_verdict
     from fr_ensemble_assets.contract.agreed import ENSEMBLE
     from fr_ensemble_assets.evidence.results import load_scores
     from fr_ensemble_assets.foundation.files import parse_path
@@ -62,10 +55,7 @@ def propose(
     registry: Annotated[
         str, typer.Option(help="Their live registry.json; it is read, never written.")
     ],
-    candidate: Annotated[
-        str | None,
-        typer.Option(help="A candidate folder [default: the one candidate in the home]"),
-    ] = None,
+    candidate: CandidateOption = None,
     home: HomeOption = None,
 ) -> None:
     """Print the diff that puts our five rows into somebody's registry, for `git apply`.
@@ -74,7 +64,7 @@ def propose(
     replaced; rows that aren't are added; every other byte stays. The flip is a person's change.
     """
     from fr_ensemble_assets.candidate.propose import propose_candidate
-    from fr_ensemble_assets.cli.console import err
+    from fr_ensemble_assets.cli.printing.terminal import err
     from fr_ensemble_assets.foundation.files import parse_path
 
     with told_in_one_sentence():
@@ -91,32 +81,3 @@ def propose(
             f"note: '{row}' keeps its sigstore_bundle, which signs the old digest; sign it anew",
             markup=False,
         )
-
-
-def chosen_candidate(candidate: str | None, home: str | None) -> UPath:
-    """The candidate folder that was named, else the only one in the home.
-
-    Raises
-    ------
-    UnusableInput
-        If none was named, and the home has none or several.
-    """
-    from fr_ensemble_assets.foundation.home import Home
-
-    if candidate is None:
-        return _only_candidate(Home.at(home))
-    return named_path("--candidate", candidate)
-
-
-def _only_candidate(home: Home) -> UPath:
-    folders = (
-        [path for path in home.candidates.iterdir() if not path.name.startswith(".")]
-        if home.candidates.is_dir()
-        else []
-    )
-    if len(folders) != 1:
-        found = listed(sorted(path.name for path in folders)) or "none"
-        raise UnusableInput(
-            f"{home.candidates}: expected one candidate, found {found}; name it with --candidate."
-        )
-    return folders[0]

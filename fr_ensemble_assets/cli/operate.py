@@ -34,10 +34,10 @@ def ui(
     A service that dies is started again. A run that is at work on Ctrl-C, or is killed, is taken up
     the next time.
     """
-    from fr_ensemble_assets.cli.console import err, note
+    from fr_ensemble_assets.cli.printing.terminal import err, note
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.front.policy import Serving
-    from fr_ensemble_assets.operations.serve import serve
+    from fr_ensemble_assets.operations.serving.supervisor import serve
 
     try:
         with told_in_one_sentence():
@@ -58,7 +58,7 @@ def ui(
 @app.command()
 def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """What stands: current corpus, seeds, verdict, candidates, and what runs now."""
-    from fr_ensemble_assets.cli.console import print_status
+    from fr_ensemble_assets.cli.printing.operating import print_status
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.status import status_of
 
@@ -81,7 +81,7 @@ def clean(
     A store stays while its candidate is published, and while its corpus is the current one. What is
     removed can be made again from the corpus' own file.
     """
-    from fr_ensemble_assets.cli.console import print_stores
+    from fr_ensemble_assets.cli.printing.operating import print_stores
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.clean import list_stores, remove_stores
 

@@ -59,7 +59,7 @@ class Asked:
 
 def recommend_clip(asked: Asked) -> int:
     """Answer, and return the exit code."""
-    from fr_ensemble_assets.cli.console import fail
+    from fr_ensemble_assets.cli.printing.terminal import fail
 
     with told_in_one_sentence():
         question = _question(asked)
@@ -123,7 +123,9 @@ def _table_file(out: str) -> UPath | None:
 
 
 def _clip(asked: Asked, question: Question, path: Path, out: UPath | None) -> int:
-    from fr_ensemble_assets.cli.console import err, watched
+    from fr_ensemble_assets.cli.printing.planning import print_planned
+    from fr_ensemble_assets.cli.printing.progress import watched
+    from fr_ensemble_assets.cli.printing.terminal import err
     from fr_ensemble_assets.prediction.planning import Planner, keep
     from fr_ensemble_assets.predictors.plan import document, ranked
 
@@ -139,7 +141,7 @@ def _clip(asked: Asked, question: Question, path: Path, out: UPath | None) -> in
     rows = [_row(one, path) for one in planned]
     if out is not None:
         _write(out, rows)
-    _print(planned, kept, to_stderr=asked.as_json)
+    print_planned(planned, kept, to_stderr=asked.as_json)
     if asked.keep and not kept:
         err.print(f"kept:      nothing, since none keeps VMAF {asked.target:g}", markup=False)
     if asked.as_json:
@@ -149,7 +151,8 @@ def _clip(asked: Asked, question: Question, path: Path, out: UPath | None) -> in
 
 
 def _folder(asked: Asked, question: Question, path: Path, out: UPath | None) -> int:
-    from fr_ensemble_assets.cli.console import _stdout, err, fail, watched
+    from fr_ensemble_assets.cli.printing.progress import watched
+    from fr_ensemble_assets.cli.printing.terminal import err, fail, stdout
     from fr_ensemble_assets.clips.inventory import clip_files
     from fr_ensemble_assets.prediction.planning import Planner, plan_folder
     from fr_ensemble_assets.predictors.plan import document, ranked
@@ -160,7 +163,7 @@ def _folder(asked: Asked, question: Question, path: Path, out: UPath | None) -> 
             f"{path}: expected videos, found {len(ignored)} other entries; name another folder."
         )
     rows: list[dict[str, Any]] = []
-    say = err if asked.as_json else _stdout()
+    say = err if asked.as_json else stdout()
 
     def heard(clip: Path, found: Sequence[Planned], problem: str) -> None:
         for one in ranked(found):
@@ -191,7 +194,7 @@ def _code(planned: Sequence[Planned]) -> int:
 
 def _tell_held(planner: Planner) -> None:
     """A predictor that the gate holds still searches: what it leads to is measured."""
-    from fr_ensemble_assets.cli.console import note
+    from fr_ensemble_assets.cli.printing.terminal import note
 
     for name, codec in planner.predictors.items():
         if not codec.verdict.passed:
@@ -199,43 +202,6 @@ def _tell_held(planner: Planner) -> None:
                 f"the gate holds the predictor of {name} ({'; '.join(codec.verdict.reasons)}): "
                 "it may take more encodes; what was measured is as sure as with any other"
             )
-
-
-def _print(planned: Sequence[Planned], kept: str, to_stderr: bool) -> None:
-    from rich import filesize
-    from rich.markup import escape
-    from rich.table import Table
-
-    from fr_ensemble_assets.cli.console import _stdout, err
-    from fr_ensemble_assets.predictors.plan import quality_name
-
-    out = err if to_stderr else _stdout()
-    if not any(one.expected for one in planned):
-        table = Table(title_justify="left", header_style="bold")
-        for heading in ("encoder", "quality", "VMAF", "size", "encodes", "tried"):
-            left = heading in ("encoder", "tried")
-            table.add_column(heading, justify="left" if left else "right")
-        for place, one in enumerate(planned):
-            measured = one.whole or one.chosen
-            table.add_row(
-                escape(one.encoder.name),
-                f"{quality_name(one.encoder)} {one.chosen.quality:g}" if one.chosen else "none",
-                f"{measured.vmaf:.2f}" if measured else "",
-                ("~" if one.sampled and not one.whole else "") + filesize.decimal(round(one.size))
-                if one.size
-                else "",
-                str(len(one.made)),
-                ", ".join(f"{m.quality:g}: {m.vmaf:.2f}" for m in one.made),
-                style="bold green" if one.keeps and place == 0 else None,
-            )
-        out.print(table)
-    for one in planned:
-        out.print(f"- {one.sentence}", markup=False)
-    if kept:
-        out.print(f"kept:      {kept}", markup=False)
-    best = planned[0]
-    if best.line and (best.keeps or best.expected):
-        out.print(best.line, markup=False)
 
 
 def _row(one: Planned, path: Path) -> dict[str, Any]:

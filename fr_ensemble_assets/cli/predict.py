@@ -19,6 +19,7 @@ from fr_ensemble_assets.cli.app import (
     named_path,
     told_in_one_sentence,
 )
+from fr_ensemble_assets.cli.candidates import CandidateOption, chosen_candidate
 from fr_ensemble_assets.foundation.errors import UnusableInput
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
     from fr_ensemble_assets.calibration.rules import Answer, Rule
 
-CandidateOption = Annotated[
-    str | None, typer.Option(help="A candidate folder [default: the one candidate in the home]")
-]
 FramesOption = Annotated[
     str,
     typer.Option(
@@ -68,7 +66,6 @@ def predict(
     Where the training corpus can't carry the confidence asked for, the intervals are those of the
     highest one that it can, and the exit code is 3 unless `--allow-lower`.
     """
-    from fr_ensemble_assets.cli.judge import chosen_candidate
     from fr_ensemble_assets.encodes.output import require_writable
     from fr_ensemble_assets.prediction.candidate import load_candidate
     from fr_ensemble_assets.prediction.frames import read_frames
@@ -173,12 +170,11 @@ def recommend(
         )
         code = recommend_clip(asked)
         raise typer.Exit(EXIT_PROMOTE if code == EXIT_FAILED and allow_lower else code)
-    from fr_ensemble_assets.cli.console import print_recommendations
-    from fr_ensemble_assets.cli.judge import chosen_candidate
+    from fr_ensemble_assets.cli.printing.recommending import print_recommendations
     from fr_ensemble_assets.prediction.candidate import load_candidate
     from fr_ensemble_assets.prediction.frames import read_frames
     from fr_ensemble_assets.prediction.recommend import recommend as recommend_qualities
-    from fr_ensemble_assets.prediction.recommend import recommendations_document
+    from fr_ensemble_assets.prediction.recommend_document import recommendations_document
 
     with told_in_one_sentence():
         source = named_path("--frames", frames)
@@ -213,7 +209,7 @@ def _rule(text: str) -> Rule:
 
 
 def _tell_unknown(encoders: Mapping[str, int]) -> None:
-    from fr_ensemble_assets.cli.console import note
+    from fr_ensemble_assets.cli.printing.terminal import note
 
     if encoders:
         listed = ", ".join(f"{name} ({rows} rows)" for name, rows in encoders.items())
@@ -221,7 +217,7 @@ def _tell_unknown(encoders: Mapping[str, int]) -> None:
 
 
 def _exit_code(answer: Answer, rule: Rule, allow_lower: bool, told: bool = False) -> int:
-    from fr_ensemble_assets.cli.console import note
+    from fr_ensemble_assets.cli.printing.terminal import note
 
     if answer.supported:
         return EXIT_PROMOTE
@@ -234,6 +230,6 @@ def _exit_code(answer: Answer, rule: Rule, allow_lower: bool, told: bool = False
 
 
 def _say(text: str) -> None:
-    from fr_ensemble_assets.cli.console import err
+    from fr_ensemble_assets.cli.printing.terminal import err
 
     err.print(text, markup=False)

@@ -72,7 +72,8 @@ def generate(
     Encodes that are done are kept in the home and not done again, whatever stops this command.
     **Exit codes**: 0 all done, 1 some cells failed, 2 unusable input.
     """
-    from fr_ensemble_assets.cli.console import print_generated, watched
+    from fr_ensemble_assets.cli.printing.progress import watched
+    from fr_ensemble_assets.cli.printing.training import print_generated
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.generate import Order, generate_corpus
 
@@ -125,7 +126,9 @@ def run(
     Work already done for this corpus and recipe is not done again. Everything runs in this
     process through Dagster: its events are in the UI afterwards (`fr-ensemble ui`).
     """
-    from fr_ensemble_assets.cli.console import err, fail, print_verdict, watched
+    from fr_ensemble_assets.cli.printing.progress import watched
+    from fr_ensemble_assets.cli.printing.terminal import err, fail
+    from fr_ensemble_assets.cli.printing.verdicts import print_verdict
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.instance import OrchestrationFailure
     from fr_ensemble_assets.operations.run import Plan, run_ensemble
@@ -179,7 +182,7 @@ def backfill(
     input; 3 the orchestration failed; 130 interrupted (the backfill goes on).
     """
     from fr_ensemble_assets.cli.backfill import ask_for_backfill
-    from fr_ensemble_assets.cli.console import fail
+    from fr_ensemble_assets.cli.printing.terminal import fail
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.instance import OrchestrationFailure
 

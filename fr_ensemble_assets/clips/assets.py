@@ -1,7 +1,6 @@
 """Door: ``reference_clips``."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import dagster as dg
 
@@ -18,6 +17,7 @@ from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.wording import listed
 
 
 class ClipsConfig(dg.Config):
@@ -60,7 +60,7 @@ def reference_clips(
     """
     with refusals_as_failures():
         kept = home.open()
-        folder = Path(str(kept.clips))
+        folder = kept.clips
         raw = raw_video(config.size, config.rate, config.pixel_format)
         files, ignored = clip_files([folder])
         with Children() as children:
@@ -69,7 +69,7 @@ def reference_clips(
                 workers=ffmpeg.at_a_time(),
             )
         if found.refused and not found.clips:
-            raise UnusableInput("; ".join(found.refused))
+            raise UnusableInput(listed(found.refused, separator="; ", limit=300))
         found = replace(found, ignored=ignored)
         save_inventory(inventory_file(kept), found)
     added, removed = _register(context.instance, [clip.src for clip in found.clips])
@@ -81,9 +81,9 @@ def reference_clips(
             "frames": sum(clip.frames for clip in found.clips),
             "bytes": sum(clip.size_bytes for clip in found.clips),
             "refused": len(found.refused),
-            "ignored_files": ", ".join(found.ignored) or "none",
-            "new_partitions": ", ".join(added) or "none",
-            "removed_partitions": ", ".join(removed) or "none",
+            "ignored_files": listed(found.ignored) or "none",
+            "new_partitions": listed(added) or "none",
+            "removed_partitions": listed(removed) or "none",
             "folder": dg.MetadataValue.path(str(folder)),
         },
     )

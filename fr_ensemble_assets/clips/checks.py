@@ -6,6 +6,7 @@ from fr_ensemble_assets.clips.assets import reference_clips
 from fr_ensemble_assets.clips.inventory import inventory_file, load_inventory
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.foundation.wording import listed
 
 
 @dg.asset_check(
@@ -18,7 +19,8 @@ def clips_usable(home: HomeResource) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not inventory.refused,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(inventory.refused) or f"{len(inventory.clips)} clips",
+        description=listed(inventory.refused, separator="; ", limit=300)
+        or f"{len(inventory.clips)} clips",
         metadata={
             "refused": len(inventory.refused),
             "threshold": "none refused",

@@ -24,6 +24,7 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
+from fr_ensemble_assets.foundation.wording import listed, shown
 
 _INVENTORY_VERSION = 1
 
@@ -137,8 +138,8 @@ def _require_distinct_names(files: Sequence[Path]) -> None:
     if twice:
         same = [str(path) for path in files if path.stem == twice[0]]
         raise UnusableInput(
-            f"{' and '.join(same)}: expected names that differ, since they become 'src' in the "
-            f"corpus, found '{twice[0]}' {len(same)} times; rename one."
+            f"{listed(same, separator=' and ')}: expected names that differ, since they become "
+            f"'src' in the corpus, found '{shown(twice[0])}' {len(same)} times; rename one."
         )
 
 

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import IO
+
+from upath import UPath
 
 #: A file up to this size has its plain sha256. A larger one has that of a chain: of each piece
 #: after the hexadecimal sha256 of everything before it.
 PIECE_BYTES = 16 << 20
+
+
+Opening = Callable[[UPath], IO[bytes]]
+
+
+def open_file(file: UPath) -> IO[bytes]:
+    """For reading, where it lies."""
+    return file.open("rb")
 
 
 @dataclass
@@ -64,7 +74,11 @@ class Progress:
 
 
 def digest_on(
-    files: Sequence[Path], as_folder: bool, progress: Progress, budget: Budget
+    files: Sequence[UPath],
+    as_folder: bool,
+    progress: Progress,
+    budget: Budget,
+    opened: Opening = open_file,
 ) -> tuple[Progress, str | None]:
     """Read on from ``progress`` while the budget lasts; the sha256 once the end is reached.
 
@@ -72,7 +86,7 @@ def digest_on(
     """
     while progress.n_files < len(files):
         file = files[progress.n_files]
-        progress, sha256 = _file_on(file, progress, budget)
+        progress, sha256 = _file_on(file, progress, budget, opened)
         if sha256 is None:
             return progress, None
         if not as_folder:
@@ -82,16 +96,18 @@ def digest_on(
     return progress, progress.before or _sha256(b"")
 
 
-def whole_digest(files: Sequence[Path], as_folder: bool) -> str:
+def whole_digest(files: Sequence[UPath], as_folder: bool, opened: Opening = open_file) -> str:
     """The same at once, however long it takes."""
-    _, sha256 = digest_on(files, as_folder, Progress(), Budget())
+    _, sha256 = digest_on(files, as_folder, Progress(), Budget(), opened)
     assert sha256 is not None  # a budget without an end reaches the end
     return sha256
 
 
-def _file_on(file: Path, progress: Progress, budget: Budget) -> tuple[Progress, str | None]:
+def _file_on(
+    file: UPath, progress: Progress, budget: Budget, opened: Opening
+) -> tuple[Progress, str | None]:
     chain, offset = progress.chain, progress.offset
-    with file.open("rb") as handle:
+    with opened(file) as handle:
         handle.seek(offset)
         while not budget.is_spent:
             piece = handle.read(PIECE_BYTES)

@@ -7,11 +7,13 @@ others from being noticed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import partial
+from typing import Any
+
+from upath import UPath
 
 from fr_ensemble_assets.corpus.arrival_digest import (
     Budget,
@@ -19,10 +21,18 @@ from fr_ensemble_assets.corpus.arrival_digest import (
     digest_on,
     whole_digest,
 )
-from fr_ensemble_assets.corpus.shards import GZIP_MAGIC, PARQUET_MAGIC, SUFFIXES
+from fr_ensemble_assets.corpus.parsing import (
+    GZIP_MAGIC,
+    PARQUET_MAGIC,
+    SUFFIXES,
+    Held,
+    opened,
+)
+from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation.cursor import cursor_text, read_cursor
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import parse_json
 from fr_ensemble_assets.foundation.stamps import Stamp, read_stamp, stamp_files
+from fr_ensemble_assets.foundation.wording import shown
 
 #: A folder of shards is whole when this file lies in it.
 MARKER_FILE = "_SUCCESS"
@@ -34,6 +44,8 @@ _LOOK_SECONDS = 10.0
 #: Real corpora have 8. Beyond so many bytes too many endings would seem likely.
 _GZIP_LEAST, _GZIP_MOST, _GZIP_FRAME_BYTES, _GZIP_BYTES = 0.99, 30, 1024, 4 << 20
 _CURSOR_VERSION = 2
+#: What arrived is read once, and parsed from memory, up to this size.
+HELD_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,7 @@ class Arrival:
         Over its bytes: of one file, or of the names and bytes of a folder's shards.
     """
 
-    path: Path
+    path: UPath
     sha256: str
 
 
@@ -85,9 +97,9 @@ class Memory:
 
     def to_text(self) -> str:
         """For the sensor's cursor."""
-        return json.dumps(
+        return cursor_text(
+            _CURSOR_VERSION,
             {
-                "version": _CURSOR_VERSION,
                 "watched": {
                     name: [w.stamp, w.looks, w.progress.to_json()]
                     for name, w in self.watched.items()
@@ -95,23 +107,20 @@ class Memory:
                 "settled": self.settled,
                 "taken": self.taken,
             },
-            sort_keys=True,
         )
 
     @classmethod
     def from_text(cls, text: str | None) -> Memory:
         """Back from :meth:`to_text`; nothing is known where it can't be read."""
-        try:
-            known = parse_json((text or "").encode(), "the sensor's cursor")
-            if known["version"] != _CURSOR_VERSION:
-                return cls()
-            return cls(
-                {name: Watched.from_json(*parts) for name, parts in known["watched"].items()},
-                {name: read_stamp(stamp) for name, stamp in known["settled"].items()},
-                {str(sha256): str(name) for sha256, name in known["taken"].items()},
-            )
-        except (UnusableInput, KeyError, TypeError, ValueError):
-            return cls()
+        return read_cursor(text, _CURSOR_VERSION, cls._read, cls)
+
+    @classmethod
+    def _read(cls, fields: dict[str, Any]) -> Memory:
+        return cls(
+            {name: Watched.from_json(*parts) for name, parts in fields["watched"].items()},
+            {name: read_stamp(stamp) for name, stamp in fields["settled"].items()},
+            {str(sha256): str(name) for sha256, name in fields["taken"].items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -132,7 +141,7 @@ class _Seen:
     said: str = ""
 
 
-def look_into(inbox: Path, memory: Memory, budget: Budget | None = None) -> Look:
+def look_into(inbox: UPath, memory: Memory, budget: Budget | None = None) -> Look:
     """Find what arrived since the last look, within ``budget`` (without one, ten seconds).
 
     An entry is taken when it has not changed since the last look and is whole as far as can be
@@ -164,7 +173,8 @@ def look_into(inbox: Path, memory: Memory, budget: Budget | None = None) -> Look
             continue
         settled[entry.name] = stamp
         if seen.sha256 in taken:
-            said.append(f"'{entry.name}' is skipped: its content came as '{taken[seen.sha256]}'")
+            first = shown(taken[seen.sha256])
+            said.append(f"'{shown(entry.name)}' is skipped: its content came as '{first}'")
         else:
             taken[seen.sha256] = entry.name
             arrivals.append(Arrival(entry, seen.sha256))
@@ -172,8 +182,11 @@ def look_into(inbox: Path, memory: Memory, budget: Budget | None = None) -> Look
 
 
 @contextmanager
-def unchanged_arrival(path: Path, sha256: str) -> Iterator[None]:
+def unchanged_arrival(path: UPath, sha256: str) -> Iterator[Held]:
     """Read in this block what was noticed: nothing else before it, nothing else until its end.
+
+    Yields the bytes that the sha256 was taken over, to be read instead of the files: what is
+    hashed is what is parsed. Only of what is larger than :data:`HELD_BYTES` none are held.
 
     Raises
     ------
@@ -182,9 +195,12 @@ def unchanged_arrival(path: Path, sha256: str) -> Iterator[None]:
     """
     try:
         before = _touched(path)
-        found = whole_digest(_content(path), path.is_dir())
+        files = _content(path)
+        small = sum(file.stat().st_size for file in files) <= HELD_BYTES
+        held = {file: file.read_bytes() for file in files} if small else {}
+        found = whole_digest(files, path.is_dir(), partial(opened, held=held))
         if found == sha256:
-            yield
+            yield held
             if _touched(path) == before:
                 return
             found = "one that changed while it was read"
@@ -199,9 +215,9 @@ def unchanged_arrival(path: Path, sha256: str) -> Iterator[None]:
     )
 
 
-def _smallest_first(inbox: Path, said: list[str]) -> list[tuple[Path, Stamp]]:
+def _smallest_first(inbox: UPath, said: list[str]) -> list[tuple[UPath, Stamp]]:
     """The entries and how they look now; ``said`` gets a sentence for each that can't be seen."""
-    found: list[tuple[int, Path, Stamp]] = []
+    found: list[tuple[int, UPath, Stamp]] = []
     for entry in _entries(inbox):
         try:
             stamp = _stamp(entry)
@@ -209,14 +225,13 @@ def _smallest_first(inbox: Path, said: list[str]) -> list[tuple[Path, Stamp]]:
         except OSError as error:
             said.append(_unreadable(entry, error))
         except UnicodeEncodeError as error:
-            shown = str(error.object).encode("utf-8", "backslashreplace").decode()
-            said.append(f"'{shown}' is left alone: its name is not UTF-8, rename it")
+            said.append(f"'{shown(error.object)}' is left alone: its name is not UTF-8, rename it")
         else:
             found.append((_size(stamp), entry, stamp))
     return [(entry, stamp) for _, entry, stamp in sorted(found)]
 
 
-def _see(entry: Path, stamp: Stamp, memory: Memory, budget: Budget) -> _Seen:
+def _see(entry: UPath, stamp: Stamp, memory: Memory, budget: Budget) -> _Seen:
     before = memory.watched.get(entry.name)
     if before is None or before.stamp != stamp:
         return _Seen(Watched(stamp), said=_waits(entry))
@@ -227,12 +242,13 @@ def _see(entry: Path, stamp: Stamp, memory: Memory, budget: Budget) -> _Seen:
     if _stamp(entry) != stamp:
         return _Seen(Watched(_stamp(entry)), said=_waits(entry))
     if sha256 is None:
-        told = f"'{entry.name}' is being read, {_size(stamp) / 1e6:.0f} MB take more than one look"
+        megabytes = f"{_size(stamp) / 1e6:.0f} MB"
+        told = f"'{shown(entry.name)}' is being read, {megabytes} take more than one look"
         return _Seen(replace(seen, progress=progress), said=told)
     return _Seen(sha256=sha256)
 
 
-def _entries(inbox: Path) -> Iterator[Path]:
+def _entries(inbox: UPath) -> Iterator[UPath]:
     for entry in inbox.iterdir():
         if entry.name.startswith("."):
             continue
@@ -244,39 +260,41 @@ def _entries(inbox: Path) -> Iterator[Path]:
             yield entry
 
 
-def _require_utf8(entry: Path, stamp: Stamp) -> None:
+def _require_utf8(entry: UPath, stamp: Stamp) -> None:
     """Raise :class:`UnicodeEncodeError` if a name can't be written down."""
     for name in (entry.name, *(name for name, *_ in stamp)):
         name.encode("utf-8")
 
 
-def _may_become_whole(entry: Path, looks: int) -> bool:
+def _may_become_whole(entry: UPath, looks: int) -> bool:
     return entry.is_dir() or looks <= _PATIENCE
 
 
-def _waits(entry: Path) -> str:
+def _waits(entry: UPath) -> str:
     wholeness = f"a file {MARKER_FILE} lies in it" if entry.is_dir() else "it is whole"
-    return f"'{entry.name}' waits until {wholeness}"
+    return f"'{shown(entry.name)}' waits until {wholeness}"
 
 
-def _unreadable(entry: Path, error: OSError) -> str:
-    return f"'{entry.name}' can't be read: {error.strerror or error}"
+def _unreadable(entry: UPath, error: OSError) -> str:
+    return f"'{shown(entry.name)}' can't be read: {error.strerror or error}"
 
 
-def _files(entry: Path) -> list[Path]:
+def _files(entry: UPath) -> list[UPath]:
     return sorted(f for f in entry.iterdir() if f.is_file()) if entry.is_dir() else [entry]
 
 
-def _content(entry: Path) -> list[Path]:
+def _content(entry: UPath) -> list[UPath]:
     return [file for file in _files(entry) if file.name != MARKER_FILE or file == entry]
 
 
-def _stamp(entry: Path) -> Stamp:
+def _stamp(entry: UPath) -> Stamp:
     return stamp_files(_files(entry))
 
 
-def _touched(path: Path) -> tuple[object, ...]:
+def _touched(path: UPath) -> tuple[object, ...]:
     """The stamp, and when each file was last touched, which nobody can set back."""
+    if not store.is_local(path):
+        return (_stamp(path),)
     return _stamp(path), [file.stat().st_ctime_ns for file in _files(path)]
 
 
@@ -284,7 +302,7 @@ def _size(stamp: Stamp) -> int:
     return sum(size for _, size, *_ in stamp)
 
 
-def _seems_whole(entry: Path) -> bool:
+def _seems_whole(entry: UPath) -> bool:
     if entry.is_dir():
         return (entry / MARKER_FILE).exists()
     with entry.open("rb") as handle:

@@ -1,7 +1,6 @@
 """Door: the ``corpus`` asset."""
 
-from contextlib import nullcontext
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext
 
 import dagster as dg
 
@@ -9,6 +8,7 @@ from fr_ensemble_assets.clips.inventory import inventory_file, load_inventory
 from fr_ensemble_assets.corpus.arrivals import unchanged_arrival
 from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.corpus.parsing import NOTHING_HELD, Held
 from fr_ensemble_assets.corpus.plots import quality_curves
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, Reading, read_corpus, read_shards
 from fr_ensemble_assets.corpus.store import CORPUS_FILE, save_corpus
@@ -62,8 +62,11 @@ def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[Non
         arrived = config.arrival_sha256
         if arrived:
             require_digest(arrived, "arrival_sha256")
-        with unchanged_arrival(Path(config.path), arrived) if arrived else nullcontext():
-            reading, origin = _read(config.path, kept)
+        noticed: AbstractContextManager[Held] = nullcontext(NOTHING_HELD)
+        if arrived:
+            noticed = unchanged_arrival(parse_path(config.path), arrived)
+        with noticed as held:
+            reading, origin = _read(config.path, kept, held)
         summary = require_fit(reading.corpus).summary
         save_corpus(kept, reading, origin)
         stored = kept.corpus_dir(reading.corpus.sha256) / CORPUS_FILE
@@ -77,10 +80,10 @@ def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[Non
     )
 
 
-def _read(path: str, home: Home) -> tuple[Reading, str]:
+def _read(path: str, home: Home, held: Held) -> tuple[Reading, str]:
     """The corpus that was asked for, and where it came from in words."""
     if path:
-        return read_corpus(parse_path(path)), path
+        return read_corpus(parse_path(path), held), path
     known = inventory_file(home)
     inventory = load_inventory(known) if known.exists() else None
     if inventory is not None and inventory.clips:

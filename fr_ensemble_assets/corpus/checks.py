@@ -12,7 +12,7 @@ from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.fitness import examine
 from fr_ensemble_assets.corpus.in_use import sha256_in_use
 from fr_ensemble_assets.corpus.store import load_corpus
-from fr_ensemble_assets.corpus.summary import Finding
+from fr_ensemble_assets.doors.findings import check_result
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 
@@ -49,20 +49,4 @@ def corpus_checks(
     with refusals_as_failures():
         fitness = examine(load_corpus(home.open(), sha256_in_use(context)))
     for name, finding in {**fitness.required, **fitness.warnings}.items():
-        yield _result(name, finding)
-
-
-def _result(name: str, finding: Finding) -> dg.AssetCheckResult:
-    severity = dg.AssetCheckSeverity.ERROR if name in _BLOCKING else dg.AssetCheckSeverity.WARN
-    return dg.AssetCheckResult(
-        asset_key=corpus.key,
-        check_name=name,
-        passed=finding.passed,
-        severity=severity,
-        description=f"{finding.found} (expected {finding.threshold})",
-        metadata={
-            "found": finding.found,
-            "threshold": finding.threshold,
-            "next_step": finding.next_step,
-        },
-    )
+        yield check_result(corpus.key, name, finding, blocks=name in _BLOCKING)

@@ -16,7 +16,6 @@ from fr_ensemble_assets.corpus.identity import Corpus, key_columns
 from fr_ensemble_assets.corpus.reader import first_invalid_value
 from fr_ensemble_assets.corpus.summary import (
     CorpusSummary,
-    Finding,
     rule_likely_twins,
     rule_reference_sources,
     rule_row_count,
@@ -27,6 +26,7 @@ from fr_ensemble_assets.corpus.summary import (
 )
 from fr_ensemble_assets.corpus.twins import Twin
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.findings import Finding
 from fr_ensemble_assets.foundation.schema import MIN_ROWS_A_SOURCE
 
 #: In the evidence, so many twins are named; all are counted.
@@ -55,7 +55,7 @@ class Fitness:
     def problems(self) -> tuple[str, ...]:
         """Why the corpus is refused, a sentence without its full stop each; empty if it is fit."""
         return tuple(
-            f"corpus check '{name}': {finding.found} (expected {finding.threshold}); "
+            f"corpus check '{name}': {finding.observed} (expected {finding.threshold}); "
             f"{finding.next_step}"
             for name, finding in self.required.items()
             if not finding.passed

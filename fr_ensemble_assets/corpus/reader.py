@@ -17,7 +17,13 @@ from fr_ensemble_assets.corpus.identity import (
     content_sha256,
     key_columns,
 )
-from fr_ensemble_assets.corpus.shards import SUFFIXES, Shard, read_shard
+from fr_ensemble_assets.corpus.parsing import (
+    NOTHING_HELD,
+    SUFFIXES,
+    Held,
+    Shard,
+    read_shard,
+)
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.schema import (
     COLUMNS,
@@ -61,8 +67,10 @@ class Reading:
     ignored: tuple[str, ...]
 
 
-def read_corpus(path: UPath) -> Reading:
+def read_corpus(path: UPath, held: Held = NOTHING_HELD) -> Reading:
     """Read JSON Lines, gzipped JSON Lines, Parquet, or a folder of such shards.
+
+    ``held`` are the bytes of files that were read already.
 
     Raises
     ------
@@ -71,12 +79,17 @@ def read_corpus(path: UPath) -> Reading:
         negative frame index, fewer than 100 rows, fewer than 2 sources, truncated gzip, text that
         is not UTF-8 or not JSON, rows with the same key and other values.
     """
-    return read_shards(path, *_shard_paths(path))
+    return read_shards(path, *_shard_paths(path), held)
 
 
-def read_shards(where: UPath, paths: Sequence[UPath], ignored: tuple[str, ...] = ()) -> Reading:
+def read_shards(
+    where: UPath,
+    paths: Sequence[UPath],
+    ignored: tuple[str, ...] = (),
+    held: Held = NOTHING_HELD,
+) -> Reading:
     """Read the named shards of the folder ``where``, as :func:`read_corpus` does."""
-    shards = [read_shard(shard) for shard in paths]
+    shards = [read_shard(shard, held=held) for shard in paths]
     frames = [_valid_frame(shard) for shard in shards]
     frame = pd.concat(frames, ignore_index=True)
     kept = _without_repeats(frame, shards)

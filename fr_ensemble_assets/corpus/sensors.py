@@ -1,11 +1,12 @@
 """Door: the sensor that watches the inbox."""
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import dagster as dg
 
 from fr_ensemble_assets.corpus.arrivals import Arrival, Memory, look_into
 from fr_ensemble_assets.doors.home import HomeResource
+from fr_ensemble_assets.foundation.wording import listed
 
 #: By this tag a run names the content that it was started for.
 ARRIVAL_TAG = "fr_ensemble/arrival_sha256"
@@ -23,16 +24,20 @@ def inbox_sensor(job_name: str, seeds: tuple[int, ...]) -> dg.SensorDefinition:
         description="Trains on every corpus that appears in the inbox: noticed by content, once.",
     )
     def corpus_inbox(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SensorResult:
-        look = look_into(Path(str(home.open().inbox)), Memory.from_text(context.cursor))
+        look = look_into(home.open().inbox, Memory.from_text(context.cursor))
         for sentence in look.said:
             context.log.info(sentence)
         return dg.SensorResult(
             run_requests=[_request(arrival, seeds) for arrival in look.arrivals],
-            skip_reason=None if look.arrivals else "; ".join(look.said) or "nothing new",
+            skip_reason=None if look.arrivals else _told(look.said),
             cursor=look.memory.to_text(),
         )
 
     return corpus_inbox
+
+
+def _told(said: Sequence[str]) -> str:
+    return listed(said, separator="; ", limit=300) or "nothing new"
 
 
 def _request(arrival: Arrival, seeds: tuple[int, ...]) -> dg.RunRequest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from upath import UPath
@@ -16,6 +16,9 @@ from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.schema import COLUMNS, REQUIRED
 from fr_ensemble_assets.foundation.tables import read_parquet, write_parquet
 from fr_ensemble_assets.foundation.wording import listed, shown
+
+if TYPE_CHECKING:
+    from fr_ensemble_assets.corpus.schema import OriginDocument
 
 CORPUS_FILE = "corpus.parquet"
 ORIGIN_FILE = "corpus.json"
@@ -82,6 +85,21 @@ def _load(path: UPath, sha256: str) -> Corpus:
             "the file was altered, materialise 'corpus' again from its source."
         )
     return Corpus(sha256, frame)
+
+
+def read_origin(home: Home, sha256: str) -> OriginDocument:
+    """Where a stored corpus came from.
+
+    Raises
+    ------
+    UnusableInput
+        If the note is missing or damaged.
+    """
+    from fr_ensemble_assets.corpus.schema import OriginDocument
+    from fr_ensemble_assets.foundation.documents import parse_document
+
+    path = home.corpus_dir(sha256) / ORIGIN_FILE
+    return parse_document(OriginDocument, store.read(path, "a corpus' origin"), str(path))
 
 
 def _origin(reading: Reading, origin: str) -> dict[str, Any]:

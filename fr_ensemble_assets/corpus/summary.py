@@ -9,6 +9,7 @@ import pandas as pd
 
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.twins import Twin, Twins, find_twins
+from fr_ensemble_assets.foundation.findings import Finding
 from fr_ensemble_assets.foundation.schema import (
     ENCODER_VOCABULARY,
     MIN_ROWS,
@@ -98,16 +99,6 @@ def summarise(corpus: Corpus) -> CorpusSummary:
         share_at_100=float((frame[TARGET] == VMAF_MAX).mean()),
         twins=find_twins(frame, corpus.sources, corpus.source_index),
     )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a rule found: whether it holds, the figure, the threshold, and what to do next."""
-
-    passed: bool
-    found: str
-    threshold: str
-    next_step: str
 
 
 def rule_row_count(summary: CorpusSummary) -> Finding:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import dagster as dg
 
@@ -39,7 +38,7 @@ def failures_sensor() -> dg.SensorDefinition:
     ) -> None:
         notice = notice_of(context.instance, context.dagster_run, context.failure_event.message)
         context.log.error(notice.text)
-        write_notice(Path(str(home.open().failures_log)), notice)
+        write_notice(home.open().failures_log, notice)
         if notices.webhook:
             try:
                 post_notice(notices.webhook, notice)

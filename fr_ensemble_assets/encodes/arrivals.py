@@ -6,14 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from upath import UPath
 
 from fr_ensemble_assets.clips.clip import Clip
 from fr_ensemble_assets.clips.inventory import clip_files, inventory_file, load_inventory
 from fr_ensemble_assets.encodes.shards import has_shard
+from fr_ensemble_assets.foundation.cursor import cursor_text, read_cursor
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import parse_json, sha256_of
+from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.stamps import Stamp, read_stamp, stamp_files
 
@@ -43,23 +45,21 @@ class Memory:
 
     def to_text(self) -> str:
         """For the sensor's cursor."""
-        return json.dumps({"version": _CURSOR_VERSION, **self.__dict__}, sort_keys=True)
+        return cursor_text(_CURSOR_VERSION, self.__dict__)
 
     @classmethod
     def from_text(cls, text: str | None) -> Memory:
         """Back from :meth:`to_text`; nothing is known where it can't be read."""
-        try:
-            known = parse_json((text or "").encode(), "the sensor's cursor")
-            if known["version"] != _CURSOR_VERSION:
-                return cls()
-            return cls(
-                read_stamp(known["seen"]),
-                read_stamp(known["listed"]),
-                {str(src): str(sha256) for src, sha256 in known["scored"].items()},
-                int(known["asked"]),
-            )
-        except (UnusableInput, KeyError, TypeError, ValueError, AttributeError):
-            return cls()
+        return read_cursor(text, _CURSOR_VERSION, cls._read, cls)
+
+    @classmethod
+    def _read(cls, fields: dict[str, Any]) -> Memory:
+        return cls(
+            read_stamp(fields["seen"]),
+            read_stamp(fields["listed"]),
+            {str(src): str(sha256) for src, sha256 in fields["scored"].items()},
+            int(fields["asked"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def look_into(home: Home, memory: Memory) -> Look:
     an inventory, clips without a shard of their content are to be scored, each content once.
     """
     try:
-        stamp = stamp_files(clip_files([Path(str(home.clips))])[0])
+        stamp = stamp_files(clip_files([home.clips])[0])
     except (OSError, UnusableInput):
         return Look(None, (), ("the clips folder changes; waiting",), replace(memory, seen=()))
     if stamp != memory.seen:

@@ -22,6 +22,7 @@ from fr_ensemble_assets.encodes.score import Scored
 from fr_ensemble_assets.encodes.shards import save_shard, shard_file
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.schema import COLUMNS, DESCRIPTIONS, column_type
+from fr_ensemble_assets.foundation.wording import listed
 
 #: A device of Quick Sync, as ffmpeg names it: ``/dev/dri/renderD129``.
 QSV_VARIABLE = "FR_ENSEMBLE_QSV_DEVICE"
@@ -84,7 +85,7 @@ def corpus_shards(
         clips = _clips(load_inventory(inventory_file(kept)).clips, context.partition_keys)
         with Children() as children:
             made = generate(
-                *(found, children, clips, settings, kept.cells, ffmpeg.at_a_time()),
+                *(found, children, clips, settings, kept.cells, kept.scratch, ffmpeg.at_a_time()),
                 watch(context.log).report("encodes"),
             )
         whole = {clip.src for clip in clips} - {failed.cell.clip.src for failed in made.failed}
@@ -105,7 +106,7 @@ def _clips(known: tuple[Clip, ...], keys: list[str] | tuple[str, ...]) -> list[C
     missing = [key for key in keys if key not in by_name]
     if missing:
         raise UnusableInput(
-            f"corpus_shards: expected clips of the inventory, found {', '.join(missing)}; "
+            f"corpus_shards: expected clips of the inventory, found {listed(missing)}; "
             "materialise 'reference_clips' again."
         )
     return [by_name[key] for key in keys]
@@ -130,7 +131,7 @@ def _require_all(made: Generated) -> None:
     if made.failed:
         raise UnusableInput(
             f"{len(made.failed)} encodes failed, the others are kept: "
-            + "; ".join(map(str, made.failed))
+            + listed(made.failed, separator="; ", limit=300)
         )
 
 

@@ -49,6 +49,7 @@ def generate(
     clips: Sequence[Clip],
     grid: Grid,
     cells: UPath,
+    scratch: Path,
     workers: int,
     report: StepReport = report_nothing,
 ) -> Generated:
@@ -57,7 +58,8 @@ def generate(
     A clip whose file changes in the meantime fails.
 
     A cell is kept in ``cells`` as soon as it is done, so that an interruption loses only what is
-    under way. ``report`` weighs the cells that had to be done by what they cost.
+    under way; that lies in ``scratch``, on a disk. ``report`` weighs the cells that had to be done
+    by what they cost.
     """
     wanted = [cell for clip in clips for cell in cells_of(clip, grid)]
     outcomes: dict[Cell, Scored | Failed] = {}
@@ -68,7 +70,6 @@ def generate(
     reused = len(outcomes)
     pending = [cell for cell in wanted if cell not in outcomes]
     done, whole = 0, sum(round(cell.work * _GRAIN) for cell in pending)
-    scratch = Path(str(cells))
     scratch.mkdir(parents=True, exist_ok=True)
     stamps = {cell.clip: _stamp(cell.clip) for cell in pending}
     require_unchanged(list(stamps))

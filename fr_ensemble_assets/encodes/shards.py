@@ -20,6 +20,7 @@ from fr_ensemble_assets.encodes.score import Scored
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import sha256_of
+from fr_ensemble_assets.foundation.wording import listed, shown
 
 _NOTE = b"fr_ensemble"
 
@@ -70,7 +71,7 @@ def shards_of(shards: UPath, inventory: Inventory) -> list[UPath]:
         if sources:
             raise UnusableInput(
                 f"corpus_shards: expected a shard of every clip, found {found} for "
-                f"{', '.join(sources)}; materialise 'corpus_shards' for these partitions."
+                f"{listed(sources)}; materialise 'corpus_shards' for these partitions."
             )
     settings = {
         src: json.dumps([note["grid"], note["ffmpeg"]], sort_keys=True)
@@ -82,8 +83,8 @@ def shards_of(shards: UPath, inventory: Inventory) -> list[UPath]:
     if odd:
         raise UnusableInput(
             f"corpus_shards: expected all shards over one grid and by one ffmpeg, found those of "
-            f"{', '.join(odd)} made otherwise than that of {first}; materialise 'corpus_shards' "
-            "for all partitions, what is done already is not done again."
+            f"{listed(odd)} made otherwise than that of {shown(first)}; materialise "
+            "'corpus_shards' for all partitions, what is done already is not done again."
         )
     return [shard_file(shards, clip.src) for clip in inventory.clips]
 

@@ -6,17 +6,20 @@ row of a corpus can be traced to its encode.
 
 from __future__ import annotations
 
-import contextlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
 from fr_ensemble_assets.encodes.grid import Cell
 from fr_ensemble_assets.encodes.score import Scored
 from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.schema import CANONICAL_6
+
+if TYPE_CHECKING:
+    from fr_ensemble_assets.encodes.schema import CellDocument
 
 
 def cell_file(cells: UPath, cell: Cell, ffmpeg_version: str) -> UPath:
@@ -45,14 +48,19 @@ def save_cell(cells: UPath, scored: Scored, ffmpeg_version: str) -> None:
 
 def load_cell(cells: UPath, cell: Cell, ffmpeg_version: str) -> Scored | None:
     """A cell that is done; ``None`` where it isn't, or where its file is not what it should be."""
-    with contextlib.suppress(
-        OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError
-    ):
-        document = json.loads(cell_file(cells, cell, ffmpeg_version).read_bytes())
-        whole = document.pop("sha256") == _digest(document)
-        if whole and document["made_from"] == cell.identity(ffmpeg_version):
-            return _scored(cell, document)
-    return None
+    from fr_ensemble_assets.encodes.schema import CellDocument
+    from fr_ensemble_assets.foundation.documents import parse_document, read_object
+
+    path = cell_file(cells, cell, ffmpeg_version)
+    try:
+        data = store.read(path, "a scored cell")
+        told, document = read_object(data, str(path)), parse_document(CellDocument, data, str(path))
+    except UnusableInput:
+        return None
+    whole = told.pop("sha256") == _digest(told)
+    if not whole or told["made_from"] != cell.identity(ffmpeg_version):
+        return None
+    return _scored(cell, document)
 
 
 def _digest(document: dict[str, Any]) -> str:
@@ -60,15 +68,16 @@ def _digest(document: dict[str, Any]) -> str:
     return sha256_of(json.dumps(document, sort_keys=True).encode())
 
 
-def _scored(cell: Cell, document: dict[str, Any]) -> Scored | None:
-    columns = [document["vmaf"], *(document[name] for name in CANONICAL_6)]
-    vmaf, *features = ([float(value) for value in column] for column in columns)
+def _scored(cell: Cell, document: CellDocument) -> Scored | None:
+    columns = [getattr(document, name) for name in CANONICAL_6]
+    if len({len(document.vmaf), *map(len, columns)}) > 1:
+        return None
     scored = Scored(
         cell=cell,
-        vmaf=tuple(vmaf),
-        features=tuple(zip(*features, strict=True)),
-        enc_bytes=int(document["enc_bytes"]),
-        enc_time_ms=float(document["enc_time_ms"]),
-        command=tuple(document["command"]),
+        vmaf=document.vmaf,
+        features=tuple(zip(*columns, strict=True)),
+        enc_bytes=document.enc_bytes,
+        enc_time_ms=document.enc_time_ms,
+        command=document.command,
     )
     return None if scored.problem else scored

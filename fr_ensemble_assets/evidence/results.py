@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from upath import UPath
@@ -24,7 +25,7 @@ from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.training.streams import STREAMS_VERSION
 
 if TYPE_CHECKING:
-    from fr_ensemble_assets.evidence.document import LosoDocument
+    from fr_ensemble_assets.evidence.schema import LosoDocument
 
 #: Figures may be rounded by whoever wrote the file; a mean further than this from the mean of its
 #: own folds is another number.
@@ -37,6 +38,11 @@ _RESULTS_FILE = re.compile(r"^loso_seed(?P<seed>0|[1-9][0-9]*)\.json$")
 def results_file(seed: int) -> str:
     """The name that the contract gives to one seed's results."""
     return f"loso_seed{seed}.json"
+
+
+def is_results_file(name: str) -> bool:
+    """Whether the contract would give this name, or one that is meant to be like it."""
+    return fnmatchcase(name, "loso_seed*.json")
 
 
 def predictions_file(seed: int) -> str:
@@ -112,7 +118,8 @@ def load_scores(folder: UPath) -> list[SeedScore]:
         raise UnusableInput(
             f"{folder}: expected a folder of {results_file(0)} and its like, found no such folder."
         )
-    found = sorted(int(m["seed"]) for p in folder.iterdir() if (m := _RESULTS_FILE.match(p.name)))
+    matched = map(_RESULTS_FILE.match, store.names(folder))
+    found = sorted(int(match["seed"]) for match in matched if match)
     if not found:
         raise UnusableInput(
             f"{folder}: expected {results_file(0)} and its like, found none; "
@@ -136,7 +143,7 @@ def load_seed(path: UPath, seed: int) -> SeedScore:
 
 def parse_seed(data: bytes, path: UPath, seed: int) -> SeedScore:
     """The results in ``data``, which was read from ``path``; raises as :func:`load_seed`."""
-    from fr_ensemble_assets.evidence.document import LosoDocument
+    from fr_ensemble_assets.evidence.schema import LosoDocument
     from fr_ensemble_assets.foundation.documents import parse_document
 
     document = parse_document(LosoDocument, data, str(path))

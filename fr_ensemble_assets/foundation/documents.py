@@ -2,29 +2,78 @@
 
 A model says what a document must hold, and is what others read as a JSON Schema
 (``docs/schemas/``). Keys beyond the model's are let through, since our files may be read by older
-versions of us, and the fork's files say more than we read.
+versions of us, and the fork's files say more than we read. Models lie in their room's
+``schema.py``, which is imported only where a document is read: pydantic takes its time.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json
 
 _FOUND_MAX = 40
+_ATTRIBUTES = "\nAttributes\n----------\n"
+_DEPARTURE = "departure"
+#: A correlation is computed in float64 and may leave -1..1 by its rounding.
+_ROUNDING = 1e-9
+
+
+def _describe(schema: dict[str, Any], kind: type[BaseModel]) -> None:
+    """Take what a model's docstring says of its attributes into the JSON Schema."""
+    text = inspect.cleandoc(kind.__doc__ or "").replace("``", "`")
+    about, _, attributes = text.partition(_ATTRIBUTES)
+    schema["description"] = " ".join(about.split())
+    properties = schema.get("properties", {})
+    for shape in properties.values():
+        shape.pop("title", None)  # the key once more
+    names: list[str] = []
+    for line in attributes.splitlines():
+        if line.startswith(" "):
+            for shape in (properties[name] for name in names):
+                shape["description"] = f"{shape.get('description', '')} {line.strip()}".strip()
+        else:
+            names = [name for name in line.split(", ") if name]
 
 
 class Document(BaseModel):
-    """What every document of ours has in common."""
+    """What every document of ours has in common; ``advice`` is what to do about a bad one."""
 
     model_config = ConfigDict(
-        frozen=True, strict=True, extra="ignore", ser_json_inf_nan="null", populate_by_name=True
+        frozen=True,
+        strict=True,
+        extra="ignore",
+        ser_json_inf_nan="null",
+        populate_by_name=True,
+        json_schema_extra=_describe,
+    )
+    advice: ClassVar[str] = ""
+
+
+def departure(expected: str, found: object) -> PydanticCustomError:
+    """What a validator of ours raises: what was expected, and what was found instead."""
+    return PydanticCustomError(
+        _DEPARTURE, "expected {expected}", {"expected": expected, "found": found}
     )
 
+
+def _in_range(value: float | None) -> float | None:
+    if value is not None and abs(value) > 1 + _ROUNDING:  # which NaN is not
+        raise departure("between -1 and 1", value)
+    return value
+
+
+#: What the fork's files may hold as NaN is ``null`` in ours.
+Correlation = Annotated[float | None, AfterValidator(_in_range)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)
 
@@ -42,7 +91,7 @@ def parse_document(kind: type[AnyDocument], data: bytes, where: str) -> AnyDocum
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
-        raise UnusableInput(told(error, where)) from error
+        raise UnusableInput(told(error, where, kind.advice)) from error
 
 
 def read_object(data: bytes, where: str) -> dict[str, Any]:
@@ -53,14 +102,15 @@ def read_object(data: bytes, where: str) -> dict[str, Any]:
     return value
 
 
-def told(error: ValidationError, where: str) -> str:
-    """The first departure of ``error`` as a sentence of ours."""
+def told(error: ValidationError, where: str, advice: str = "") -> str:
+    """The first departure of ``error`` as a sentence of ours, with what to do about it."""
     first = error.errors(include_url=False)[0]
-    place, found = name_place(first["loc"]), first["input"]
+    place, end = name_place(first["loc"]), f"; {advice}." if advice else "."
     at = f"{where}: expected '{place}'" if place else f"{where}: expected it"
     if first["type"] == "missing":
-        return f"{at}, found no such field."
-    return f"{at} to be {_expected(first)}, found {_kind_of(found)}."
+        return f"{at}, found no such field{end}"
+    found = first["ctx"]["found"] if first["type"] == _DEPARTURE else first["input"]
+    return f"{at} to be {_expected(first)}, found {_kind_of(found)}{end}"
 
 
 def name_place(parts: Sequence[int | str]) -> str:
@@ -90,14 +140,14 @@ def _expected(error: Mapping[str, Any]) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in _KINDS:
         return _KINDS[kind]
-    if kind == "literal_error":
+    if kind in ("literal_error", _DEPARTURE):
         return str(context["expected"])
+    if kind == "string_pattern_mismatch":
+        return f"text like {context['pattern']}"
     if kind in ("greater_than_equal", "less_than_equal", "greater_than", "less_than"):
         words = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
         return ", ".join(f"{words[name]} {value:g}" for name, value in context.items())
     message = str(error["msg"])
-    if kind == "value_error":
-        return message.removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 
 

@@ -18,6 +18,9 @@
     ├── candidates/<sha, short>/       registry candidates
     ├── logs/                          of the services, and failures.log
     └── dagster/                       Dagster's own home
+
+What is kept may lie in a store of objects; clips, logs, Dagster's home and what is in the making
+need a disk of this machine. A home that is one local folder, the usual one, has both in it.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from upath import UPath
 
@@ -74,30 +78,43 @@ concurrency:
 
 @dataclass(frozen=True)
 class Home:
-    """The paths under one home folder.
+    """The paths under one home.
 
     Parameters
     ----------
     root
-        The folder itself. Nothing is created until :meth:`prepare`.
+        Where everything is kept that is worth keeping: a folder, or the address of a store of
+        objects. Only the verbs of :mod:`~fr_ensemble_assets.foundation.store` write there.
+        Nothing is created until :meth:`prepare`.
+    local
+        What needs a disk of this machine; the same folder, where ``root`` is one.
     """
 
     root: UPath
+    local: Path
 
     @classmethod
-    def at(cls, path: str | os.PathLike[str] | None = None) -> Home:
-        """The home at ``path``, else at ``FR_ENSEMBLE_HOME``, else ``.fr-ensemble`` here."""
+    def at(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        local: str | os.PathLike[str] | None = None,
+    ) -> Home:
+        """The home at ``path``, else at ``FR_ENSEMBLE_HOME``, else ``.fr-ensemble`` here.
+
+        ``local`` is the folder for what needs a disk, where that isn't ``path`` itself.
+        """
         chosen = os.fspath(path or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
-        if "://" in chosen or set(chosen) & set("?%"):
+        on_disk = os.fspath(local or chosen)
+        if "://" in on_disk or set(on_disk) & set("?%"):
             raise UnusableInput(
-                f"{chosen}: expected a local folder without '?' and '%' in its path (Dagster keeps "
-                f"its databases there); choose another with --home or {HOME_VARIABLE}."
+                f"{on_disk}: expected a local folder without '?' and '%' in its path (Dagster "
+                f"keeps its databases there); choose another with --home or {HOME_VARIABLE}."
             )
-        return cls(UPath(chosen).absolute())
+        return cls(UPath(chosen).absolute(), Path(on_disk).absolute())
 
     @property
-    def clips(self) -> UPath:
-        return self.root / "clips"
+    def clips(self) -> Path:
+        return self.local / "clips"
 
     @property
     def cells(self) -> UPath:
@@ -120,22 +137,30 @@ class Home:
         return self.root / "candidates"
 
     @property
-    def dagster(self) -> UPath:
-        return self.root / "dagster"
+    def scratch(self) -> Path:
+        """Where encodes are in the making; on one disk with the cells, where those are on one."""
+        return self.local / "cells"
 
     @property
-    def failures_log(self) -> UPath:
+    def dagster(self) -> Path:
+        return self.local / "dagster"
+
+    @property
+    def failures_log(self) -> Path:
         """A line for every failed run."""
         return self.logs / "failures.log"
 
     @property
-    def logs(self) -> UPath:
-        return self.root / "logs"
+    def logs(self) -> Path:
+        return self.local / "logs"
 
     @property
     def _folders(self) -> tuple[UPath, ...]:
-        kept = (self.cells, self.shards, self.store, self.candidates, self.logs, self.dagster)
-        return (self.clips, self.inbox, *kept)
+        """The folders on a disk. A store of objects has none."""
+        kept = (self.cells, self.shards, self.store, self.candidates)
+        local = (self.clips, self.scratch, self.logs, self.dagster)
+        on_disk = (self.inbox, *kept) if store.is_local(self.root) else ()
+        return tuple(dict.fromkeys((*on_disk, *map(UPath, local))))
 
     def corpus_dir(self, corpus_sha256: str) -> UPath:
         """Where everything that belongs to one corpus is kept."""
@@ -148,7 +173,8 @@ class Home:
     def sweep(self) -> int:
         """Remove what killed processes of this machine left half-made; count it."""
         kept = (self.cells, self.shards, self.store, self.candidates)
-        return sum(sweep_temporaries(folder) for folder in kept)
+        on_disk = kept if store.is_local(self.root) else (UPath(self.scratch),)
+        return sum(sweep_temporaries(folder) for folder in on_disk)
 
     def require_room(self) -> None:
         """Look whether the disk has room for work; the need is set by ``FR_ENSEMBLE_MIN_FREE_MB``.
@@ -163,11 +189,11 @@ class Home:
             raise UnusableInput(
                 f"{MIN_FREE_VARIABLE}: expected a whole number, found {wanted[:40]!a}."
             )
-        there = next(folder for folder in (self.root, *self.root.parents) if folder.exists())
-        free = shutil.disk_usage(str(there)).free // 10**6
+        there = next(folder for folder in (self.local, *self.local.parents) if folder.exists())
+        free = shutil.disk_usage(there).free // 10**6
         if free < int(wanted[:18]):
             raise UnusableInput(
-                f"{self.root}: expected {wanted} MB free for work to begin, found {free}; free "
+                f"{self.local}: expected {wanted} MB free for work to begin, found {free}; free "
                 "some (`fr-ensemble clean` lists what no candidate needs), choose another home "
                 f"with --home or {HOME_VARIABLE}, or set {MIN_FREE_VARIABLE} lower."
             )
@@ -183,21 +209,22 @@ class Home:
         """
         for folder in self._folders:
             require_no_link(folder)
-        for folder in (self.store, self.candidates):
-            for entry in folder.iterdir() if folder.is_dir() else ():
-                require_no_link(entry)
+        if store.is_local(self.root):
+            for folder in (self.store, self.candidates):
+                for entry in folder.iterdir() if folder.is_dir() else ():
+                    require_no_link(entry)
         try:
             # For its owner alone; a home that is there already keeps the modes that it has.
-            self.root.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+            self.local.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
             for folder in self._folders:
                 folder.mkdir(mode=_PRIVATE, exist_ok=True)
                 if not os.access(str(folder), os.W_OK | os.X_OK):
                     raise PermissionError(13, "Permission denied", str(folder))
-            settings = self.dagster / SETTINGS_FILE
+            settings = UPath(self.dagster / SETTINGS_FILE)
             if not settings.exists():
                 store.put(settings, _DAGSTER_YAML.encode())
         except OSError as error:
             raise UnusableInput(
-                f"{self.root}: expected a home folder that can be written, found "
+                f"{self.local}: expected a home folder that can be written, found "
                 f"'{error.strerror or error}'; choose another with --home or {HOME_VARIABLE}."
             ) from error

@@ -5,20 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from upath import UPath
+
+from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation.files import sha256_of
+
 #: Name, size, change time (ns) and inode of each file.
 Stamp = tuple[tuple[str, int, int, int], ...]
 
 
-def stamp_files(files: Iterable[Path]) -> Stamp:
+def stamp_files(files: Iterable[Path | UPath]) -> Stamp:
     """How ``files`` look now.
+
+    A store of objects knows neither inodes nor changes; what it tells instead (its tag of the
+    content, for instance) stands for both.
 
     Raises
     ------
     OSError
         If one is gone.
     """
-    found = ((file.name, file.stat()) for file in files)
-    return tuple((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in found)
+    return tuple(_stamp(file) for file in files)
+
+
+def _stamp(file: Path | UPath) -> tuple[str, int, int, int]:
+    found = file.stat()
+    if not store.is_local(file):
+        told = sha256_of(repr(store.stamp(file)).encode())
+        return file.name, found.st_size, int(told[:12], 16), 0
+    return file.name, found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def read_stamp(parts: Sequence[Sequence[object]]) -> Stamp:

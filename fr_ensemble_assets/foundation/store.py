@@ -34,9 +34,9 @@ _LOCAL = frozenset({"", "file", "local"})
 Looks = tuple[int | float | str, ...]
 
 
-def is_local(path: UPath) -> bool:
+def is_local(path: UPath | Path) -> bool:
     """Whether ``path`` lies on a disk of this machine, where files can be renamed and locked."""
-    return path.protocol in _LOCAL
+    return getattr(path, "protocol", "") in _LOCAL
 
 
 def read(path: UPath, what: str) -> bytes:
@@ -150,17 +150,46 @@ def _is_private(folder: Path) -> bool:
     return not folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
 
 
-def stamp(path: UPath) -> Looks | None:
+def stamp(path: UPath | Path) -> Looks | None:
     """How a file looks from outside; ``None`` where it isn't, or its store doesn't tell enough."""
     try:
         if is_local(path):
             found = Path(str(path)).stat()
             return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-        told = path.fs.info(path.path)
+        told = UPath(path).fs.info(UPath(path).path)
     except OSError:
         return None
+    if UPath(path).protocol == "memory":  # each writing makes another object, and notes when
+        return str(told.get("created")), int(told["size"])
     etag = told.get("ETag") or told.get("etag")
     return (str(etag),) if etag else None
+
+
+def is_there(path: UPath) -> bool:
+    """Whether anything lies at ``path``, be it a link that leads nowhere."""
+    return os.path.lexists(str(path)) if is_local(path) else path.exists()
+
+
+def entries(folder: UPath) -> dict[str, bool]:
+    """All that lies in ``folder``, and whether each is a regular file; nothing if it isn't there.
+
+    Raises
+    ------
+    NotADirectoryError
+        If it is a file or a link; its text says which.
+    OSError
+        If it can't be listed.
+    """
+    if not is_local(folder):
+        return {name: (folder / name).is_file() for name in names(folder)}
+    try:
+        mode = os.lstat(str(folder)).st_mode
+        if not stat.S_ISDIR(mode):
+            raise NotADirectoryError("a link" if stat.S_ISLNK(mode) else "a file")
+        with os.scandir(str(folder)) as scanned:
+            return {entry.name: entry.is_file(follow_symlinks=False) for entry in scanned}
+    except FileNotFoundError:
+        return {}
 
 
 def names(folder: UPath) -> list[str]:
@@ -172,15 +201,33 @@ def names(folder: UPath) -> list[str]:
     return sorted(name for name in found if name and not name.startswith("."))
 
 
+def folders(folder: UPath) -> list[UPath]:
+    """The folders that lie in ``folder``, sorted; as :func:`names`, and no links."""
+    found = (folder / name for name in names(folder))
+    return [path for path in found if path.is_dir() and not path.is_symlink()]
+
+
+def size_of(folder: UPath) -> int:
+    """Bytes of all files under ``folder``; links are counted, not followed."""
+    if is_local(folder):
+        walked = os.walk(str(folder))
+        files = (Path(where, name) for where, _, found in walked for name in found)
+        return sum(file.lstat().st_size for file in files)
+    return int(folder.fs.du(folder.path))
+
+
 def delete(path: UPath) -> None:
     """Remove a file, or a folder and all that is in it; nothing if it isn't there.
 
-    A link is removed, never what it leads to.
+    A folder on a disk goes out of sight at once, whenever its removal ends. A link is removed,
+    never what it leads to.
     """
     if is_local(path):
         local = Path(str(path))
         if local.is_dir() and not local.is_symlink():
-            shutil.rmtree(local, ignore_errors=True)
+            aside = local.parent / temporary_name(local.name)
+            local.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
         else:
             local.unlink(missing_ok=True)
     elif path.exists():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from upath import UPath
 
 from fr_ensemble_assets.contract.agreed import Contract
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
 from fr_ensemble_assets.gate.verdict import read_verdict
@@ -30,8 +30,8 @@ class Previous:
 
 def previous_verdict(home: Home, corpus_sha256: str, contract: Contract) -> Previous | None:
     """The newest verdict, no dry run, on any other corpus under the same recipe."""
-    others = (folder for folder in home.store.iterdir() if folder.name != corpus_sha256)
-    found = (_read(folder / contract.folder) for folder in others)
+    others = (name for name in store.names(home.store) if name != corpus_sha256)
+    found = (_read(home.store / name / contract.folder) for name in others)
     told = [previous for previous in found if previous is not None]
     return max(told, key=lambda previous: previous.generated_at_utc, default=None)
 
@@ -39,21 +39,16 @@ def previous_verdict(home: Home, corpus_sha256: str, contract: Contract) -> Prev
 def _read(results: UPath) -> Previous | None:
     """The verdict of one folder; ``None`` where it is missing, damaged, or a dry run."""
     try:
-        document = read_verdict(results) if results.is_dir() else None
-        if document is None or document["dry_run"]:
+        document = read_verdict(results)
+        if document is None or document.dry_run is not False:
             return None
-        gate = document["gate"]
-        per_seed = {int(seed): _figure(plcc) for seed, plcc in gate["per_seed_plccs"].items()}
-        return Previous(
-            corpus_sha256=str(document["corpus"]["sha256"]),
-            verdict=str(document["verdict"]),
-            generated_at_utc=str(document["generated_at_utc"]),
-            mean_plcc=_figure(gate["mean_plcc"]),
-            per_seed_plcc=per_seed,
-        )
-    except (UnusableInput, KeyError, TypeError, ValueError, AttributeError):
+        per_seed = {int(seed): plcc for seed, plcc in document.gate.per_seed_plccs.items()}
+    except (UnusableInput, ValueError):
         return None
-
-
-def _figure(value: Any) -> float | None:
-    return None if value is None else float(value)
+    return Previous(
+        corpus_sha256=document.corpus.sha256,
+        verdict=document.verdict,
+        generated_at_utc=document.generated_at_utc,
+        mean_plcc=document.gate.mean_plcc,
+        per_seed_plcc=per_seed,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
@@ -14,12 +14,19 @@ from fr_ensemble_assets.corpus.fitness import examine
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.evidence.audit import audit_results
 from fr_ensemble_assets.evidence.measure import SeedResult
-from fr_ensemble_assets.evidence.results import SeedScore, load_scores, results_file
+from fr_ensemble_assets.evidence.results import (
+    SeedScore,
+    is_results_file,
+    load_scores,
+    results_file,
+)
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json
-from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.gate.rule import Decision, decide, mean_and_spread, seed_plcc
+
+if TYPE_CHECKING:
+    from fr_ensemble_assets.gate.schema import VerdictDocument
 
 VERDICT_FILES = {"PROMOTE": "PROMOTE.json", "HOLD": "HOLD.json"}
 
@@ -73,7 +80,7 @@ def judge(folder: UPath, corpus: Corpus, contract: Contract) -> Judgement:
     try:
         scores = load_scores(folder)
     except UnusableInput:
-        if any(folder.glob("loso_seed*.json")):
+        if any(map(is_results_file, store.names(folder))):
             raise
         scores = []  # nothing was trained yet: every seed is missing
     fitness = examine(corpus)
@@ -164,30 +171,53 @@ def write_verdict(folder: UPath, document: Mapping[str, Any]) -> UPath:
     same input gives the same bytes.
     """
     verdict = document["verdict"]
-    try:
-        standing = read_verdict(folder)
-    except UnusableInput:
-        standing = None  # damaged: this one takes its place
-    if standing == {**document, "generated_at_utc": (standing or {}).get("generated_at_utc")}:
+    if _says_the_same(_standing(folder), document):
         return folder / VERDICT_FILES[verdict]
     for other, name in VERDICT_FILES.items():
         if other != verdict:
-            (folder / name).unlink(missing_ok=True)
+            store.delete(folder / name)
     path = folder / VERDICT_FILES[verdict]
     store.put_json(path, document)
     return path
 
 
-def read_verdict(folder: UPath) -> dict[str, Any] | None:
-    """The verdict that stands in ``folder``, if any."""
+def _says_the_same(standing: tuple[UPath, bytes] | None, document: Mapping[str, Any]) -> bool:
+    if standing is None:
+        return False
+    try:
+        told = parse_json(standing[1], str(standing[0]))
+    except UnusableInput:
+        return False  # damaged: another takes its place
+    if not isinstance(told, dict):
+        return False
+    return told == {**document, "generated_at_utc": told.get("generated_at_utc")}
+
+
+def _standing(folder: UPath) -> tuple[UPath, bytes] | None:
     for name in VERDICT_FILES.values():
-        path = folder / name
-        if path.exists():
-            document = parse_json(store.read(path, "a verdict"), str(path))
-            if isinstance(document, dict):
-                return document
-            raise UnusableInput(f"{path}: expected a JSON object, found something else.")
+        if (folder / name).exists():
+            return folder / name, store.read(folder / name, "a verdict")
     return None
+
+
+def read_verdict(folder: UPath) -> VerdictDocument | None:
+    """The verdict that stands in ``folder``, if any.
+
+    Raises
+    ------
+    UnusableInput
+        If it is no verdict of ours.
+    """
+    standing = _standing(folder)
+    return parse_verdict(standing[1], str(standing[0])) if standing is not None else None
+
+
+def parse_verdict(data: bytes, where: str) -> VerdictDocument:
+    """The verdict in ``data``, which was read from ``where``; raises as :func:`read_verdict`."""
+    from fr_ensemble_assets.foundation.documents import parse_document
+    from fr_ensemble_assets.gate.schema import VerdictDocument
+
+    return parse_document(VerdictDocument, data, where)
 
 
 def authorise(folder: UPath, corpus: Corpus, contract: Contract) -> Judgement:
@@ -202,6 +232,8 @@ def authorise(folder: UPath, corpus: Corpus, contract: Contract) -> Judgement:
         If the corpus is not fit, the verdict is HOLD or missing, a seed is missing, results or
         verdict belong to another corpus, a results file changed after the verdict, or the recipe
         is not the contract's.
+    UnusableInput
+        If a results file or the verdict can't be read.
     """
     judgement = judge(folder, corpus, contract)
     document = read_verdict(folder)
@@ -215,23 +247,24 @@ def authorise(folder: UPath, corpus: Corpus, contract: Contract) -> Judgement:
     return judgement
 
 
-def _verdict_problems(
-    document: Mapping[str, Any], judgement: Judgement, corpus: Corpus
-) -> list[str]:
+def _verdict_problems(document: VerdictDocument, judgement: Judgement, corpus: Corpus) -> list[str]:
     problems = []
-    if document.get("verdict") != "PROMOTE":
+    if document.verdict != "PROMOTE":
         problems.append("the verdict file says HOLD; materialise ensemble_verdict again")
-    told = document.get("corpus")
-    told_sha = told.get("sha256") if isinstance(told, dict) else None
-    if told_sha != corpus.sha256:
-        problems.append(f"the verdict belongs to another corpus ({shown(told_sha)})")
-    elif isinstance(told, dict) and told.get("fitness") != judgement.fitness:
+    if document.corpus.sha256 != corpus.sha256:
+        problems.append(f"the verdict belongs to another corpus ({document.corpus.sha256})")
+    elif document.fitness != judgement.fitness:
         problems.append(
             "the verdict tells something else of its corpus than is found now; materialise "
             "ensemble_verdict again"
         )
-    digests = document.get("results")
-    for name, sha256 in results_digests(judgement.scores).items():
-        if not isinstance(digests, dict) or digests.get(name) != sha256:
-            problems.append(f"{name} was altered after the verdict")
-    return problems
+    return problems + altered_since(document, judgement.scores)
+
+
+def altered_since(document: VerdictDocument, scores: Sequence[SeedScore]) -> list[str]:
+    """Results that aren't those that the verdict names, a sentence each."""
+    return [
+        f"{name} was altered after the verdict"
+        for name, sha256 in results_digests(scores).items()
+        if document.results.get(name) != sha256
+    ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from fr_ensemble_assets.foundation.schema import (
 from fr_ensemble_assets.gate.verdict import Judgement
 from fr_ensemble_assets.members.names import ENSEMBLE_ID, member_id, onnx_file
 from fr_ensemble_assets.members.onnx_export import INPUT_NAMES, OPSET, OUTPUT_NAMES
+
+if TYPE_CHECKING:
+    from fr_ensemble_assets.members.schema import SidecarDocument
 
 PARENT_ADRS = ("ADR-0303", "ADR-0309", "ADR-0319")
 NOMINAL_COVERAGE = 0.95
@@ -77,32 +80,12 @@ def facts_of(corpus: Corpus) -> CorpusFacts:
     )
 
 
-def facts_told(sidecar: Mapping[str, Any], sha256: str, n_rows: int, n_sources: int) -> CorpusFacts:
-    """The facts as a sidecar tells them, where the corpus itself isn't at hand.
-
-    Raises
-    ------
-    ValueError
-        If they can't be a scaler of six features, or a quality range with presets.
-    """
-    try:
-        mean = np.array(sidecar["feature_mean"], dtype=np.float64)
-        std = np.array(sidecar["feature_std"], dtype=np.float64)
-        told = sidecar["corpus"]
-        presets = {
-            str(encoder): {str(preset): float(place) for preset, place in places.items()}
-            for encoder, places in told["presets"].items()
-        }
-        codec = CodecBlock(float(told["cq_min"]), float(told["cq_max"]), presets)
-    except (AttributeError, KeyError, TypeError, OverflowError) as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
-    if mean.shape != (len(CANONICAL_6),) or mean.shape != std.shape:
-        raise ValueError(f"{mean.size} means and {std.size} deviations")
-    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
-        raise ValueError("a statistic that is not finite, or no deviation")
-    if not (np.isfinite([codec.cq_min, codec.cq_max]).all() and codec.cq_min <= codec.cq_max):
-        raise ValueError(f"the qualities {codec.cq_min:g} to {codec.cq_max:g}")
-    return CorpusFacts(sha256, n_rows, n_sources, Scaler(mean, std, n_rows), codec)
+def facts_told(sidecar: SidecarDocument, n_rows: int, n_sources: int) -> CorpusFacts:
+    """The facts as a sidecar tells them, where the corpus itself isn't at hand."""
+    told = sidecar.corpus
+    scaler = Scaler(np.array(sidecar.feature_mean), np.array(sidecar.feature_std), n_rows)
+    codec = CodecBlock(told.cq_min, told.cq_max, told.presets)
+    return CorpusFacts(told.sha256, n_rows, n_sources, scaler, codec)
 
 
 def sidecar(

@@ -16,6 +16,7 @@ from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.in_use import CORPUS_TAG, newest_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.doors.progress import read_progress
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.digests import is_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
@@ -128,7 +129,7 @@ def plan_backfill(
 
 
 def _stored(home: Home, prefix: str) -> str:
-    known = sorted(f.name for f in home.store.iterdir() if f.is_dir() and is_digest(f.name))
+    known = [f.name for f in store.folders(home.store) if is_digest(f.name)]
     found = [name for name in known if prefix and name.startswith(prefix.lower())]
     if len(found) != 1:
         stored = listed(name[:12] for name in known) or "none"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,8 +12,8 @@ from fr_ensemble_assets.corpus.in_use import newest_corpus
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.digests import is_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import temporary_name
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.gate.verdict import VERDICT_FILES
 from fr_ensemble_assets.operations.instance import (
     close_dead_runs,
     open_instance,
@@ -48,16 +47,17 @@ def list_stores(home: Home) -> list[Store]:
     home.prepare()
     with open_instance(home) as instance:
         current = newest_corpus(instance)
-    folders = [f for f in home.store.iterdir() if _is_store(f)]
     stores = [
-        Store(folder, _size(folder), _verdict(folder), _kept_for(home, folder.name, current))
-        for folder in folders
+        Store(
+            folder, store.size_of(folder), _verdict(folder), _kept_for(home, folder.name, current)
+        )
+        for folder in store.folders(home.store)
     ]
     return sorted(stores, key=lambda kept: (not kept.kept_for, kept.folder.name))
 
 
 def remove_stores(home: Home, stores: Sequence[Store]) -> int:
-    """Remove these, each out of sight first; returns the bytes that were freed.
+    """Remove these; returns the bytes that were freed.
 
     Raises
     ------
@@ -73,9 +73,7 @@ def remove_stores(home: Home, stores: Sequence[Store]) -> int:
             "clean when they are done (`fr-ensemble status` shows them)."
         )
     for kept in stores:
-        aside = home.store / temporary_name(kept.folder.name)
-        kept.folder.rename(aside)
-        store.delete(aside)
+        store.delete(kept.folder)
     return sum(kept.size_bytes for kept in stores)
 
 
@@ -87,21 +85,6 @@ def _kept_for(home: Home, sha256: str, current: str | None) -> str:
     return "being the current corpus" if sha256 == current else ""
 
 
-def _is_store(folder: UPath) -> bool:
-    return folder.is_dir() and not folder.is_symlink() and not folder.name.startswith(".")
-
-
-def _size(folder: UPath) -> int:
-    """Of the files that lie in it; links to folders are not followed."""
-    return sum(
-        os.lstat(os.path.join(where, name)).st_size  # noqa: PTH118
-        for where, _, names in os.walk(str(folder))
-        for name in names
-    )
-
-
 def _verdict(folder: UPath) -> str:
-    for verdict in ("PROMOTE", "HOLD"):
-        if any(folder.glob(f"*/{verdict}.json")):
-            return verdict
-    return "none"
+    lying = {name for inside in store.folders(folder) for name in store.names(inside)}
+    return next((verdict for verdict, name in VERDICT_FILES.items() if name in lying), "none")

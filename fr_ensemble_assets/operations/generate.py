@@ -107,7 +107,7 @@ def generate_corpus(home: Home, order: Order, progress: Progress) -> Delivery:
         if not inventory.clips:
             raise UnusableInput("; ".join(inventory.refused))
         made = generate(
-            *(ffmpeg, children, inventory.clips, grid, home.cells, workers),
+            *(ffmpeg, children, inventory.clips, grid, home.cells, home.scratch, workers),
             progress.report("encodes"),
         )
     inventory = replace(inventory, ignored=ignored)

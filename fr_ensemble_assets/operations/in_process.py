@@ -48,7 +48,7 @@ def execute(
     from fr_ensemble_assets.training.resources import RecipeResource
 
     definitions = build_definitions(
-        home=HomeResource(path=str(home.root)),
+        home=HomeResource(str(home.root), str(home.local)),
         recipe=RecipeResource() if epochs is None else RecipeResource(epochs=epochs),
         watch=lambda _log: _ImportingAhead(progress),
     )

@@ -87,7 +87,7 @@ def _is_initialised(home: Home) -> bool:
     """
     counts = []
     for name in _DATABASES:
-        path = Path(str(home.dagster)) / name
+        path = home.dagster / name
         counts.append(_count_stamps(path))
         if counts[-1] > 1:
             raise UnusableInput(

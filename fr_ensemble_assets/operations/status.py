@@ -14,11 +14,10 @@ from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import newest_corpus, skipped_reports
-from fr_ensemble_assets.corpus.store import ORIGIN_FILE, load_corpus
+from fr_ensemble_assets.corpus.store import load_corpus, read_origin
 from fr_ensemble_assets.doors.workers import is_worked_on
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import parse_json
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import Judgement, judge
 from fr_ensemble_assets.operations.instance import (
@@ -26,7 +25,7 @@ from fr_ensemble_assets.operations.instance import (
     unfinished_backfills,
     unfinished_runs,
 )
-from fr_ensemble_assets.operations.serve import served_at
+from fr_ensemble_assets.operations.serving.lock import served_at
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -168,16 +167,15 @@ def _state(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
 
 
 def _read_from(home: Home, sha256: str) -> str:
-    path = home.corpus_dir(sha256) / ORIGIN_FILE
     try:
-        return str(parse_json(store.read(path, "a corpus' origin"), str(path))["read_from"])
-    except (UnusableInput, KeyError, TypeError):
+        return read_origin(home, sha256).read_from
+    except UnusableInput:
         return "unknown"
 
 
 def _candidates(home: Home, sha256: str | None) -> list[Candidate]:
     current = home.candidate_dir(sha256) if sha256 and has_candidate(home, sha256) else None
-    folders = sorted(f for f in home.candidates.iterdir() if not f.name.startswith("."))
+    folders = (home.candidates / name for name in store.names(home.candidates))
     found = [Candidate(f, _problems(f), f == current) for f in folders]
     return sorted(found, key=lambda candidate: not candidate.current)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from upath import UPath
 
-from fr_ensemble_assets.corpus.shards import read_shard
+from fr_ensemble_assets.corpus.parsing import read_shard
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.schema import (
     CANONICAL_6,
@@ -22,6 +22,7 @@ from fr_ensemble_assets.foundation.schema import (
     TEXT,
     expected,
 )
+from fr_ensemble_assets.foundation.wording import listed, shown
 
 #: What a frame must have.
 NEEDED = (*KEY, *CANONICAL_6)
@@ -92,10 +93,12 @@ def frames_of(frame: pd.DataFrame, origin: str = "frames") -> Frames:
     missing = [column for column in NEEDED if column not in frame]
     twice = frame.columns[frame.columns.duplicated()].tolist()
     if twice:
-        raise UnusableInput(f"{origin}: expected each column once, found '{twice[0]}' twice.")
+        raise UnusableInput(
+            f"{origin}: expected each column once, found '{shown(twice[0])}' twice."
+        )
     if missing:
         raise UnusableInput(
-            f"{origin}: expected the columns {', '.join(NEEDED)}, found no {', '.join(missing)}; "
+            f"{origin}: expected the columns {', '.join(NEEDED)}, found no {listed(missing)}; "
             "add what is missing."
         )
     kept = [column for column in (*NEEDED, PRESET, _SIZE) if column in frame]

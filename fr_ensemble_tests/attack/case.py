@@ -130,17 +130,17 @@ def judge(task: Task, name: str, case: Case, attempt: Callable[[], Any]) -> Find
 
 def rendered(sentence: str) -> str:
     """A refusal as the terminal gets it."""
-    from fr_ensemble_assets.cli import console
+    from fr_ensemble_assets.cli.printing import terminal
 
     caught = io.StringIO()
-    kept, console.err = (
-        console.err,
+    kept, terminal.err = (
+        terminal.err,
         Console(file=caught, highlight=False, soft_wrap=True, emoji=False),
     )
     try:
-        console.fail(sentence)
+        terminal.fail(sentence)
     finally:
-        console.err = kept
+        terminal.err = kept
     return caught.getvalue().rstrip("\n").removeprefix("error: ")
 
 

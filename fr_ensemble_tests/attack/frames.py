@@ -13,11 +13,9 @@ from upath import UPath
 from fr_ensemble_assets.prediction.frames import read_frames
 from fr_ensemble_assets.prediction.output import write_predictions
 from fr_ensemble_assets.prediction.predict import Predictions, predict
-from fr_ensemble_assets.prediction.recommend import (
-    Recommendations,
-    recommend,
-    recommendations_document,
-)
+from fr_ensemble_assets.prediction.recommend import recommend
+from fr_ensemble_assets.prediction.recommend_document import recommendations_document
+from fr_ensemble_assets.prediction.recommendation import Recommendations
 from fr_ensemble_tests.attack import parquets, tables
 from fr_ensemble_tests.attack.case import Case, Flawed, Kind, Maker
 from fr_ensemble_tests.attack.material import Material

@@ -16,10 +16,10 @@ from typing import Any
 from upath import UPath
 
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import Reading, read_corpus
 from fr_ensemble_assets.corpus.store import load_corpus, save_corpus
-from fr_ensemble_assets.corpus.summary import rule_sources, summarise
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.rule import Decision
@@ -35,24 +35,12 @@ _PRINTS_DATA = ("propose",)
 def taken_corpus(path: Path, out: Path) -> Reading:
     """Read a corpus, ask whether it may be judged, and keep it in a home of its own."""
     reading = read_corpus(UPath(path))
-    refusal = unfit(reading.corpus)
-    if refusal:
-        raise GateRefusal(refusal)
+    require_fit(reading.corpus)
     home = Home.at(out / "home")
     save_corpus(home, reading, "an attack")
     if load_corpus(home, reading.corpus.sha256).n_rows != reading.corpus.n_rows:
         raise Flawed("the stored corpus has other rows")
     return reading
-
-
-def unfit(corpus: Corpus) -> str:
-    """Why the gate would not judge this corpus; nothing, if it would."""
-    try:
-        from fr_ensemble_assets.corpus.fitness import examine
-    except ImportError:  # before fitness had a room of its own
-        finding = rule_sources(summarise(corpus))
-        return "" if finding.passed else finding.found
-    return ". ".join(examine(corpus).problems)
 
 
 @cache

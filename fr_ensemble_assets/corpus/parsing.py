@@ -16,8 +16,8 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 import pyarrow as pa
@@ -50,6 +50,16 @@ SHARD_SCHEMA = pa.schema(
 )
 
 
+#: The bytes of files that were read already, by path.
+Held = Mapping[UPath, bytes]
+NOTHING_HELD: Held = {}
+
+
+def opened(path: UPath, held: Held = NOTHING_HELD) -> IO[bytes]:
+    """``path`` for reading: from memory where it is held there, else where it lies."""
+    return io.BytesIO(held[path]) if path in held else path.open("rb")
+
+
 @dataclass(frozen=True)
 class Shard:
     """The rows of one file.
@@ -62,22 +72,25 @@ class Shard:
         Columns of ``SHARD_SCHEMA``; null where a row lacks the value.
     extra_keys
         Keys outside the contract, left out of ``table``.
+    held
+        Its bytes, where they were read before.
     """
 
     path: UPath
     table: pa.Table
     extra_keys: frozenset[str]
+    held: Held = field(default_factory=dict)
 
     def where(self, row: int) -> str:
         """Name row ``row`` (from 0) as a person finds it in the file."""
-        if _is_parquet(self.path):
+        if _is_parquet(self.path, self.held):
             return f"{self.path} row {row + 1}"
-        with _open_text(self.path) as handle:
+        with _open_text(self.path, self.held) as handle:
             numbers = (n for n, line in enumerate(handle, start=1) if line.strip())
             return f"{self.path} line {next(n for i, n in enumerate(numbers) if i == row)}"
 
 
-def read_shard(path: UPath, required: Sequence[str] = REQUIRED) -> Shard:
+def read_shard(path: UPath, required: Sequence[str] = REQUIRED, held: Held = NOTHING_HELD) -> Shard:
     """Read one file, whatever its name: gzip and Parquet are known by their first bytes.
 
     ``required`` are the columns that it must have; the others of the contract are taken where they
@@ -91,29 +104,29 @@ def read_shard(path: UPath, required: Sequence[str] = REQUIRED) -> Shard:
     """
     limits = Limits.from_environment()
     try:
-        if path.stat().st_size == 0:
+        if (len(held[path]) if path in held else path.stat().st_size) == 0:
             raise UnusableInput(
                 f"{path}: expected canonical-6 rows, found an empty file; write the corpus again."
             )
-        read = _read_parquet if _is_parquet(path) else _read_json_lines
-        return read(path, required, limits)
+        read = _read_parquet if _is_parquet(path, held) else _read_json_lines
+        return read(path, required, limits, held)
     except OSError as error:
         raise UnusableInput(
             f"{path}: expected a readable file, found '{error.strerror or error}'."
         ) from error
 
 
-def _is_parquet(path: UPath) -> bool:
-    with path.open("rb") as handle:
+def _is_parquet(path: UPath, held: Held) -> bool:
+    with opened(path, held) as handle:
         return bytes(handle.read(4)) == PARQUET_MAGIC
 
 
 # --- Parquet ---------------------------------------------------------------------------------
 
 
-def _read_parquet(path: UPath, required: Sequence[str], limits: Limits) -> Shard:
+def _read_parquet(path: UPath, required: Sequence[str], limits: Limits, held: Held) -> Shard:
     try:
-        with path.open("rb") as handle:
+        with opened(path, held) as handle:
             file = pyarrow.parquet.ParquetFile(handle)
             limits.require_rows(path, file.metadata.num_rows)
             groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
@@ -142,7 +155,7 @@ def _read_parquet(path: UPath, required: Sequence[str], limits: Limits) -> Shard
     _require_columns(path, set(names), required)
     arrays = [_parquet_column(path, table, column) for column in COLUMNS]
     extra = frozenset(names) - frozenset(COLUMNS)
-    return Shard(path, pa.table(arrays, schema=SHARD_SCHEMA), extra)
+    return Shard(path, pa.table(arrays, schema=SHARD_SCHEMA), extra, held)
 
 
 def _require_type(path: UPath, column: str, found: pa.DataType) -> None:
@@ -193,8 +206,8 @@ def _parquet_column(path: UPath, table: pa.Table, column: str) -> pa.ChunkedArra
 # --- JSON Lines ------------------------------------------------------------------------------
 
 
-def _open_text(path: UPath) -> IO[bytes]:
-    handle = path.open("rb")
+def _open_text(path: UPath, held: Held) -> IO[bytes]:
+    handle = opened(path, held)
     magic = bytes(handle.read(2))
     handle.seek(0)
     if magic == GZIP_MAGIC:
@@ -209,12 +222,12 @@ def _position(unpacking: gzip.GzipFile) -> int:
     return int(packed.tell())
 
 
-def _read_json_lines(path: UPath, required: Sequence[str], limits: Limits) -> Shard:
+def _read_json_lines(path: UPath, required: Sequence[str], limits: Limits, held: Held) -> Shard:
     tables: list[pa.Table] = []
     keys: set[str] = set()
     line, rows = 1, 0
     try:
-        with _open_text(path) as handle:
+        with _open_text(path, held) as handle:
             for block in _blocks(path, handle, limits):
                 _require_utf8(path, block, line)
                 table, found = _parse_block(path, block, line)
@@ -232,7 +245,7 @@ def _read_json_lines(path: UPath, required: Sequence[str], limits: Limits) -> Sh
     table = pa.concat_tables(tables) if tables else SHARD_SCHEMA.empty_table()
     if table.num_rows:
         _require_columns(path, keys, required)
-    return Shard(path, table, frozenset(keys) - frozenset(COLUMNS))
+    return Shard(path, table, frozenset(keys) - frozenset(COLUMNS), held)
 
 
 def _blocks(path: UPath, handle: IO[bytes], limits: Limits) -> Iterator[bytes]:

@@ -1,0 +1,115 @@
+"""Which candidate a command works on: a folder, the beginning of a digest, or the current one."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fr_ensemble_assets.cli.app import named_path
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.wording import listed, shown
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from fr_ensemble_assets.foundation.home import Home
+
+CandidateOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A candidate folder, or the beginning of its corpus' sha256 "
+        "[default: the home's only candidate, else the current corpus']",
+        show_default=False,
+    ),
+]
+_DIGITS = re.compile(r"[0-9a-fA-F]{1,64}")
+
+
+def chosen_candidate(named: str | None, home: str | None) -> UPath:
+    """The candidate folder that was named, else the current one in the home.
+
+    A name that could be both is the folder, if there is one. Whoever uses the candidate verifies
+    it: here nothing is opened but manifests.
+
+    Raises
+    ------
+    UnusableInput
+        If the beginning of a digest fits none or several candidates in the home, or none was named
+        and the home has several, none of which is the current corpus'.
+    """
+    from fr_ensemble_assets.foundation.home import Home
+
+    if named is None:
+        return _current(Home.at(home))
+    path = named_path("--candidate", named)
+    if _DIGITS.fullmatch(named) and not path.exists():
+        return _beginning_so(Home.at(home), named.lower())
+    return path
+
+
+def _beginning_so(home: Home, digits: str) -> UPath:
+    fitting = [folder for folder in _published(home) if _is_of(folder, digits)]
+    if len(fitting) != 1:
+        count = f"{len(fitting)} that begin so" if fitting else "none that begins so"
+        raise UnusableInput(
+            f"--candidate '{digits}': expected a candidate folder, or the beginning of a digest of "
+            f"one in {home.candidates}, found {count}; there: {_names(_published(home))}."
+        )
+    return fitting[0]
+
+
+def _is_of(folder: UPath, digits: str) -> bool:
+    """Whether the corpus' digest begins so; of a folder's name it is only the first digits."""
+    from fr_ensemble_assets.candidate.places import corpus_of
+
+    if len(digits) <= len(folder.name):
+        return folder.name.startswith(digits)
+    return digits.startswith(folder.name) and (corpus_of(folder) or "").startswith(digits)
+
+
+def _current(home: Home) -> UPath:
+    from fr_ensemble_assets.candidate.places import has_candidate
+
+    folders = _published(home)
+    if not folders:
+        raise UnusableInput(
+            f"{home.candidates}: expected one candidate, found none; name it with --candidate."
+        )
+    if len(folders) == 1:
+        return folders[0]
+    current = _current_corpus(home)
+    if current is None or not has_candidate(home, current):
+        raise UnusableInput(
+            f"{home.candidates}: expected a candidate of the current corpus, found "
+            f"{_names(folders)}, none of which is its; name one with --candidate."
+        )
+    return home.candidate_dir(current)
+
+
+def _published(home: Home) -> list[UPath]:
+    from fr_ensemble_assets.candidate.places import is_published
+
+    if not home.candidates.is_dir():
+        return []
+    folders = sorted(path for path in home.candidates.iterdir() if not path.name.startswith("."))
+    # Where none is whole, the first that is used says what it lacks.
+    return [folder for folder in folders if is_published(folder)] or folders
+
+
+def _current_corpus(home: Home) -> str | None:
+    """The corpus that was materialised last; ``None`` in a home that Dagster never opened."""
+    from fr_ensemble_assets.foundation.home import SETTINGS_FILE
+
+    if not (home.dagster / SETTINGS_FILE).exists():
+        return None
+    from fr_ensemble_assets.corpus.in_use import newest_corpus
+    from fr_ensemble_assets.operations.instance import open_instance
+
+    with open_instance(home) as instance:
+        return newest_corpus(instance)
+
+
+def _names(folders: list[UPath]) -> str:
+    return listed(shown(folder.name) for folder in folders) or "none"

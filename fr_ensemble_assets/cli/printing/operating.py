@@ -1,0 +1,79 @@
+"""What ``status`` and ``clean`` list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from fr_ensemble_assets.cli.printing.terminal import Terminal, err, print_places, stdout
+from fr_ensemble_assets.cli.printing.verdicts import print_decision, seed_table
+from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
+
+if TYPE_CHECKING:
+    from fr_ensemble_assets.operations.clean import Store
+    from fr_ensemble_assets.operations.status import Status
+
+
+def print_status(status: Status, to_stderr: bool) -> None:
+    """What stands, top down: corpus, seeds, verdict, candidates, work."""
+    out = err if to_stderr else stdout()
+    print_places(out, [("home", str(status.home))])
+    print_places(out, [("served at", status.served_at or "nowhere (fr-ensemble ui)")])
+    if status.corpus_sha256 is None:
+        out.print("corpus:    none yet (fr-ensemble run, or put one into inbox/)")
+    else:
+        _print_corpus(out, status)
+    if status.skipped:
+        told = f"{status.skipped} reported materialisations of 'corpus' that no run made"
+        print_places(out, [("skipped", told)])
+    for candidate in status.candidates:
+        state = "; ".join(candidate.problems) or "verified"
+        of = "" if candidate.current else ", of an earlier corpus"
+        print_places(out, [("candidate", f"{candidate.folder} ({state}{of})")])
+    if not status.candidates:
+        out.print("candidate: none")
+    for work in status.work:
+        print_places(out, [("at work", f"{work.name}, {work.state.lower()} ({work.identity[:8]})")])
+    if not status.work:
+        out.print("at work:   nothing")
+
+
+def _print_corpus(out: Terminal, status: Status) -> None:
+    size = ""
+    if status.corpus is not None:
+        size = f"{status.corpus.n_rows} rows, {len(status.corpus.sources)} sources, "
+    print_places(
+        out, [("corpus", str(status.corpus_sha256)), ("", f"{size}from {status.read_from}")]
+    )
+    if status.damage:
+        print_places(out, [("damaged", status.damage)])
+    if status.judgement is None:
+        return
+    decision = status.judgement.decision
+    if decision.seeds:
+        out.print(seed_table(status.judgement.scores, decision))
+        print_decision(out, decision)
+    else:
+        out.print("seeds:     none yet (fr-ensemble backfill)")
+
+
+def print_stores(stores: Sequence[Store], removed: bool, freed: int) -> None:
+    """A row a corpus; what was removed, or how to."""
+    out = stdout()
+    table = Table(title_justify="left", header_style="bold")
+    for heading in ("corpus", "verdict", "MB", "kept for"):
+        table.add_column(heading, justify="right" if heading == "MB" else "left")
+    for store in stores:
+        megabytes = f"{store.size_bytes / 1e6:.1f}"
+        kept = store.kept_for or ("[yellow]removed[/]" if removed else "[yellow]nothing[/]")
+        table.add_row(store.folder.name[:SHORT_SHA_LENGTH], store.verdict, megabytes, kept)
+    out.print(table)
+    unneeded = [store for store in stores if not store.kept_for]
+    if removed:
+        out.print(f"removed:   {len(unneeded)} of {len(stores)}, {freed / 1e6:.1f} MB")
+    elif unneeded:
+        out.print(f"unneeded:  {len(unneeded)} of {len(stores)}; remove with --remove")
+    else:
+        out.print("unneeded:  none")

@@ -1,0 +1,72 @@
+"""A row a seed, and what the gate says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from fr_ensemble_assets.cli.printing.terminal import Terminal, err, print_places, stdout
+from fr_ensemble_assets.contract.thresholds import ADR_0303
+from fr_ensemble_assets.evidence.results import SeedScore
+from fr_ensemble_assets.foundation.wording import shown
+from fr_ensemble_assets.gate.rule import Decision, seed_plcc
+
+
+def print_verdict(
+    decision: Decision,
+    scores: Sequence[SeedScore],
+    places: Sequence[tuple[str, str]],
+    to_stderr: bool,
+) -> None:
+    """The table that ends a run: a row a seed, the verdict, what failed by how much, places."""
+    out = err if to_stderr else stdout()
+    out.print(seed_table(scores, decision))
+    print_decision(out, decision)
+    print_places(out, places)
+
+
+def seed_table(scores: Sequence[SeedScore], decision: Decision) -> Table:
+    """A row a seed, coloured by whether it reaches the threshold."""
+    table = Table(title_justify="left", header_style="bold")
+    for heading in ("seed", "mean PLCC", "lowest fold", "held-out source", "mean RMSE", "train s"):
+        table.add_column(heading, justify="left" if "source" in heading else "right")
+    for score in scores:
+        table.add_row(*_seed_row(score, decision))
+    return table
+
+
+def print_decision(out: Terminal, decision: Decision) -> None:
+    """The gate\'s figures, the verdict, and a line for each reason."""
+    out.print(
+        f"mean PLCC {figure(decision.mean_plcc)} (>= {ADR_0303.mean_plcc_min:g})   "
+        f"spread {figure(decision.plcc_spread)} (<= {ADR_0303.plcc_spread_max:g})   "
+        f"each seed >= {ADR_0303.each_plcc_min:g}"
+    )
+    colour = "green" if decision.promote else "red"
+    dry = " (dry run)" if decision.dry_run else ""
+    out.print(f"verdict: [bold {colour}]{decision.verdict}[/]{dry}")
+    for reason in decision.reasons:
+        out.print(f"  - {reason}", markup=False)
+
+
+def _seed_row(score: SeedScore, decision: Decision) -> tuple[str, ...]:
+    plcc = seed_plcc(score)
+    judged = score.seed in decision.seeds  # others are studied: shown, not judged
+    style = ("red" if score.seed in decision.failing_seeds else "green") if judged else "default"
+    worst = min(score.folds, key=lambda f: -2.0 if f.plcc is None else f.plcc)
+    rmses = [fold.rmse for fold in score.folds if fold.rmse is not None]
+    return (
+        str(score.seed),
+        f"[{style}]{figure(plcc)}[/]",
+        figure(worst.plcc),
+        escape(shown(worst.held_out)),
+        f"{sum(rmses) / len(rmses):.3f}" if rmses else "undefined",
+        f"{score.wall_time_s:.0f}" if score.wall_time_s else "",
+    )
+
+
+def figure(value: float | None) -> str:
+    """A correlation as it is told; ``None`` is undefined."""
+    return "undefined" if value is None else f"{value:.5f}"

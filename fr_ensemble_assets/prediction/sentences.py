@@ -1,0 +1,63 @@
+"""Recommendations in words: a line for each source and encoder, and what the level means."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fr_ensemble_assets.prediction.recommendation import Recommendation, Recommendations
+
+
+def recommendation_sentence(of: Recommendation) -> str:
+    """The answer for one source and encoder, in one line that a person can repeat."""
+    name = f"{of.src} with {of.encoder}"
+    name += f" ({of.preset})" if of.preset else ""
+    told = of.choice or of.nearest
+    shown = f"{told.lower:.1f} to {told.upper:.1f} at {_percent(of.level)}"
+    if of.choice is None and not told.covered:
+        line = f"{name}: nothing is recommended"
+    elif of.choice is None:
+        line = (
+            f"{name}: no quality keeps VMAF {of.target:g}; the nearest is {told.quality:g}, "
+            f"predicted {told.mu:.1f} ({shown})"
+        )
+    else:
+        between = " (interpolated)" if told.interpolated else ""
+        line = (
+            f"{name}: quality {told.quality:g}{between} is the largest that keeps VMAF "
+            f"{of.target:g}: predicted {told.mu:.1f} ({shown})"
+        )
+    if of.saved:
+        which = "smaller" if of.saved > 0 else "larger"
+        line += f", {abs(of.saved):.0%} {which} than at {of.measured[0].quality:g}"
+    if told.extrapolates:
+        line += f"; {told.extrapolates:.0%} of its frames are unlike any that were trained on"
+    if of.rises:
+        line += "; the predictions rise with the quality value, look at the probes"
+    return line + "."
+
+
+def level_explanation(given: Recommendations) -> str:
+    """What the level of the intervals means, and whether it is the one that was asked for."""
+    level, n = _percent(given.answer.level), given.n_sources
+    proved = _percent(max(0.0, 2 * given.answer.level - 1))
+    meaning = {
+        "source": f"on average over new sources like the {n} calibrated on, {level} of encodes "
+        f"have their mean VMAF within the interval (as measured; proved is {proved})",
+        "frame": f"{level} of encodes of the {n} sources calibrated on have their mean VMAF "
+        "within the interval; of a new source it may be far fewer",
+        "gaussian": f"{level} is nominal, as if errors were normal; nothing is promised",
+    }[given.rule]
+    if given.answer.supported:
+        return f"At {level}: {meaning}."
+    whose = f"{n} sources" if given.rule == "source" else f"rule {given.rule}, as calibrated,"
+    return (
+        f"{whose} can't carry {given.answer.asked * 100:.10g}%; answered at {level}, the "
+        f"highest that can be had: {meaning}."
+    )
+
+
+def _percent(level: float) -> str:
+    """A level as a percentage that never promises more than it is."""
+    return f"{math.floor(level * 1000 + 1e-6) / 10:g}%"
