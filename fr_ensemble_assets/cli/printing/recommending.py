@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def print_recommendations(recommended: Recommendations, to_stderr: bool) -> None:
     """The qualities of each source and encoder, the answers, and what the level means."""
     out = err if to_stderr else stdout()
-    scored = any(rung.vmaf is not None for item in found.items for rung in item.measured)
+    scored = any(rung.vmaf is not None for item in recommended.items for rung in item.measured)
     mean = ("measured", "predicted") if scored else ("VMAF",)
     table = Table(title_justify="left", header_style="bold")
     for heading in ("source", "encoder", "quality", *mean, "lower", "upper", "size"):
