@@ -390,7 +390,7 @@ def put_member(members: UPath, seed: int, model: bytes) -> None:
 def shift_stored_fits(members: UPath) -> None:
     """+15 on an output bias, in the fit and in the ONNX file."""
     corpus_sha256 = members.parent.parent.name
-    used = load_corpus(Home(members.parent.parent.parent.parent), corpus_sha256)
+    used = load_corpus(Home.at(members.parent.parent.parent.parent), corpus_sha256)
     for seed in range(5):
         identity = fit_identity(used, ENSEMBLE, seed)
         path = members / parameters_file(seed)

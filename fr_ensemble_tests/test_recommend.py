@@ -76,6 +76,11 @@ def ladder(vmaf: dict[float, float], sizes: Sequence[int] = (), src: str = "clip
     return frames_of(pd.DataFrame(rows))
 
 
+def scored(frames: Frames, vmaf: dict[float, float]) -> Frames:
+    """The same with the VMAF of some qualities measured."""
+    return frames_of(frames.frame.assign(vmaf=frames.frame["cq"].map(vmaf)))
+
+
 def only(candidate: Candidate, frames: Frames, target: float) -> Recommendation:
     (item,) = recommend(candidate, frames, target).items
     return item
@@ -123,8 +128,8 @@ def test_where_none_reaches_the_target_the_nearest_is_named(known: Candidate) ->
     assert item.saved is None
     assert item.nearest.quality == 20
     assert item.sentence == (
-        "clip with libx264: no quality keeps VMAF 92; the nearest is 20, predicted 90.0 "
-        "(89.0 to 91.0 at 95%)."
+        "clip with libx264: no quality of those probed keeps VMAF 92; the nearest is 20, predicted "
+        "90.0 (89.0 to 91.0 at 95%); probe 18 next."
     )
 
 
@@ -216,3 +221,80 @@ def test_encode_unlike_any_trained_on_is_never_recommended(known: Candidate) -> 
 def test_predictions_that_rise_with_the_quality_value_are_told(known: Candidate) -> None:
     item = only(known, ladder({20: 90.0, 30: 96.0}), target=80)
     assert "the predictions rise with the quality value, look at the probes" in item.sentence
+
+
+# --- what was measured is believed -----------------------------------------------------------
+
+
+def test_measured_vmaf_decides_and_the_prediction_stands_beside_it(known: Candidate) -> None:
+    predicted = ladder({19: 96.0, 23: 92.5, 25: 91.0, 27: 90.0}, sizes=(90, 70, 60, 50))
+    frames = scored(predicted, {19: 97.0, 23: 93.0, 25: 92.2, 27: 91.9})
+    item = only(known, frames, target=92)
+    assert item.choice is not None
+    assert (item.choice.quality, item.choice.vmaf) == (25, pytest.approx(92.2))
+    assert item.choice.mu == pytest.approx(91.0, abs=1e-3)
+    assert item.sentence == (
+        "clip with libx264: quality 25 is the largest that keeps VMAF 92: measured 92.20, "
+        "predicted 91.0 (90.0 to 92.0 at 95%), 33% smaller than at 19."
+    )
+    assert item.next_probe == 26
+    neighbours = scored(ladder({25: 91.0, 26: 99.0}), {25: 92.2, 26: 91.9})
+    assert only(known, neighbours, target=92).next_probe is None  # there is nothing to learn
+
+
+def test_beyond_a_quality_that_was_measured_to_miss_no_prediction_is_believed(
+    known: Candidate,
+) -> None:
+    frames = scored(ladder({20: 96.0, 25: 96.0, 30: 96.0}), {20: 95.0, 25: 91.0})
+    item = only(known, frames, target=92)
+    assert item.choice is not None
+    assert 20 <= item.choice.quality < 25
+    # Another measurement is.
+    item = only(known, scored(ladder({20: 96.0, 25: 96.0, 30: 80.0}), {25: 91.0, 30: 92.5}), 92)
+    assert item.choice is not None
+    assert (item.choice.quality, item.choice.vmaf) == (30, pytest.approx(92.5))
+
+
+def test_between_measured_scores_only_the_curve_itself_errs(known: Candidate) -> None:
+    """94 at 22 by the line, less 10 % of 10: the predictions, at 50, don't count."""
+    item = only(known, scored(ladder({20: 50.0, 30: 50.0}), {20: 96.0, 30: 86.0}), target=92.5)
+    assert item.choice is not None
+    assert (item.choice.quality, item.choice.interpolated) == (22, True)
+    assert item.choice.lower == pytest.approx(93.0, abs=1e-3)
+    assert item.next_probe == 22
+
+
+def test_partly_scored_encode_is_predicted(known: Candidate) -> None:
+    table = scored(ladder({20: 96.0}), {20: 50.0}).frame
+    table.loc[1, "vmaf"] = np.nan
+    item = only(known, frames_of(table), target=92)
+    assert item.choice is not None
+    assert item.choice.vmaf is None
+
+
+def test_largest_of_those_probed_is_said_with_the_next_probe(known: Candidate) -> None:
+    item = only(known, scored(ladder({20: 99.0, 30: 96.0}), {20: 98.0, 30: 95.0}), target=92)
+    assert "quality 30 is the largest of those probed that keeps VMAF 92: measured 95.00" in (
+        item.sentence
+    )
+    assert item.sentence.endswith("; probe 40 next.")
+    single = only(known, ladder({51: 96.0}), target=92)  # there is no coarser quality of x264
+    assert single.ends_the_file
+    measured = only(known, scored(ladder({51: 96.0}), {51: 96.0}), target=92)
+    assert measured.next_probe is None
+    out_of_reach = only(known, ladder({0: 90.0}), target=92)
+    assert out_of_reach.next_probe is None
+    assert "probe" not in out_of_reach.sentence.replace("probed", "")
+
+
+def test_measured_encode_unlike_any_trained_on_is_recommended(known: Candidate) -> None:
+    """No interval is needed for what was measured."""
+    strange = scored(ladder({20: 96.0}), {20: 96.0}).frame.assign(encoder="libx265")
+    item = only(known, frames_of(strange), target=92)
+    assert item.choice is not None
+
+
+@pytest.mark.parametrize("vmaf", [-0.1, 100.1])
+def test_score_that_is_no_vmaf_is_refused(known: Candidate, vmaf: float) -> None:
+    with pytest.raises(UnusableInput, match="expected column 'vmaf' to be a number from 0 to 100"):
+        recommend(known, scored(ladder({20: 96.0}), {20: vmaf}), target=92)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,13 +13,13 @@ import typer
 from fr_ensemble_assets.cli.app import (
     EXIT_FAILED,
     EXIT_PROMOTE,
+    CandidateOption,
     HomeOption,
     JsonOption,
     app,
+    errors_in_one_sentence,
     named_path,
-    told_in_one_sentence,
 )
-from fr_ensemble_assets.cli.candidates import CandidateOption, chosen_candidate
 from fr_ensemble_assets.foundation.errors import UnusableInput
 
 if TYPE_CHECKING:
@@ -66,12 +67,13 @@ def predict(
     highest one that it can, and the exit code is 3 unless `--allow-lower`.
     """
     from fr_ensemble_assets.encodes.output import require_writable
+    from fr_ensemble_assets.operations.candidates import chosen_candidate
     from fr_ensemble_assets.prediction.candidate import load_candidate
     from fr_ensemble_assets.prediction.frames import read_frames
     from fr_ensemble_assets.prediction.output import write_predictions
     from fr_ensemble_assets.prediction.predict import predict as predict_frames
 
-    with told_in_one_sentence():
+    with errors_in_one_sentence():
         source, target = named_path("--frames", frames), named_path("--out", out)
         if Path(str(source)).resolve() == Path(str(target)).resolve():
             told = f"--out {out}: expected another file than --frames, found the same."
@@ -88,8 +90,49 @@ def predict(
 
 @app.command()
 def recommend(
-    frames: FramesOption,
-    target: Annotated[float, typer.Option(help="VMAF that the lower bound is to reach.")],
+    target: Annotated[float, typer.Option(help="VMAF to keep, of the encode's mean.")],
+    clip: Annotated[
+        str, typer.Option(help="A video, or a folder of videos: encoded, scored, answered.")
+    ] = "",
+    frames: Annotated[
+        str,
+        typer.Option(help="Rows as in a corpus, of encodes made before: JSON Lines, Parquet."),
+    ] = "",
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(help="libx264, … with --clip; may be repeated [default: all there are]"),
+    ] = None,
+    max_encodes: Annotated[
+        int, typer.Option(help="With --clip: no more encodes than this, for each encoder.")
+    ] = 4,
+    worthwhile_saving: Annotated[
+        float,
+        typer.Option(help="With --clip: stop when another encode is expected to save less."),
+    ] = 0.08,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="With --clip: until the next quality is measured to miss."),
+    ] = False,
+    keep: Annotated[
+        str,
+        typer.Option(help="With --clip: where the smallest encode that is an answer is put."),
+    ] = "",
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="With --clip: one probe, then the interval.")
+    ] = False,
+    samples: Annotated[
+        int, typer.Option(help="With --clip: samples of a long clip; 0 for all of it.")
+    ] = 5,
+    sample_seconds: Annotated[
+        float, typer.Option(help="With --clip: how long each of them is.")
+    ] = 4.0,
+    out: Annotated[str, typer.Option(help="With --clip: a table to write, *.csv.")] = "",
+    ffmpeg: Annotated[
+        str, typer.Option(help="With --clip: another ffmpeg with libvmaf, by path or from PATH.")
+    ] = "",
+    workers: Annotated[
+        int, typer.Option(min=0, help="With --clip: processes at a time; 0 for one a core.")
+    ] = 0,
     candidate: CandidateOption = None,
     confidence: ConfidenceOption = 0.95,
     rule: RuleOption = "source",
@@ -97,20 +140,47 @@ def recommend(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Which quality keeps the lower bound above the target? The largest, for each encoder.
+    """Which quality keeps the target? The largest, for each encoder.
 
-    Judges whole encodes: the pooled mean of each (source, encoder, quality) in the file, and whole
-    qualities between them. Exit codes: 0 answered, 2 unusable input, 3 answered at a lower
-    confidence than was asked for (0 with `--allow-lower`).
+    `--clip` encodes a video (one probe, then where the predictor says) until little is left to
+    save: the answer is an encode that was measured. Needs no candidate. `--frames` asks the
+    candidate about encodes made before.
+    **Exit codes**: 0 answered, be it that none does; 1 some clips of a folder failed; 2 unusable
+    input; 3 answered at a lower confidence than was asked for (0 with `--allow-lower`).
     """
+    if clip or not frames:
+        from fr_ensemble_assets.cli.plan import Asked, recommend_clip
+
+        asked = Asked(
+            clip=clip,
+            frames=frames,
+            target=target,
+            encoders=",".join(encoder or ()),
+            confidence=confidence,
+            max_encodes=max_encodes,
+            worthwhile_saving=worthwhile_saving,
+            exact=exact,
+            keep=keep,
+            plan_only=plan_only,
+            samples=samples,
+            sample_seconds=sample_seconds,
+            out=out,
+            ffmpeg=ffmpeg,
+            workers=workers,
+            as_json=as_json,
+        )
+        code = recommend_clip(asked)
+        raise typer.Exit(EXIT_PROMOTE if code == EXIT_FAILED and allow_lower else code)
     from fr_ensemble_assets.cli.printing.recommending import print_recommendations
+    from fr_ensemble_assets.operations.candidates import chosen_candidate
     from fr_ensemble_assets.prediction.candidate import load_candidate
     from fr_ensemble_assets.prediction.frames import read_frames
     from fr_ensemble_assets.prediction.recommend import recommend as recommend_qualities
     from fr_ensemble_assets.prediction.recommend_document import recommendations_document
 
-    with told_in_one_sentence():
+    with errors_in_one_sentence():
         source = named_path("--frames", frames)
+        _require_no_video(frames, target)
         chosen = load_candidate(chosen_candidate(candidate, home))
         found = recommend_qualities(chosen, read_frames(source), target, confidence, _rule(rule))
     _tell_unknown(found.unknown_encoders)
@@ -119,6 +189,16 @@ def recommend(
         document = recommendations_document(found)
         sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
     raise typer.Exit(_exit_code(found.answer, found.rule, allow_lower, told=True))
+
+
+def _require_no_video(frames: str, target: float) -> None:
+    from fr_ensemble_assets.clips.clip import SUFFIXES
+
+    if Path(frames).suffix.lower() in SUFFIXES:
+        raise UnusableInput(
+            f"{frames}: expected rows of frames, found a video; ask about it with "
+            f"fr-ensemble recommend --clip {shlex.quote(frames)} --target {target:g}"
+        )
 
 
 def _rule(text: str) -> Rule:

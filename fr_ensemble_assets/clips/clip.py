@@ -23,7 +23,7 @@ _RATE_MAX = 480
 #: libvmaf crashes on frames that are smaller.
 _SIDE_MIN = 18
 #: A playlist or a script under a clip's name would bring frames that its sha256 doesn't cover.
-_KNOWN_FORMATS = (
+KNOWN_FORMATS = (
     "-format_whitelist",
     "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi,yuv4mpegpipe,rawvideo",
 )
@@ -125,7 +125,7 @@ class Clip:
     @property
     def input(self) -> tuple[str, ...]:
         """How ffmpeg is told to read it: frame by frame at its rate, whatever its timestamps."""
-        return (*_reading(self.raw), *_KNOWN_FORMATS, "-r", self.rate, "-i", f"file:{self.path}")
+        return (*_reading(self.raw), *KNOWN_FORMATS, "-r", self.rate, "-i", f"file:{self.path}")
 
     @property
     def conversion(self) -> tuple[str, ...]:
@@ -173,7 +173,7 @@ def read_clip(
         )
     sha256 = file_sha256(path)
     size_bytes = path.stat().st_size
-    look = [*_reading(described), *_KNOWN_FORMATS, "-i", f"file:{path.absolute()}", "-map", "0:v:0"]
+    look = [*_reading(described), *KNOWN_FORMATS, "-i", f"file:{path.absolute()}", "-map", "0:v:0"]
     first = children.run(
         [
             *(str(ffmpeg.path), "-nostdin", "-hide_banner", "-loglevel", "info", *look),

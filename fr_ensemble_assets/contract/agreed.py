@@ -11,11 +11,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from fr_ensemble_assets.contract.folds import LEAVE_ONE_SOURCE_OUT, FoldPlan
+from fr_ensemble_assets.contract.folds import LEAVE_ONE_SOURCE_OUT, FoldPlan, ShuffledDeal
 from fr_ensemble_assets.contract.recipe import Recipe
 from fr_ensemble_assets.contract.thresholds import ADR_0303, Thresholds
 from fr_ensemble_assets.features.codec_block import CODEC_BLOCK_VERSION, NUM_CODECS
-from fr_ensemble_assets.foundation.schema import ENCODER_VOCAB_VERSION
+from fr_ensemble_assets.foundation.schema import (
+    ENCODER_VOCAB_VERSION,
+    ENCODER_VOCABULARY,
+    UNKNOWN_ENCODER,
+)
 
 
 @dataclass(frozen=True)
@@ -103,4 +107,24 @@ ENSEMBLE = Contract(id="fr_regressor_v2_ensemble_v1", unit="seed", units=(0, 1, 
 #: Seeds up to this one may be trained for studies of the spread; none of them is ever a member.
 LAST_STUDY_SEED = 99
 
-AGREED: Mapping[str, Contract] = {contract.id: contract for contract in (ENSEMBLE,)}
+
+def codec_predictor(encoder: str) -> Contract:
+    """The predictor of one codec: judged over five folds of whole sources (ADR-0303).
+
+    Its fits are closed form or run to convergence, so that its recipe has no epochs.
+    """
+    return Contract(
+        id=f"fr_predictor_{encoder}",
+        unit="fold",
+        units=(0, 1, 2, 3, 4),
+        recipe=Recipe(epochs=0),
+        plan=ShuffledDeal(),
+        encoders=frozenset({encoder}),
+    )
+
+
+#: Encoders of which a predictor can be made; the slot ``unknown`` stands for several.
+CODECS = tuple(name for name in ENCODER_VOCABULARY if name != UNKNOWN_ENCODER)
+AGREED: Mapping[str, Contract] = {
+    contract.id: contract for contract in (ENSEMBLE, *map(codec_predictor, CODECS))
+}

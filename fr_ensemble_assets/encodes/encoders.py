@@ -219,8 +219,12 @@ def preset_position(encoder: str, preset: str) -> float | None:
     return known.presets.index(preset) / (len(known.presets) - 1)
 
 
-def usable_encoders(ffmpeg: Ffmpeg, names: str, qsv_device: str = "") -> tuple[Encoder, ...]:
+def usable_encoders(
+    ffmpeg: Ffmpeg, names: str, qsv_device: str = "", option: str = "--encoders"
+) -> tuple[Encoder, ...]:
     """The encoders named in a comma-separated list; all software encoders at hand for none.
+
+    ``option`` is what a message calls the list.
 
     Raises
     ------
@@ -236,20 +240,20 @@ def usable_encoders(ffmpeg: Ffmpeg, names: str, qsv_device: str = "") -> tuple[E
             )
         return at_hand
     wanted = list(dict.fromkeys(name.strip() for name in names.split(",")))
-    return tuple(_usable(ffmpeg, name, qsv_device) for name in wanted)
+    return tuple(_usable(ffmpeg, name, qsv_device, option) for name in wanted)
 
 
-def _usable(ffmpeg: Ffmpeg, name: str, qsv_device: str) -> Encoder:
+def _usable(ffmpeg: Ffmpeg, name: str, qsv_device: str, option: str) -> Encoder:
     encoder = ENCODERS.get(name)
     if encoder is None:
         raise UnusableInput(
-            f"--encoders: expected some of {', '.join(ENCODERS)}, found '{name}'; "
+            f"{option}: expected some of {', '.join(ENCODERS)}, found '{name}'; "
             "mind the spelling of ffmpeg's names."
         )
     if name not in ffmpeg.encoders:
         at_hand = ", ".join(known for known in ENCODERS if known in ffmpeg.encoders)
         raise UnusableInput(
-            f"--encoders: expected encoders that {ffmpeg.path} has ({at_hand}), found '{name}'."
+            f"{option}: expected encoders that {ffmpeg.path} has ({at_hand}), found '{name}'."
         )
     if name.endswith("_qsv") and qsv_device:
         device = ("-init_hw_device", f"qsv=hw,child_device={qsv_device}")
@@ -261,6 +265,6 @@ def _usable(ffmpeg: Ffmpeg, name: str, qsv_device: str) -> Encoder:
         )
         if failure:
             raise UnusableInput(
-                f"--encoders: expected hardware for '{name}', found none that works: {failure}"
+                f"{option}: expected hardware for '{name}', found none that works: {failure}"
             )
     return encoder

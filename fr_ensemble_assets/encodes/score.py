@@ -21,6 +21,8 @@ from fr_ensemble_assets.foundation.schema import CANONICAL_6, VMAF_MAX, VMAF_MIN
 
 #: Encodes in one process: the clip is decoded once for both.
 TOGETHER = 2
+#: Where an encode that somebody waits for says how far it is.
+PROGRESS_FILE = "progress.log"
 
 
 @dataclass(frozen=True)
@@ -93,15 +95,40 @@ def encode_and_score(
     return outcomes
 
 
+def encode_in(
+    ffmpeg: Ffmpeg, children: Children, cell: Cell, folder: Path
+) -> tuple[Scored | Failed, Path]:
+    """Encode and score one cell in ``folder``, where the encode stays; and where it lies.
+
+    How far it is, is written to :data:`PROGRESS_FILE` there meanwhile, as ffmpeg writes it.
+    """
+    (outcome,) = _attempt(ffmpeg, children, [cell], folder, ("-progress", PROGRESS_FILE))
+    return outcome, folder / _encode_name(cell, 0)
+
+
+def encoding_arguments(cell: Cell) -> tuple[str, ...]:
+    """ffmpeg's arguments between input and output that make the encode of all the clip's frames."""
+    filters = [*cell.clip.conversion, *_to_encoded(cell)]
+    return (
+        *("-map", "0:v:0", "-fps_mode", "passthrough"),
+        *(("-vf", ",".join(filters)) if filters else ()),
+        *cell.encoder.encoding(cell.quality, cell.clip.reference_format),
+    )
+
+
 def _attempt(
-    ffmpeg: Ffmpeg, children: Children, cells: Sequence[Cell], folder: Path
+    ffmpeg: Ffmpeg,
+    children: Children,
+    cells: Sequence[Cell],
+    folder: Path,
+    told: Sequence[str] = (),
 ) -> list[Scored | Failed]:
     started = time.perf_counter()
     commands = (
         [_in_one_process(cells)] if ffmpeg.loops_back else [_encoding(cells), _scoring(cells)]
     )
     for command in commands:
-        done = children.run([str(ffmpeg.path), *command], cwd=folder)
+        done = children.run([str(ffmpeg.path), *told, *command], cwd=folder)
         if done.returncode != 0:
             return [Failed(cell, done.last_words) for cell in cells]
         if command is commands[0]:
@@ -146,10 +173,7 @@ def _start(cell: Cell) -> list[str]:
 def _outputs(cells: Sequence[Cell]) -> list[str]:
     outputs: list[str] = []
     for number, cell in enumerate(cells):
-        filters = list(_trimmed(cell))
-        encoded = cell.encoder.encoded_format(cell.clip.reference_format)
-        if encoded != cell.clip.reference_format:
-            filters += ["scale", f"format={encoded}"]
+        filters = [*_trimmed(cell), *_to_encoded(cell)]
         outputs += ["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", ",".join(filters)]
         outputs += cell.encoder.encoding(cell.quality, cell.clip.reference_format)
         outputs.append(_encode_name(cell, number))
@@ -177,6 +201,12 @@ def _comparison(cell: Cell, encode: str, reference: str, number: int) -> str:
 
 def _trimmed(cell: Cell) -> tuple[str, ...]:
     return (f"trim=end_frame={cell.frames}", *cell.clip.conversion)
+
+
+def _to_encoded(cell: Cell) -> tuple[str, ...]:
+    """Filters from the reference format to the one that the encoder takes."""
+    encoded = cell.encoder.encoded_format(cell.clip.reference_format)
+    return ("scale", f"format={encoded}") if encoded != cell.clip.reference_format else ()
 
 
 def _encode_name(cell: Cell, number: int) -> str:

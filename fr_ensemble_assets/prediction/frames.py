@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from upath import UPath
 
 from fr_ensemble_assets.corpus.parsing import read_shard
@@ -19,7 +21,10 @@ from fr_ensemble_assets.foundation.schema import (
     MAX_EXACT_INTEGER,
     OPTIONAL,
     PRESET,
+    TARGET,
     TEXT,
+    VMAF_MAX,
+    VMAF_MIN,
     expected,
 )
 from fr_ensemble_assets.foundation.wording import listed, shown
@@ -42,7 +47,7 @@ class Frames:
         What to call them in a message: a file, or whatever a caller says.
     frame
         ``src``, ``encoder``, ``cq``, ``frame_index``, the canonical-6 features and, where some row
-        has them, ``preset`` and ``enc_bytes``.
+        has them, ``preset``, ``enc_bytes`` and ``vmaf``, which is believed where it is.
     """
 
     origin: str
@@ -79,6 +84,14 @@ def read_frames(path: UPath) -> Frames:
                 f"{shard.where(int(np.argmax(missing)))}: expected column '{column}' to be "
                 f"{expected(column)}, found nothing."
             )
+    if TARGET in shard.table.column_names:
+        score = shard.table.column(TARGET).cast(pa.float64())
+        strange = pc.fill_null(pc.is_nan(score), False).to_numpy()
+        if strange.any():
+            raise UnusableInput(
+                f"{shard.where(int(np.argmax(strange)))}: expected column '{TARGET}' to be "
+                f"{expected(TARGET)}, found NaN."
+            )
     return _valid(shard.table.to_pandas(), str(path), shard.where)
 
 
@@ -101,14 +114,14 @@ def frames_of(frame: pd.DataFrame, origin: str = "frames") -> Frames:
             f"{origin}: expected the columns {', '.join(NEEDED)}, found no {listed(missing)}; "
             "add what is missing."
         )
-    kept = [column for column in (*NEEDED, PRESET, _SIZE) if column in frame]
+    kept = [column for column in (*NEEDED, PRESET, _SIZE, TARGET) if column in frame]
     return _valid(frame[kept].reset_index(drop=True), origin, lambda row: f"{origin} row {row + 1}")
 
 
 def _valid(frame: pd.DataFrame, origin: str, where: Callable[[int], str]) -> Frames:
     if not len(frame):
         raise UnusableInput(f"{origin}: expected frames, found no rows.")
-    kept = [*NEEDED, *(c for c in (PRESET, _SIZE) if c in frame and frame[c].notna().any())]
+    kept = [*NEEDED, *(c for c in (PRESET, _SIZE, TARGET) if c in frame and frame[c].notna().any())]
     typed = {}
     for column in kept:
         values, wrong = _typed(frame[column], column)
@@ -150,7 +163,7 @@ def _wanted(column: str) -> str:
 def _typed(values: pd.Series, column: str) -> tuple[pd.Series, np.ndarray]:
     """The column with its type, and which of its values can't be used."""
     missing = values.isna().to_numpy(dtype=bool)
-    allowed = missing & (column in OPTIONAL)
+    allowed = missing & (column in (*OPTIONAL, TARGET))
     if column in TEXT:
         # Found on distinct values: there are few, in however many rows.
         numbers, distinct = pd.factorize(values)
@@ -160,6 +173,8 @@ def _typed(values: pd.Series, column: str) -> tuple[pd.Series, np.ndarray]:
     numeric = pd.to_numeric(values.mask(other), errors="coerce").astype(np.float64)
     array = numeric.to_numpy()
     wrong = other | ~np.isfinite(array) | (np.abs(array) > _FARTHEST.get(column, np.inf))
+    if column == TARGET:
+        wrong |= (array < VMAF_MIN) | (array > VMAF_MAX)
     if column in INTEGER:
         wrong |= (array < 0) | (array != np.floor(array))
         if not wrong.any():

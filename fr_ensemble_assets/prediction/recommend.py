@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,11 @@ from fr_ensemble_assets.calibration.pooling import (
 )
 from fr_ensemble_assets.calibration.rules import Answer, Rule, bounds
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.schema import PRESET, VMAF_MAX, VMAF_MIN
+from fr_ensemble_assets.foundation.schema import PRESET, TARGET, VMAF_MAX, VMAF_MIN
 from fr_ensemble_assets.foundation.wording import listed
 from fr_ensemble_assets.prediction.candidate import Candidate
 from fr_ensemble_assets.prediction.frames import Frames
+from fr_ensemble_assets.prediction.next_probe import next_probe
 from fr_ensemble_assets.prediction.predict import (
     answer_for,
     beyond_training,
@@ -39,7 +41,10 @@ def recommend(
     confidence: float = 0.95,
     rule: Rule = "source",
 ) -> Recommendations:
-    """For each source and encoder, the cheapest quality whose lower bound reaches ``target``.
+    """For each source and encoder, the cheapest quality that keeps ``target``.
+
+    Where the frames tell an encode's VMAF, that is believed; else its lower bound has to reach the
+    target.
 
     Cheapest is the largest quality value (CRF, CQ and QP all run that way). Between measured
     qualities a monotone curve answers to the whole number; its interval is widened by the error
@@ -73,7 +78,7 @@ def recommend(
     beyond = encodes.mean(beyond_training(candidate, frames).astype(np.float64))
     mu, sigma = ensemble_mu(members), ensemble_sigma(members)
     lower, upper = bounds(mu, sigma, answer.quantile, answer.floor)
-    sizes = _sizes(frames, encodes)
+    sizes, scores = _sizes(frames, encodes), _scores(frames, encodes)
     rungs = [
         Rung(*values)
         for values in zip(
@@ -81,6 +86,7 @@ def recommend(
             [False] * len(mu),
             *(column.tolist() for column in (mu, lower, upper, encodes.rows, beyond)),
             sizes,
+            scores,
             strict=True,
         )
     ]
@@ -126,12 +132,21 @@ def _recommend(
     candidate: Candidate,
 ) -> Recommendation:
     between = _between(measured, ladder.encoder, answer.level, candidate.calibration)
-    reaching = [rung for rung in (*measured, *between) if rung.lower >= target and rung.covered]
+    # Beyond a quality that was measured to miss only another measurement says otherwise.
+    missed = min(
+        (r.quality for r in measured if r.vmaf is not None and r.vmaf < target), default=inf
+    )
+    reaching = [
+        rung
+        for rung in (*measured, *between)
+        if rung.keeps(target) and (rung.quality < missed or rung.vmaf is not None)
+    ]
     choice = max(reaching, key=lambda rung: rung.quality, default=None)
     safest = measured[0].size
     saved = 1 - choice.size / safest if choice and choice.size and safest else None
     return Recommendation(
-        ladder.src, ladder.encoder, ladder.preset, target, answer.level, measured, choice, saved
+        *(ladder.src, ladder.encoder, ladder.preset, target, answer.level, measured, choice, saved),
+        next_probe(ladder.encoder, measured, choice, target),
     )
 
 
@@ -149,7 +164,7 @@ def _between(
     asked = np.setdiff1d(np.arange(np.ceil(known[0]), known[-1]), known)
     if not len(asked):
         return
-    mu = curve(known, np.array([rung.mu for rung in measured]), asked)
+    mu = curve(known, np.array([rung.best for rung in measured]), asked)
     sizes = [rung.size for rung in measured]
     size = (
         np.exp(curve(known, np.log(np.array(sizes, dtype=np.float64)), asked)).tolist()
@@ -179,10 +194,10 @@ def _interpolated(
     this one too.
     """
     milder, harsher = pair
-    error = share * float(span(np.array([milder.mu]), np.array([harsher.mu]))[0])
-    below = max(rung.mu - rung.lower for rung in pair)
-    above = max(rung.upper - rung.mu for rung in pair)
-    highest = milder.upper if milder.mu >= harsher.mu else VMAF_MAX
+    error = share * float(span(np.array([milder.best]), np.array([harsher.best]))[0])
+    below = max(rung.best - rung.least for rung in pair)
+    above = max(rung.most - rung.best for rung in pair)
+    highest = milder.most if milder.best >= harsher.best else VMAF_MAX
     return Rung(
         quality=quality,
         interpolated=True,
@@ -193,6 +208,14 @@ def _interpolated(
         extrapolates=max(rung.extrapolates for rung in pair),
         size=size,
     )
+
+
+def _scores(frames: Frames, encodes: Encodes) -> list[float | None]:
+    """Mean VMAF of each encode, where it was measured of all its frames."""
+    if TARGET not in frames.frame:
+        return [None] * len(encodes.rows)
+    score = frames.frame[TARGET].to_numpy(dtype=np.float64)
+    return [None if np.isnan(mean) else float(mean) for mean in encodes.mean(score)]
 
 
 def _sizes(frames: Frames, encodes: Encodes) -> list[float | None]:

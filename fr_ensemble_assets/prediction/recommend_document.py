@@ -26,6 +26,7 @@ def recommendations_document(given: Recommendations) -> dict[str, Any]:
                 "choice": _rung_document(item.choice) if item.choice else None,
                 "nearest": None if item.choice else _rung_document(item.nearest),
                 "saved": item.saved,
+                "next_probe": item.next_probe,
                 "sentence": item.sentence,
                 "qualities": [_rung_document(rung) for rung in item.measured],
             }
@@ -44,4 +45,5 @@ def _rung_document(rung: Rung) -> dict[str, Any]:
         "frames": rung.frames,
         "extrapolates": rung.extrapolates,
         "enc_bytes": rung.size,
+        "vmaf": rung.vmaf,
     }

@@ -34,6 +34,9 @@ class Rung:
         interpolated one the greater share of its two neighbours.
     size
         Bytes of the encode, where the file tells them.
+    vmaf
+        The encode's mean VMAF as measured, where the file tells it of every frame. It is believed:
+        the prediction stands beside it.
     """
 
     quality: float
@@ -44,6 +47,26 @@ class Rung:
     frames: int
     extrapolates: float
     size: float | None
+    vmaf: float | None = None
+
+    @property
+    def best(self) -> float:
+        """The encode's mean VMAF, measured where it is, else predicted."""
+        return self.mu if self.vmaf is None else self.vmaf
+
+    @property
+    def least(self) -> float:
+        """What the encode's mean VMAF is at least: what was measured, else the lower bound."""
+        return self.lower if self.vmaf is None else self.vmaf
+
+    @property
+    def most(self) -> float:
+        """The same from above."""
+        return self.upper if self.vmaf is None else self.vmaf
+
+    def keeps(self, target: float) -> bool:
+        """Whether it is known or, with the interval's confidence, expected to keep ``target``."""
+        return self.least >= target and (self.covered or self.vmaf is not None)
 
     @property
     def covered(self) -> bool:
@@ -70,6 +93,10 @@ class Recommendation:
         ``None`` where none does.
     saved
         Share of the size that the choice saves against the safest one, the smallest quality value.
+    next_probe
+        The quality whose encode would tell most: where the choice is the largest of the file, or
+        where none keeps the target, one beyond; else the first after the choice that was not
+        measured to miss, or a predicted choice itself. ``None`` where there is nothing to learn.
     """
 
     src: str
@@ -80,16 +107,22 @@ class Recommendation:
     measured: tuple[Rung, ...]
     choice: Rung | None
     saved: float | None
+    next_probe: float | None = None
 
     @property
     def nearest(self) -> Rung:
-        """The measured rung whose lower bound comes nearest to the target, or goes beyond most."""
-        return max(self.measured, key=lambda rung: (rung.lower, rung.quality))
+        """The encoded rung whose lower bound comes nearest to the target, or goes beyond most."""
+        return max(self.measured, key=lambda rung: (rung.least, rung.quality))
+
+    @property
+    def ends_the_file(self) -> bool:
+        """Whether nothing coarser than the choice was encoded: a larger one may keep it too."""
+        return self.choice is not None and self.choice == self.measured[-1]
 
     @property
     def rises(self) -> bool:
         """Whether a larger quality value is predicted to look better, which can't be."""
-        mu = [rung.mu for rung in self.measured]
+        mu = [rung.mu for rung in self.measured if rung.vmaf is None]
         return any(after > before + _RISE for before, after in pairwise(mu))
 
     @property

@@ -14,23 +14,30 @@ def recommendation_sentence(of: Recommendation) -> str:
     name = f"{of.src} with {of.encoder}"
     name += f" ({of.preset})" if of.preset else ""
     told = of.choice or of.nearest
-    shown = f"{told.lower:.1f} to {told.upper:.1f} at {_percent(of.level)}"
-    if of.choice is None and not told.covered:
+    shown = (
+        f"predicted {told.mu:.1f} ({told.lower:.1f} to {told.upper:.1f} at {_percent(of.level)})"
+    )
+    if told.vmaf is not None:
+        shown = f"measured {told.vmaf:.2f}, {shown}"
+    if of.choice is None and not told.covered and told.vmaf is None:
         line = f"{name}: nothing is recommended"
     elif of.choice is None:
         line = (
-            f"{name}: no quality keeps VMAF {of.target:g}; the nearest is {told.quality:g}, "
-            f"predicted {told.mu:.1f} ({shown})"
+            f"{name}: no quality of those probed keeps VMAF {of.target:g}; the nearest is "
+            f"{told.quality:g}, {shown}"
         )
     else:
         between = " (interpolated)" if told.interpolated else ""
+        largest = "the largest of those probed" if of.ends_the_file else "the largest"
         line = (
-            f"{name}: quality {told.quality:g}{between} is the largest that keeps VMAF "
-            f"{of.target:g}: predicted {told.mu:.1f} ({shown})"
+            f"{name}: quality {told.quality:g}{between} is {largest} that keeps VMAF "
+            f"{of.target:g}: {shown}"
         )
     if of.saved:
         which = "smaller" if of.saved > 0 else "larger"
         line += f", {abs(of.saved):.0%} {which} than at {of.measured[0].quality:g}"
+    if of.next_probe is not None and (of.choice is None or of.ends_the_file):
+        line += f"; probe {of.next_probe:g} next"
     if told.extrapolates:
         line += f"; {told.extrapolates:.0%} of its frames are unlike any that were trained on"
     if of.rises:

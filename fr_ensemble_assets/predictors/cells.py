@@ -13,14 +13,13 @@ import numpy.typing as npt
 import pandas as pd
 from upath import UPath
 
+from fr_ensemble_assets.contract.agreed import CODECS
 from fr_ensemble_assets.corpus.identity import content_sha256
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.schema import (
     CANONICAL_6,
-    ENCODER_VOCABULARY,
     PRESET,
     TARGET,
-    UNKNOWN_ENCODER,
     VMAF_MAX,
 )
 from fr_ensemble_assets.predictors.cell_file import CellRow, read_rows
@@ -38,8 +37,6 @@ from fr_ensemble_assets.predictors.cell_schema import (
 _DOMAIN = b"fr-ensemble planning cells, hash version 1\n"
 #: Of the clips of the bundled corpus; see PROVENANCE.md beside it.
 BUNDLED_CELLS = UPath(Path(__file__).parent / "bundled" / "planning_cells.csv.gz")
-#: Encoders of which a predictor can be made; the slot ``unknown`` stands for several.
-CODECS = tuple(name for name in ENCODER_VOCABULARY if name != UNKNOWN_ENCODER)
 
 
 @dataclass(frozen=True)

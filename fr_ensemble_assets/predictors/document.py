@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from upath import UPath
 
+from fr_ensemble_assets.contract.agreed import CODECS
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json
-from fr_ensemble_assets.predictors.cells import CODECS, Cells
+from fr_ensemble_assets.predictors.cells import Cells
 from fr_ensemble_assets.predictors.gate import SCORED_PROBE, CodecVerdict
 from fr_ensemble_assets.predictors.ladders import SCORED_FEATURES, Ladders, ladders_of
 from fr_ensemble_assets.predictors.scale import CEILING, Array

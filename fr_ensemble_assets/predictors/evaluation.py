@@ -9,17 +9,16 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from fr_ensemble_assets.contract.agreed import Contract, codec_predictor
 from fr_ensemble_assets.evidence.metrics import Agreement, agreement
 from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.schema import TARGET
 from fr_ensemble_assets.predictors.cells import Cells, ladder
-from fr_ensemble_assets.predictors.folds import Folds, grouped_folds
+from fr_ensemble_assets.predictors.folds import FOLD_SEED, Folds, grouped_folds
 from fr_ensemble_assets.predictors.ladders import NoCurves, ladders_of, scored_features
 from fr_ensemble_assets.predictors.model import Probe, ScoredProbe
 from fr_ensemble_assets.predictors.scale import Array
 from fr_ensemble_assets.predictors.scope import (
-    EPOCHS,
-    FOLD_SEED,
     MIN_FOLD_ENCODES,
     MIN_SOURCES,
     in_judged_range,
@@ -106,7 +105,12 @@ class Evaluation:
     folds: Folds
     predictions: pd.DataFrame
     fold_seed: int
-    epochs: int = EPOCHS
+    epochs: int = 0
+
+    @property
+    def contract(self) -> Contract:
+        """What was agreed on for this codec."""
+        return codec_predictor(self.task.encoder)
 
     @property
     def predictions_bytes(self) -> bytes:

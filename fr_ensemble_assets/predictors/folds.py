@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 
+from fr_ensemble_assets.contract.folds import ShuffledDeal
 from fr_ensemble_assets.foundation.files import json_bytes, sha256_of
-from fr_ensemble_assets.predictors.scope import FOLD_COUNT, FOLD_SEED
 
 #: The sources of each fold, sorted.
 Folds = tuple[tuple[str, ...], ...]
+#: The dealing agreed on, whatever the codec.
+AGREED_DEAL = ShuffledDeal()
+FOLD_SEED = AGREED_DEAL.seed
 
 
 def grouped_folds(sources: Sequence[str], seed: int = FOLD_SEED) -> Folds:
-    """Sources sorted, shuffled by ``random.Random(seed)``, dealt round robin into five folds.
-
-    The contract's seed is the default; another one is for showing how a verdict would have come
-    out elsewhere, never for choosing it. With fewer than five sources some folds are empty.
-    """
-    names = sorted(set(sources))
-    random.Random(seed).shuffle(names)
-    return tuple(tuple(sorted(names[start::FOLD_COUNT])) for start in range(FOLD_COUNT))
+    """Sources dealt into five folds; with fewer than five some are empty."""
+    return ShuffledDeal(seed=seed).assign(dict.fromkeys(sources, 1)).folds
 
 
 def folds_digest(folds: Folds) -> str:

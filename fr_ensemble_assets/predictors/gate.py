@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fr_ensemble_assets.contract.thresholds import ADR_0303
+from fr_ensemble_assets.contract.agreed import Contract
 from fr_ensemble_assets.evidence.metrics import mean_or_none
-from fr_ensemble_assets.gate.rule import mean_and_spread
+from fr_ensemble_assets.gate.rule import Figures, mean_and_spread, weigh
 from fr_ensemble_assets.predictors.cells import Cells
 from fr_ensemble_assets.predictors.evaluation import (
     Evaluation,
@@ -27,8 +27,7 @@ from fr_ensemble_assets.predictors.evaluation import (
     scored_probe_fit,
     task_of,
 )
-from fr_ensemble_assets.predictors.folds import folds_digest
-from fr_ensemble_assets.predictors.scope import EPOCHS, FOLD_SEED
+from fr_ensemble_assets.predictors.folds import FOLD_SEED, folds_digest
 
 PASS, FAIL = "pass", "fail"
 SCORED_PROBE = "scored-probe"
@@ -110,9 +109,13 @@ class CodecVerdict:
         return None if self.evaluation is None else _rmse(self.evaluation.predictions)
 
 
-def judge_scored_probe(cells: Cells, encoder: str) -> CodecVerdict:
-    """Train and judge the scored probe of one codec; never raises for what cells can hold."""
-    return judge_with(cells, encoder, SCORED_PROBE, lambda task: _scored_runs(cells, task))
+def judge_scored_probe(cells: Cells, encoder: str, others: bool = True) -> CodecVerdict:
+    """Train and judge the scored probe of one codec; never raises for what cells can hold.
+
+    ``others`` asks for the other groupings, which are no part of the verdict, take ten times as
+    long, and are shown where there is room.
+    """
+    return judge_with(cells, encoder, SCORED_PROBE, lambda task: _scored_runs(cells, task), others)
 
 
 def _scored_runs(cells: Cells, task: Task) -> Callable[[int], Evaluation]:
@@ -121,7 +124,11 @@ def _scored_runs(cells: Cells, task: Task) -> Callable[[int], Evaluation]:
 
 
 def judge_with(
-    cells: Cells, encoder: str, kind: str, runs: Callable[[Task], Callable[[int], Evaluation]]
+    cells: Cells,
+    encoder: str,
+    kind: str,
+    runs: Callable[[Task], Callable[[int], Evaluation]],
+    others: bool = True,
 ) -> CodecVerdict:
     """Judge any kind of predictor: ``runs`` gives, for a task, the evaluation by fold seed."""
     try:
@@ -129,22 +136,23 @@ def judge_with(
         evaluation = run(FOLD_SEED)
     except NotJudged as refusal:
         return CodecVerdict(encoder, kind, refusal.status, (str(refusal),))
-    return decide(evaluation, tuple(_grouping(run, seed) for seed in OTHER_SEEDS))
+    seeds = OTHER_SEEDS if others else ()
+    return decide(evaluation, tuple(_grouping(run, seed) for seed in seeds))
 
 
 def decide(evaluation: Evaluation, others: tuple[Grouping, ...] = ()) -> CodecVerdict:
     """The verdict on predictions, from the predictions alone: every figure is recomputed."""
     folds = evaluation.results()
-    mean, spread = mean_and_spread([fold.agreement.plcc for fold in folds])
-    reasons = (*_off_recipe(evaluation), *shortfalls(folds))
+    figures = figures_of(folds, evaluation.contract)
+    reasons = (*_off_recipe(evaluation), *shortfalls(figures, evaluation.contract))
     hardest = _hardest(evaluation)
     return CodecVerdict(
         encoder=evaluation.task.encoder,
         kind=evaluation.kind,
         status=FAIL if reasons else PASS,
         reasons=reasons,
-        mean_plcc=mean,
-        plcc_spread=spread,
+        mean_plcc=figures.mean,
+        plcc_spread=figures.spread,
         folds=folds,
         evaluation=evaluation,
         others=others,
@@ -153,29 +161,33 @@ def decide(evaluation: Evaluation, others: tuple[Grouping, ...] = ()) -> CodecVe
     )
 
 
-def shortfalls(folds: Sequence[FoldResult]) -> tuple[str, ...]:
-    """Each of the gate's three figures that fails; all of them must be there and hold."""
-    plcc, limits = [fold.agreement.plcc for fold in folds], ADR_0303
-    mean, spread = mean_and_spread(plcc)
-    found = []
-    if mean is None or spread is None:
-        undefined = [f"fold{fold.index}" for fold in folds if fold.agreement.plcc is None]
+def figures_of(folds: Sequence[FoldResult], contract: Contract) -> Figures:
+    """The gate's own figures, with folds for units."""
+    return weigh({fold.index: fold.agreement.plcc for fold in folds}, contract)
+
+
+def shortfalls(figures: Figures, contract: Contract) -> tuple[str, ...]:
+    """Each of the gate's figures that fails, in the words that the fork's readers know."""
+    limits, found = contract.thresholds, []
+    undefined = [f"fold{n}" for n, plcc in figures.per_unit.items() if plcc is None]
+    if figures.mean is None or figures.spread is None:
         found.append(f"PLCC is undefined in {', '.join(undefined) or 'every fold'}")
     else:
-        if not mean >= limits.mean_plcc_min:
-            found.append(f"mean PLCC {_apart(mean, '<', limits.mean_plcc_min)} (ADR-0303 part 1)")
-        if not spread <= limits.plcc_spread_max:
-            found.append(
-                f"PLCC spread {_apart(spread, '>', limits.plcc_spread_max)} (ADR-0303 part 2)"
-            )
+        if not figures.mean >= limits.mean_plcc_min:
+            told = _apart(figures.mean, "<", limits.mean_plcc_min)
+            found.append(f"mean PLCC {told} (ADR-0303 part 1)")
+        if not figures.spread <= limits.plcc_spread_max:
+            told = _apart(figures.spread, ">", limits.plcc_spread_max)
+            found.append(f"PLCC spread {told} (ADR-0303 part 2)")
     low = [
-        f"fold{fold.index}={_apart_value(fold.agreement.plcc, limits.each_plcc_min)}"
-        for fold in folds
-        if fold.agreement.plcc is not None and not fold.agreement.plcc >= limits.each_plcc_min
+        f"fold{number}={_apart_value(plcc, limits.each_plcc_min)}"
+        for number, plcc in figures.per_unit.items()
+        if number in figures.failing and plcc is not None
     ]
     if low:
         found.append(f"per-fold PLCC < {limits.each_plcc_min:.4f}: {', '.join(low)}")
-    return tuple(found)
+    # Whatever the gate's own rule finds and no words above name still fails.
+    return tuple(found) or figures.shortfalls
 
 
 def digests(evaluation: Evaluation) -> tuple[str, str]:
@@ -186,7 +198,7 @@ def digests(evaluation: Evaluation) -> tuple[str, str]:
 def _off_recipe(evaluation: Evaluation) -> tuple[str, ...]:
     contract: tuple[tuple[str, int, int], ...] = (
         ("fold seed", evaluation.fold_seed, FOLD_SEED),
-        ("epochs", evaluation.epochs, EPOCHS),
+        ("epochs", evaluation.epochs, evaluation.contract.recipe.epochs),
     )
     return tuple(
         f"dry run: {name} {is_} instead of {be}" for name, is_, be in contract if is_ != be
@@ -195,14 +207,14 @@ def _off_recipe(evaluation: Evaluation) -> tuple[str, ...]:
 
 def _grouping(run: Callable[[int], Evaluation], seed: int) -> Grouping:
     try:
-        folds = run(seed).results()
+        evaluation = run(seed)
     except NotJudged:
         return Grouping(seed, None, None, None, passes=False)
-    plcc = [fold.agreement.plcc for fold in folds]
-    mean, spread = mean_and_spread(plcc)
+    figures = figures_of(evaluation.results(), evaluation.contract)
+    plcc = list(figures.per_unit.values())
     defined = [value for value in plcc if value is not None]
     lowest = min(defined) if len(defined) == len(plcc) else None
-    return Grouping(seed, mean, spread, lowest, passes=not shortfalls(folds))
+    return Grouping(seed, figures.mean, figures.spread, lowest, passes=not figures.shortfalls)
 
 
 def _hardest(evaluation: Evaluation) -> tuple[Hard, ...]:
@@ -221,7 +233,7 @@ def _culprits(evaluation: Evaluation, hardest: Sequence[Hard]) -> tuple[str, ...
     error = {hard.source: hard.rmse for hard in hardest}
     left_out: list[str] = []
     folds = evaluation.results()
-    while shortfalls(folds):
+    while figures_of(folds, evaluation.contract).shortfalls:
         lowest = min(folds, key=_plcc)
         left = [name for name in lowest.held_out if name not in left_out]
         if len(left) < 2 or len(left_out) == _MOST_CULPRITS:

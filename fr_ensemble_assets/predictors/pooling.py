@@ -21,27 +21,28 @@ def pool(
     scored: Sequence[Scored], probes: Mapping[tuple[str, str], Sequence[float]] | None = None
 ) -> Cells:
     """One cell an encode. ``probes`` holds :data:`PROBE_FEATURES` by source and encoder."""
-    rows = [_pooled(encode) for encode in scored]
+    rows = [pooled([encode]) for encode in scored]
     for row in rows:
         known = (probes or {}).get((str(row["src"]), str(row["encoder"])))
         row.update(zip(PROBE_FEATURES, known, strict=True) if known is not None else ())
     return Cells.of(pd.DataFrame(rows).reindex(columns=list(CELL_COLUMNS)))
 
 
-def _pooled(encode: Scored) -> dict[str, str | float | None]:
-    cell = encode.cell
-    features = np.mean(np.array(encode.features, dtype=np.float64), axis=0)
+def pooled(parts: Sequence[Scored]) -> dict[str, str | float | None]:
+    """The cell of one encode, or of the encodes of several samples of one clip, as a row."""
+    cell = parts[0].cell
+    features = np.mean(np.concatenate([part.features for part in parts]), axis=0)
     return {
         "src": cell.clip.src,
         "encoder": cell.encoder.name,
         "cq": float(cell.quality),
-        "vmaf": float(np.mean(encode.vmaf)),
+        "vmaf": float(np.mean(np.concatenate([part.vmaf for part in parts]))),
         **dict(zip(CANONICAL_6, features.tolist(), strict=True)),
-        "enc_bytes": encode.enc_bytes,
+        "enc_bytes": sum(part.enc_bytes for part in parts),
         # An odd edge is cropped before it is encoded.
         "width": float(cell.clip.width // 2 * 2),
         "height": float(cell.clip.height // 2 * 2),
-        "frames": float(cell.frames),
+        "frames": float(sum(part.cell.frames for part in parts)),
         "fps": float(Fraction(cell.clip.rate)),
         "preset": cell.encoder.default_preset or None,
     }

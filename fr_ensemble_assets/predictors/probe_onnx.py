@@ -44,9 +44,11 @@ _STEPS = (
     ("Mul", ("from_first", "first_slope"), "straight"),
     ("Add", ("straight", "bent"), "fall"),
     ("Mul", ("steepness", "fall"), "drop"),
-    ("Sub", ("level", "drop"), "logit"),
-    ("Sigmoid", ("logit",), "share"),
-    ("Mul", ("share", "hundred"), "vmaf"),
+    # Not Sigmoid: far from 0 onnxruntime's approximates to 1e-7, and there scores would rise.
+    ("Sub", ("drop", "level"), "minus_logit"),
+    ("Exp", ("minus_logit",), "odds_against"),
+    ("Add", ("odds_against", "one"), "inverse"),
+    ("Div", ("hundred", "inverse"), "vmaf"),
 )
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from fr_ensemble_assets.contract.thresholds import ADR_0303
+from fr_ensemble_assets.contract.agreed import codec_predictor
 from fr_ensemble_assets.predictors.cells import CellReading
 from fr_ensemble_assets.predictors.evaluation import FoldResult
-from fr_ensemble_assets.predictors.folds import folds_digest
+from fr_ensemble_assets.predictors.folds import AGREED_DEAL, FOLD_SEED, folds_digest
 from fr_ensemble_assets.predictors.gate import CodecVerdict, Grouping, Hard
-from fr_ensemble_assets.predictors.scope import EPOCHS, FOLD_COUNT, FOLD_SEED, PROBE_VMAF
+from fr_ensemble_assets.predictors.scope import PROBE_VMAF
 
 #: What the fork's consumer asks a codec's predictor for. ``libvpx-vp9`` is ours besides.
 FORK_CODECS = (
@@ -41,19 +41,19 @@ def report(
     same cells differ in.
     """
     at = (generated or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    cells = reading.cells
+    cells, contract = reading.cells, codec_predictor(FORK_CODECS[0])  # the same for all
     rows = {encoder: len(cells.of_encoder(encoder)) for encoder in cells.encoders}
     return {
         "schema_version": 1,
         "generated_at_utc": at,
         "corpus_sha256": cells.sha256,
         "fold_seed": FOLD_SEED,
-        "epochs": EPOCHS,
+        "epochs": contract.recipe.epochs,
         "gate": {
-            "mean_plcc_threshold": ADR_0303.mean_plcc_min,
-            "plcc_spread_max": ADR_0303.plcc_spread_max,
-            "per_fold_min": ADR_0303.each_plcc_min,
-            "loso_fold_count": FOLD_COUNT,
+            "mean_plcc_threshold": contract.thresholds.mean_plcc_min,
+            "plcc_spread_max": contract.thresholds.plcc_spread_max,
+            "per_fold_min": contract.thresholds.each_plcc_min,
+            "loso_fold_count": AGREED_DEAL.n_folds,
             "adr": "ADR-0303",
         },
         "corpus": {

@@ -21,13 +21,9 @@ JUDGED_RANGE = {
 #: The probe is the quality of the grid whose mean VMAF over the corpus is nearest to this.
 PROBE_VMAF = 84.0
 
-FOLD_SEED = 42
-FOLD_COUNT = 5
 MIN_SOURCES = 5
 #: Encodes that are judged in a fold: a correlation over fewer says too little.
 MIN_FOLD_ENCODES = 20
-#: The fits are closed form or run to convergence: there are no epochs to choose.
-EPOCHS = 0
 
 
 def judged_range(encoder: str) -> tuple[float, float]:

@@ -20,9 +20,8 @@ from fr_ensemble_assets.predictors.scale import Array
 #: The share of bytes that must be expected to be saved for another encode to be worth its time.
 WORTHWHILE_SAVING = 0.08
 MAX_ENCODES = 4
-#: The next encode is the largest quality that is at least this likely to keep the target; the
-#: last one allowed has to keep it where none has.
-_EVEN, _SURE = 0.5, 0.95
+#: The next encode is the largest quality that is at least this likely to keep the target.
+EVEN = 0.5
 
 Why = Literal["saving", "exact", "coarsest", "encodes", "out-of-reach", "not-found"]
 
@@ -39,17 +38,25 @@ class Options:
         It stops only when the next coarser quality was measured to miss.
     max_encodes
         It never makes more.
+    confidence
+        How likely the last encode allowed is to keep the target, where none has kept it.
     """
 
     worthwhile_saving: float = WORTHWHILE_SAVING
     exact: bool = False
     max_encodes: int = MAX_ENCODES
+    confidence: float = 0.95
 
     def __post_init__(self) -> None:
         if not 0 <= self.worthwhile_saving < 1:
             raise UnusableInput(
                 "--worthwhile-saving: expected a share from 0 to below 1, found "
                 f"{self.worthwhile_saving:g}."
+            )
+        if not EVEN <= self.confidence < 1:
+            raise UnusableInput(
+                f"--confidence: expected a share from {EVEN:g} to below 1, found "
+                f"{self.confidence:g}."
             )
         if self.max_encodes < 1:
             raise UnusableInput(f"--max-encodes: expected 1 or more, found {self.max_encodes}.")
@@ -96,8 +103,7 @@ def next_step(
     KeyError
         If something was measured at a quality that the predictor doesn't know.
     """
-    if not VMAF_MIN < target <= VMAF_MAX:
-        raise UnusableInput(f"--target: expected a VMAF above 0 and up to 100, found {target:g}.")
+    require_target(target)
     belief = predictor.belief(measured)
     if not measured:
         return Encode(_first(belief, target))
@@ -110,8 +116,14 @@ def next_step(
     if stop is not None:
         return Answer(best, stop, saving)
     last = keeps < 0 and len(measured) == options.max_encodes - 1
-    place = _next(chance, keeps, misses, _SURE if last else _EVEN)
+    place = _next(chance, keeps, misses, options.confidence if last else EVEN)
     return Encode(float(belief.quality[place]))
+
+
+def require_target(target: float) -> None:
+    """Raise :class:`UnusableInput` if ``target`` is no VMAF."""
+    if not VMAF_MIN < target <= VMAF_MAX:
+        raise UnusableInput(f"--target: expected a VMAF above 0 and up to 100, found {target:g}.")
 
 
 def _first(belief: Belief, target: float) -> float:

@@ -64,6 +64,7 @@ def _try(
     stale = [key for key in own if key not in keys]
     survivors, count = [], Counter({SURVIVED: 0, KILLED: 0, LATE: 0})
     tried = [m for m in mutants if (m.path, m.was, m.now) not in own]
+    typer.echo(f"{target.module}: {len(tried)} mutants, {', '.join(target.tests)}", err=True)
     for verdict in try_all(tried, tests, seconds, workers, kept):
         count[verdict.outcome] += 1
         if verdict.outcome == SURVIVED:

@@ -35,6 +35,9 @@ def print_generated(delivery: Delivery) -> None:
     else:
         told = f"next:      more clips: training wants {MIN_ROWS} rows of {MIN_SOURCES} sources"
     out.print(told, markup=False)
+    if not delivery.trainable:
+        asked = f"fr-ensemble recommend --frames {shlex.quote(delivery.written)} --target 92"
+        out.print(f"ask:       {asked}", markup=False)
 
 
 def print_backfilled(plan: BackfillPlan, ending: Ending) -> None:

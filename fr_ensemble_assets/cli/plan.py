@@ -1,0 +1,223 @@
+"""``recommend --clip``: which quality for my clip, measured."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from fr_ensemble_assets.cli.app import (
+    EXIT_FAILED,
+    EXIT_HOLD,
+    EXIT_INTERRUPTED,
+    EXIT_PROMOTE,
+    named_path,
+    told_in_one_sentence,
+)
+from fr_ensemble_assets.foundation.errors import UnusableInput
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from fr_ensemble_assets.prediction.planning import Planner, Question
+    from fr_ensemble_assets.predictors.plan import Planned
+
+_COLUMNS = (
+    *("clip", "encoder", "preset", "target", "keeps", "quality", "vmaf", "bytes", "encodes"),
+    *("why", "saving_left", "samples", "sample_seconds", "sampling_error", "problem", "ffmpeg"),
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What ``recommend --clip`` was asked for, as it was typed."""
+
+    clip: str
+    frames: str
+    target: float
+    encoders: str
+    confidence: float
+    max_encodes: int
+    worthwhile_saving: float
+    exact: bool
+    keep: str
+    plan_only: bool
+    samples: int
+    sample_seconds: float
+    out: str
+    ffmpeg: str
+    workers: int
+    as_json: bool
+
+
+def recommend_clip(asked: Asked) -> int:
+    """Answer, and return the exit code."""
+    from fr_ensemble_assets.cli.printing.terminal import fail
+
+    with told_in_one_sentence():
+        question = _question(asked)
+        out = _table_file(asked.out)
+        path = Path(asked.clip)
+        try:
+            return (
+                _folder(asked, question, path, out)
+                if path.is_dir()
+                else _clip(asked, question, path, out)
+            )
+        except KeyboardInterrupt:
+            kept = f"; what was answered is in {out}" if out is not None else ""
+            fail(f"interrupted, no encode is kept{kept}.")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _question(asked: Asked) -> Question:
+    from fr_ensemble_assets.clips.samples import Sampling
+    from fr_ensemble_assets.prediction.planning import Question
+    from fr_ensemble_assets.predictors.search import Options, require_target
+
+    if not asked.clip:
+        raise UnusableInput("recommend: expected --clip VIDEO or --frames ROWS, found neither.")
+    if asked.frames:
+        raise UnusableInput("recommend: expected --clip or --frames, found both.")
+    require_target(asked.target)
+    if asked.plan_only and asked.keep:
+        raise UnusableInput("--keep: expected no --plan-only, which makes no encode to keep.")
+    _require_keepable(asked)
+    return Question(
+        target=asked.target,
+        options=Options(asked.worthwhile_saving, asked.exact, asked.max_encodes, asked.confidence),
+        sampling=Sampling(asked.samples, asked.sample_seconds),
+        plan_only=asked.plan_only,
+        whole=bool(asked.keep),
+    )
+
+
+def _require_keepable(asked: Asked) -> None:
+    if not asked.keep:
+        return
+    target = Path(asked.keep)
+    if Path(asked.clip).is_dir():
+        raise UnusableInput("--keep: expected a single --clip, found a folder; ask clip by clip.")
+    if not target.parent.is_dir() or target.is_dir() or not target.suffix:
+        raise UnusableInput(
+            f"--keep {target}: expected a file such as out.mp4 in a folder that is there."
+        )
+    if target.exists() and target.samefile(asked.clip):
+        raise UnusableInput(f"--keep {target}: expected another file than the clip itself.")
+
+
+def _table_file(out: str) -> UPath | None:
+    if not out:
+        return None
+    target = named_path("--out", out)
+    if target.suffix != ".csv":
+        raise UnusableInput(f"--out {out}: expected a table named *.csv.")
+    return target
+
+
+def _clip(asked: Asked, question: Question, path: Path, out: UPath | None) -> int:
+    from fr_ensemble_assets.cli.printing.planning import print_planned
+    from fr_ensemble_assets.cli.printing.progress import watched
+    from fr_ensemble_assets.cli.printing.terminal import err
+    from fr_ensemble_assets.prediction.planning import Planner, keep
+    from fr_ensemble_assets.predictors.plan import document, ranked
+
+    planner = Planner.at_hand(question, asked.encoders, asked.ffmpeg, asked.workers)
+    with planner:
+        with watched() as progress:
+            planned = ranked(planner.plan(path, progress))
+        kept = ""
+        if asked.keep and planned[0].keeps:
+            keep(planner.ffmpeg, planned[0], Path(asked.keep))
+            kept = asked.keep
+    _tell_held(planner)
+    rows = [_row(one, path) for one in planned]
+    if out is not None:
+        _write(out, rows)
+    print_planned(planned, kept, to_stderr=asked.as_json)
+    if asked.keep and not kept:
+        err.print(f"kept:      nothing, since none keeps VMAF {asked.target:g}", markup=False)
+    if asked.as_json:
+        answers = {"clip": str(path), "kept": kept or None, "answers": list(map(document, planned))}
+        sys.stdout.write(json.dumps(answers, indent=2, allow_nan=False) + "\n")
+    return _code(planned)
+
+
+def _folder(asked: Asked, question: Question, path: Path, out: UPath | None) -> int:
+    from fr_ensemble_assets.cli.printing.progress import watched
+    from fr_ensemble_assets.cli.printing.terminal import err, fail, stdout
+    from fr_ensemble_assets.clips.inventory import clip_files
+    from fr_ensemble_assets.prediction.planning import Planner, plan_folder
+    from fr_ensemble_assets.predictors.plan import document, ranked
+
+    files, ignored = clip_files([path])
+    if not files:
+        raise UnusableInput(
+            f"{path}: expected videos, found {len(ignored)} other entries; name another folder."
+        )
+    rows: list[dict[str, Any]] = []
+    say = err if asked.as_json else stdout()
+
+    def heard(clip: Path, found: Sequence[Planned], problem: str) -> None:
+        for one in ranked(found):
+            rows.append(_row(one, clip))
+            say.print(f"- {one.sentence}", markup=False)
+        if problem:
+            rows.append({"clip": str(clip), "target": asked.target, "problem": problem})
+            fail(problem)
+        if out is not None:
+            _write(out, rows)
+
+    planner = Planner.at_hand(question, asked.encoders, asked.ffmpeg, asked.workers)
+    with planner, watched() as progress:
+        planned, failed = plan_folder(planner, files, heard, progress)
+    _tell_held(planner)
+    if out is not None:
+        say.print(f"written:   {out} ({len(rows)} rows)", markup=False)
+    if asked.as_json:
+        answers = {"clips": len(files), "failed": failed, "answers": list(map(document, planned))}
+        sys.stdout.write(json.dumps(answers, indent=2, allow_nan=False) + "\n")
+    return EXIT_HOLD if failed else _code(planned)
+
+
+def _code(planned: Sequence[Planned]) -> int:
+    lower = any(p.expected and p.expected.level < p.expected.asked for p in planned)
+    return EXIT_FAILED if lower else EXIT_PROMOTE
+
+
+def _tell_held(planner: Planner) -> None:
+    """A predictor that the gate holds still searches: what it leads to is measured."""
+    from fr_ensemble_assets.cli.printing.terminal import note
+
+    for name, codec in planner.predictors.items():
+        if not codec.verdict.passed:
+            note(
+                f"the gate holds the predictor of {name} ({'; '.join(codec.verdict.reasons)}): "
+                "it may take more encodes; what was measured is as sure as with any other"
+            )
+
+
+def _row(one: Planned, path: Path) -> dict[str, Any]:
+    from fr_ensemble_assets.predictors.plan import document
+
+    told = document(one) | {"clip": str(path)}
+    if one.size is not None:
+        told["bytes"] = round(one.size)
+    return {name: told.get(name) for name in _COLUMNS}
+
+
+def _write(out: UPath, rows: Sequence[dict[str, Any]]) -> None:
+    from fr_ensemble_assets.foundation import store
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    store.put(out, text.getvalue().encode())
