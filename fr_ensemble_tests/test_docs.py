@@ -177,6 +177,10 @@ RUN: dict[Script, tuple[tuple[int, ...], str]] = {
 NOT_RUN: dict[Script, str] = {
     ("make run",): "trains for a minute: test_cli.py, .ci/run",
     ("make ui",): "serves: test_live_front.py",
+    ("make mutants MUTANTS=gate/rule.py", "make mutants"): "takes minutes: test_mutants.py",
+    (".venv/bin/fr-ensemble recommend --clip my.mkv --target 92 --keep best.mp4",): (
+        "encodes for a minute: test_recommend_clip.py"
+    ),
     ("make setup", "make lint", "make test", "make test-live"): "this very suite",
     (".venv/bin/fr-ensemble run --corpus my_corpus.jsonl.gz",): "trains: test_cli.py",
     (".venv/bin/fr-ensemble backfill --seeds 1,3",): "needs a daemon: test_backfill.py",
@@ -207,9 +211,9 @@ def checkout(
     shutil.copytree(promoted_once[0], folder / ".fr-ensemble")
     (results,) = (folder / ".fr-ensemble" / "store").glob("*/loso-*")
     shutil.copytree(results, folder / "RESULTS_DIR")
-    probes = [row for row in rows if row["src"] == "city"]
-    write_rows(folder / "probes.jsonl", probes)
-    write_rows(folder / "frames.jsonl", [{k: row[k] for k in row if k != "vmaf"} for row in probes])
+    city = [row for row in rows if row["src"] == "city"]
+    for name in ("probes.jsonl", "frames.jsonl"):
+        write_rows(folder / name, [{k: row[k] for k in row if k != "vmaf"} for row in city])
     write_rows(folder / "broken.jsonl", [*rows[:6], {**rows[6], "vmaf": "95"}, *rows[7:]])
     (folder / "my_clips").mkdir()
     make_clip(folder / "my_clips" / "clip.mkv")

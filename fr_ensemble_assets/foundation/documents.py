@@ -145,6 +145,9 @@ def _expected(error: Mapping[str, Any]) -> str:
         return str(context["expected"])
     if kind == "string_pattern_mismatch":
         return f"text like {context['pattern']}"
+    if kind in ("too_short", "too_long"):
+        least, most = context.get("min_length"), context.get("max_length")
+        return f"a list of {least} or more" if most is None else f"a list of {most} or fewer"
     if kind in ("greater_than_equal", "less_than_equal", "greater_than", "less_than"):
         words = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
         return ", ".join(f"{words[name]} {value:g}" for name, value in context.items())
