@@ -152,7 +152,7 @@ def test_pre_commit_runs_what_make_lint_runs() -> None:
 RUN: dict[Script, tuple[tuple[int, ...], str]] = {
     ("fr-ensemble",): ((2,), "generate"),
     ("fr-ensemble status",): ((0,), "PROMOTE"),
-    ("fr-ensemble clean",): ((0,), "current"),
+    ("fr-ensemble clean",): ((0,), "its candidate"),
     ("fr-ensemble gate RESULTS_DIR [--json]",): ((0,), "verdict: PROMOTE"),
     ("fr-ensemble generate --help",): ((0,), "--qualities"),
     (".venv/bin/fr-ensemble generate --clips my_clips --out corpus.jsonl.gz --every 3",): (

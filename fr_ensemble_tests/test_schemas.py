@@ -90,7 +90,9 @@ def test_cells_and_the_note_beside_their_rows_are_known(
 ) -> None:
     clip, grid = look(ffmpeg, clip_file), Grid({X264: (25.0,)})
     with Children() as children:
-        made = generate(ffmpeg, children, [clip], grid, UPath(tmp_path / "cells"), workers=1)
+        made = generate(
+            ffmpeg, children, [clip], grid, UPath(tmp_path / "cells"), tmp_path, workers=1
+        )
     (cell,) = (tmp_path / "cells").glob("*/*.json")
     require_known(DOCUMENTS["cell"], "cell", cell)
     out = UPath(tmp_path / "rows.jsonl")
