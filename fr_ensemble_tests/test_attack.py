@@ -109,7 +109,7 @@ def test_refusal_is_judged_by_its_sentence(must: Any, sentence: str, outcome: st
             return sentence
 
     def attempt() -> None:
-        raise Loud
+        raise Loud("")
 
     assert judged(Case(Path("x"), must, "it is so"), attempt)[0] == outcome
 

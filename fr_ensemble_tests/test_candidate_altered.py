@@ -155,7 +155,7 @@ def test_names_that_others_wrote_are_cleaned_and_counted(contents: Contents, tmp
     (tmp_path / DIGESTS_FILE).write_bytes(json_bytes(listed))
     told = verify_contents(read_contents(UPath(tmp_path))).problems
     assert "5 more files don't belong here" in told
-    assert "49990 more files have another sha256" in told
+    assert any(problem.startswith(f"{DIGESTS_FILE}: expected 'files.") for problem in told)
     assert all(problem.isprintable() and len(problem) < 400 for problem in told)
     assert len(told) < 30
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,31 @@ from fr_ensemble_assets.candidate.verify import first_difference, verified, veri
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file
+from fr_ensemble_tests.conftest import Chain
 
 SHA256 = "ab" * 32
 
 
+Manifest = Callable[[str], str]
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> UPath:
-    """Every file that a candidate holds, by name alone."""
+def manifest_of(promoted_once: Chain) -> Manifest:
+    """A real manifest, of another corpus."""
+    place = promoted_once[1].candidate_dir
+    assert place is not None
+    real = json.loads((place / MANIFEST_FILE).read_text())
+    return lambda sha256: json.dumps(real | {"eval": real["eval"] | {"corpus_sha256": sha256}})
+
+
+@pytest.fixture
+def folder(tmp_path: Path, manifest_of: Manifest) -> UPath:
+    """Every file that a candidate holds, all but the manifest by name alone."""
     place = tmp_path / "home" / "candidates" / SHA256[:12]
     place.mkdir(parents=True)
     for name in CANDIDATE_FILES:
         (place / name).write_text("{}")
-    (place / MANIFEST_FILE).write_text(json.dumps({"eval": {"corpus_sha256": SHA256}}))
+    (place / MANIFEST_FILE).write_text(manifest_of(SHA256))
     return UPath(place)
 
 
@@ -112,21 +126,20 @@ def test_contents_without_problems_are_those_of_nothing() -> None:
 # --- whose it is ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("manifest", "named"),
-    [
-        ({"eval": {"corpus_sha256": SHA256}}, SHA256),
-        ({"eval": {"corpus_sha256": 7}}, None),
-        ({"eval": {}}, None),
-        ({"eval": 7}, None),
-        ([], None),
-    ],
-)
 def test_the_corpus_of_a_candidate_is_the_one_its_manifest_names(
-    folder: UPath, manifest: Any, named: str | None
+    folder: UPath, manifest_of: Manifest
 ) -> None:
-    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
-    assert corpus_of(folder) == named
+    assert corpus_of(folder) == SHA256
+    (folder / MANIFEST_FILE).write_text(manifest_of("cd" * 32))
+    assert corpus_of(folder) == "cd" * 32
+
+
+@pytest.mark.parametrize("change", [{"corpus_sha256": 7}, {}, 7])
+def test_a_manifest_that_names_no_corpus_has_none(
+    folder: UPath, manifest_of: Manifest, change: Any
+) -> None:
+    (folder / MANIFEST_FILE).write_text(json.dumps(json.loads(manifest_of("")) | {"eval": change}))
+    assert corpus_of(folder) is None
 
 
 def test_a_damaged_manifest_names_no_corpus_but_the_candidate_counts(folder: UPath) -> None:
@@ -154,7 +167,9 @@ def test_nothing_and_ones_own_candidate_may_be_replaced(folder: UPath, tmp_path:
     require_place(folder, SHA256)  # a publication that was killed
 
 
-def test_anothers_candidate_and_foreign_things_may_not(folder: UPath, tmp_path: Path) -> None:
+def test_anothers_candidate_and_foreign_things_may_not(
+    folder: UPath, tmp_path: Path, manifest_of: Manifest
+) -> None:
     refused(UPath(folder / MANIFEST_FILE), "found a file")
     (tmp_path / "link").symlink_to(Path(str(folder)))
     refused(UPath(tmp_path / "link"), "found a link")
@@ -163,7 +178,7 @@ def test_anothers_candidate_and_foreign_things_may_not(folder: UPath, tmp_path: 
     (folder / "notes.txt").unlink()
     (folder / MANIFEST_FILE).write_text("{}")
     refused(folder, "found another folder")
-    (folder / MANIFEST_FILE).write_text(json.dumps({"eval": {"corpus_sha256": "cd" * 32}}))
+    (folder / MANIFEST_FILE).write_text(manifest_of("cd" * 32))
     refused(folder, f"found the candidate of corpus {'cd' * 32}")
     other = tmp_path / "other"
     other.mkdir()

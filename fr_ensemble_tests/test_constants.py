@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -72,8 +73,8 @@ def test_a_sentence_about_twins_has_room_for_two_names(
     summary: CorpusSummary, length: int, whole: bool
 ) -> None:
     twin = Twin("a", "b", "x" * (length - len("'b' ")))
-    found = rule_likely_twins(replace(summary, twins=Twins((), (twin,), searched=True))).found
-    assert (found == twin.told()) is whole
+    found = rule_likely_twins(replace(summary, twins=Twins((), (twin,), searched=True))).observed
+    assert (found == twin.describe()) is whole
 
 
 # --- the recommendation ---------------------------------------------------------------------
@@ -117,5 +118,7 @@ def test_a_process_that_began_a_minute_after_its_run_has_only_inherited_the_numb
     """This process, and a run that was named ``later`` seconds before it began."""
     named_at = psutil.Process().create_time() - later
     monkeypatch.setattr(workers, "_process_of", lambda *_: (os.getpid(), named_at))
+    ours: Any = SimpleNamespace(tags={})
     nothing: Any = None
-    assert workers.is_worked_on(nothing, nothing) is at_work
+    found = workers.worker_of(nothing, ours)
+    assert found is (workers.Worker.ALIVE if at_work else workers.Worker.GONE)

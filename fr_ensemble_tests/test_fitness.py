@@ -122,7 +122,7 @@ def test_verdict_carries_what_was_examined_and_must_go_on_to(promoted: Home) -> 
         "likely_twins": {"count": 0, "named": []},
         "likely_twins_searched": True,
     }
-    edit(path, lambda document: document["corpus"]["fitness"].update(fit=1, warnings=[]))  # type: ignore[index]
+    edit(path, lambda document: document["corpus"]["fitness"].update(warnings=[]))  # type: ignore[index]
     told = attempt(promoted, registry_candidate)
     assert "tells something else of its corpus than is found now" in told
 

@@ -124,7 +124,7 @@ def test_name_that_is_not_utf8_is_left_alone_and_holds_up_no_other(watcher: Watc
 def test_sentences_about_entries_print(watcher: Watcher) -> None:
     (watcher.inbox / "a\x1b[2J\n.jsonl").write_text("{}\n")
     (watcher.inbox / "b\x1b[2J\n.jsonl").write_text("{}\n")
-    said = [sentence for _ in range(2) for sentence in watcher.look().said]
+    said = [sentence for _ in range(2) for sentence in watcher.look().remarks]
     assert any("is skipped: its content came as" in sentence for sentence in said)
     assert all(sentence.isprintable() for sentence in said)
 

@@ -15,6 +15,22 @@ from fr_ensemble_assets.gate.previous import Previous, previous_verdict
 NOW = "f" * 64
 
 
+ABSENT = object()
+GATE: dict[str, Any] = {
+    "passed": False,
+    "mean_plcc": 0.97,
+    "mean_plcc_threshold": 0.95,
+    "mean_plcc_pass": True,
+    "plcc_spread": None,
+    "plcc_spread_max": 0.005,
+    "plcc_spread_pass": False,
+    "per_seed_plccs": {"0": 0.96, "3": None},
+    "per_seed_min": 0.95,
+    "per_seed_pass": False,
+    "failing_seeds": [3],
+}
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     home = Home.at(tmp_path / "home")
@@ -25,12 +41,21 @@ def home(tmp_path: Path) -> Home:
 def put(home: Home, sha256: str, verdict: str, at: str, **changes: Any) -> None:
     folder = home.store / sha256 / ENSEMBLE.folder
     folder.mkdir(parents=True)
+    gate = GATE | changes.pop("gate", {})
     document = {
+        "schema_version": 1,
         "verdict": verdict,
         "generated_at_utc": at,
+        "loso_dir": "store/here",
+        "seeds": [0, 3],
+        "gate": {name: value for name, value in gate.items() if value is not ABSENT},
+        "corpus": {"present": True, "sha256": sha256, "n_rows": 120, "n_sources": 3},
+        "recommendation": "",
+        "adr": "ADR-0309",
+        "parent_adr": "ADR-0303",
         "dry_run": False,
-        "corpus": {"sha256": sha256},
-        "gate": {"mean_plcc": 0.97, "per_seed_plccs": {"0": 0.96, "3": None}},
+        "reasons": [],
+        "results": {},
     }
     (folder / f"{verdict}.json").write_text(json.dumps(document | changes))
 
@@ -66,7 +91,7 @@ UNREADABLE: dict[str, dict[str, Any]] = {
     "a dry run": {"dry_run": True},
     "a word for a figure": {"gate": {"mean_plcc": "high", "per_seed_plccs": {}}},
     "a word for a seed": {"gate": {"mean_plcc": 1, "per_seed_plccs": {"first": 1}}},
-    "no figures": {"gate": {"mean_plcc": 1}},
+    "no figures": {"gate": {"per_seed_plccs": ABSENT}},
     "figures in a list": {"gate": {"mean_plcc": 1, "per_seed_plccs": []}},
     "a list for a figure": {"gate": {"mean_plcc": [], "per_seed_plccs": {}}},
 }

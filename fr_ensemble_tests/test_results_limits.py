@@ -347,7 +347,7 @@ def test_where_a_contract_departs_from_the_agreed_is_said() -> None:
 
 def test_the_ensemble_is_what_adr_0303_and_the_registry_know() -> None:
     """Its name, seeds and recipe stand in files that others read (contracts sections 2 to 5)."""
-    assert AGREED == {"fr_regressor_v2_ensemble_v1": ENSEMBLE}
+    assert AGREED["fr_regressor_v2_ensemble_v1"] is ENSEMBLE
     assert ENSEMBLE.name_units(ENSEMBLE.units) == "seeds 0, 1, 2, 3, 4"
     assert ENSEMBLE.name_units((3,)) == "seed 3"
     assert ENSEMBLE.folder.startswith("loso-200epochs-")
