@@ -10,7 +10,7 @@ STAMP := $(VENV)/.complete
 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: setup lock run test test-live screenshots ui bench bench-video bench-search attack lint clean
+.PHONY: setup lock run test test-live screenshots ui bench bench-video bench-search attack mutants lint clean
 
 setup: $(STAMP)
 
@@ -62,6 +62,13 @@ bench-search: setup
 # Thousands of odd inputs and 200 killed runs: most of an hour on two cores.
 attack: setup
 	@$(BIN)/python -m fr_ensemble_tests.attack $(ATTACK)
+
+# The code, changed in one place at a time: does a test notice? Of one room or module alone:
+# make mutants MUTANTS=gate/rule.py. The tool isn't locked with the rest: a part of it comes as source
+# alone, and set-up takes nothing but wheels.
+mutants: setup
+	@$(PIP) install cosmic-ray==8.7.0
+	@$(BIN)/python -m fr_ensemble_tests.mutants $(MUTANTS)
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -93,7 +93,8 @@ def turn(ffmpeg: Ffmpeg, clip: Clip, grid: Grid) -> Turn:
     with tempfile.TemporaryDirectory() as folder, Children() as children:
         naive = seconds(lambda: [naive_cell(ffmpeg, clip, cell, Path(folder)) for cell in cells])
         kept = UPath(folder) / "cells"
-        ours = seconds(lambda: generate(ffmpeg, children, [clip], grid, kept, cores()))
+        made = (ffmpeg, children, [clip], grid, kept, Path(folder) / "cells", cores())
+        ours = seconds(lambda: generate(*made))
     return Turn(naive, ours)
 
 

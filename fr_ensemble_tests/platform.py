@@ -82,6 +82,7 @@ class Platform:
             check=False,
             timeout=300,
             stdin=subprocess.DEVNULL,
+            env={**os.environ, "FR_ENSEMBLE_TOKEN": self.token},
         )
 
     # --- what Dagster says ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -22,9 +23,17 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import Silent
 from fr_ensemble_assets.gate.verdict import judge
-from fr_ensemble_assets.operations.backfill import conclude, launch, plan_backfill, run_here
+from fr_ensemble_assets.operations.backfill import (
+    BackfillPlan,
+    conclude,
+    launch,
+    plan_backfill,
+    run_here,
+)
 from fr_ensemble_assets.operations.instance import OrchestrationFailure, open_instance
+from fr_ensemble_assets.operations.launching import backfill_request, request_backfill
 from fr_ensemble_tests.conftest import Chain, Row, run_chain, write_rows
+from fr_ensemble_tests.web import web_server
 
 
 @pytest.mark.parametrize(
@@ -152,8 +161,8 @@ def test_bad_studied_seed_does_not_hold_the_ensemble(promoted: Home, promoted_on
 
 def test_launched_backfill_is_bound_to_its_corpus(two_corpora: tuple[Home, str, str]) -> None:
     home, older, _ = two_corpora
-    with open_instance(home) as instance:
-        backfill_id = launch(instance, plan_backfill(instance, home, [1, 3, 6], older))
+    with open_instance(home) as instance, web_server(home) as address:
+        backfill_id = launch(instance, plan_backfill(instance, home, [1, 3, 6], older), address)
         backfill = instance.get_backfill(backfill_id)
         assert backfill is not None
         assert backfill.tags == {CORPUS_TAG: older}
@@ -168,11 +177,80 @@ def test_launched_backfill_is_bound_to_its_corpus(two_corpora: tuple[Home, str, 
 
 def test_no_wait_launches_and_returns(promoted: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fr_ensemble_assets.cli.backfill.daemon_lives", lambda _instance: True)
-    told = typed("--seeds", "2", "--no-wait", home=promoted)
+    with web_server(promoted) as address:
+        told = typed("--seeds", "2", "--no-wait", home=promoted)
     assert told.exit_code == 0, told.stderr
     with open_instance(promoted) as instance:
         (backfill,) = instance.get_backfills()
-    assert backfill.backfill_id in told.stderr
+    assert f"{address}/runs/b/{backfill.backfill_id}" in told.stderr
+
+
+def test_daemon_without_a_web_server_is_one_sentence(
+    promoted: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fr_ensemble_assets.cli.backfill.daemon_lives", lambda _instance: True)
+    told = typed("--seeds", "2", "--no-wait", home=promoted)
+    assert told.exit_code == 3
+    assert "no web server that could be asked for a backfill; start `fr-ensemble ui`" in told.stderr
+
+
+def test_web_server_with_a_token_is_asked_with_it(
+    promoted: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_instance(promoted) as instance, web_server(promoted, "0123456789abcdef") as address:
+        plan = plan_backfill(instance, promoted, [2], None)
+        for token, found in (("", "none"), ("fedcba9876543210", "another")):
+            monkeypatch.setenv("FR_ENSEMBLE_TOKEN", token)
+            with pytest.raises(UnusableInput, match=f"expected the token of .*found {found};"):
+                launch(instance, plan, address)
+        monkeypatch.setenv("FR_ENSEMBLE_TOKEN", "0123456789abcdef")
+        assert instance.get_backfill(launch(instance, plan, address)) is not None
+
+
+def test_what_dagster_says_against_a_backfill_is_told(promoted: Home) -> None:
+    with open_instance(promoted) as instance, web_server(promoted) as address:
+        plan = plan_backfill(instance, promoted, [1, 44], None)
+        with pytest.raises(OrchestrationFailure, match="refused the backfill: .*44"):
+            request_backfill(plan, address)  # by itself, without its seed's being made known
+
+
+def test_server_that_does_not_answer_is_one_sentence(promoted: Home) -> None:
+    with web_server(promoted) as address:
+        pass
+    with open_instance(promoted) as instance:
+        plan = plan_backfill(instance, promoted, [1], None)
+        with pytest.raises(OrchestrationFailure, match="expected the web server of the home, foun"):
+            launch(instance, plan, address)
+
+
+def test_backfill_is_asked_for_by_asset_and_seed(tmp_path: Path) -> None:
+    sha256 = "ab" * 32
+    plan = BackfillPlan(Home.at(tmp_path), sha256, (1, 3, 6), judges=False)
+    assert backfill_request(plan) == {
+        "params": {
+            "title": "seeds 1,3,6 of abababababab",
+            "tags": [{"key": CORPUS_TAG, "value": sha256}],
+            "partitionsByAssets": [
+                {
+                    "assetKey": {"path": ["loso_results"]},
+                    "partitions": {
+                        "ranges": [{"start": "1", "end": "1"}, {"start": "3", "end": "3"}]
+                    },
+                },
+                {
+                    "assetKey": {"path": ["study_results"]},
+                    "partitions": {"ranges": [{"start": "6", "end": "6"}]},
+                },
+            ],
+        }
+    }
+    judging = replace(plan, seeds=(0,), judges=True)
+    asked = backfill_request(judging)["params"]["partitionsByAssets"]
+    assert [one["assetKey"]["path"] for one in asked] == [
+        *(["loso_results"], ["ensemble_verdict"], ["interval_calibration"]),
+        *(["ensemble_members"], ["registry_candidate"]),
+    ]
+    assert all("partitions" not in one for one in asked[1:])
 
 
 def test_progress_is_read_back_from_the_log() -> None:

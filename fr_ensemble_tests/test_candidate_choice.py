@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fr_ensemble_assets.cli.candidates import chosen_candidate
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.operations.candidates import chosen_candidate
 from fr_ensemble_tests.conftest import Chain, Row, run_chain, write_rows
 
 OTHER = "0" * 12

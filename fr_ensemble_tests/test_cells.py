@@ -39,7 +39,9 @@ def test_altered_cell_is_done_again(ffmpeg: Ffmpeg, clip_file: Path, tmp_path: P
 
     def make() -> tuple[tuple[float, ...], int]:
         with Children() as children:
-            made = generate(ffmpeg, children, [clip], grid, cells, workers=1)
+            made = generate(
+                ffmpeg, children, [clip], grid, cells, scratch=tmp_path / "cells", workers=1
+            )
         return made.scored[0].vmaf, made.reused
 
     first, _ = make()

@@ -67,7 +67,7 @@ def test_clip_that_is_still_copied_waits(watcher: Watcher, home: Home) -> None:
         (Path(str(home.clips)) / "a.mkv").write_bytes(b"." * size)
         look = watcher.look()
         assert look.listing is None
-        assert look.said == ("the clips folder changes; waiting until it stays the same",)
+        assert look.remarks == ("the clips folder changes; waiting until it stays the same",)
     assert watcher.look().listing is not None
     assert watcher.look().listing is None
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import struct
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from upath import UPath
 
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
-from fr_ensemble_assets.corpus.store import load_corpus, save_corpus
+from fr_ensemble_assets.corpus.store import ORIGIN_FILE, load_corpus, save_corpus
 from fr_ensemble_assets.corpus.summary import summarise
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import parse_json
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_tests.conftest import Row, write_rows
 
@@ -84,6 +89,20 @@ def test_extra_keys_and_other_files_are_reported_and_left_out(
     assert reading.extra_keys == ("bpp", "note")
     assert reading.ignored == ("README",)
     assert reading.corpus.sha256 == plain.corpus.sha256
+
+
+def test_names_that_no_document_can_hold_are_spelt_out(tmp_path: Path, few_rows: list[Row]) -> None:
+    folder = tmp_path / os.fsdecode(b"odd \xff")
+    folder.mkdir()
+    write_rows(folder / os.fsdecode(b"a\xff.jsonl"), [{**row, "\ud800": 1} for row in few_rows])
+    (folder / os.fsdecode(b"\xff.txt")).touch()
+    home = Home.at(tmp_path / "home")
+    reading = read_corpus(UPath(folder))
+    save_corpus(home, reading, str(folder))
+    kept = parse_json((home.corpus_dir(reading.corpus.sha256) / ORIGIN_FILE).read_bytes(), "it")
+    assert kept["files"] == ["a\\udcff.jsonl"]
+    assert kept["extra_keys"] == ["\\ud800"]
+    assert kept["ignored"] == ["\\udcff.txt"]
 
 
 def test_preset_is_part_of_the_key_where_it_is_recorded(
@@ -227,6 +246,20 @@ def test_parquet_with_a_bad_value_names_the_row(tmp_path: Path, few_rows: list[R
     frame.to_parquet(path)
     with pytest.raises(UnusableInput, match="row 5: expected column 'vif_scale2'"):
         read_corpus(UPath(path))
+
+
+def test_parquet_that_was_damaged_is_refused_where_its_writer_left_checksums(
+    tmp_path: Path, few_rows: list[Row]
+) -> None:
+    path = tmp_path / "damaged.parquet"
+    written = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
+    pyarrow.parquet.write_table(pa.Table.from_pylist(few_rows), path, **written)
+    data = path.read_bytes()
+    value = struct.pack("<d", few_rows[0]["adm2"])
+    path.write_bytes(data.replace(value, struct.pack("<d", 0.5), 1))
+    with pytest.raises(UnusableInput, match="checksum") as refused:
+        read_corpus(UPath(path))
+    assert str(refused.value).endswith("write it again.")
 
 
 def test_missing_path_and_folder_without_shards(tmp_path: Path) -> None:

@@ -271,6 +271,13 @@ def test_missing_verdict_is_refused(promoted: Home) -> None:
     assert "there is no verdict" in attempt(promoted, registry_candidate)
 
 
+def test_verdict_of_another_shape_is_refused(promoted: Home) -> None:
+    drop_candidate(promoted)
+    edit(results_of(promoted) / "PROMOTE.json", lambda verdict: verdict.update(corpus=[]))
+    assert "expected 'corpus' to be an object" in attempt(promoted, registry_candidate)
+    assert no_candidate(promoted)
+
+
 def test_results_of_another_corpus_are_refused(
     promoted: Home, tmp_path: Path, few_rows: list[Row]
 ) -> None:
@@ -383,7 +390,7 @@ def put_member(members: UPath, seed: int, model: bytes) -> None:
 def shift_stored_fits(members: UPath) -> None:
     """+15 on an output bias, in the fit and in the ONNX file."""
     corpus_sha256 = members.parent.parent.name
-    used = load_corpus(Home(members.parent.parent.parent.parent), corpus_sha256)
+    used = load_corpus(Home.at(members.parent.parent.parent.parent), corpus_sha256)
     for seed in range(5):
         identity = fit_identity(used, ENSEMBLE, seed)
         path = members / parameters_file(seed)

@@ -266,7 +266,7 @@ def test_killed_run_leaves_no_orphan_and_is_resumed(tmp_path: Path, ffmpeg: Ffmp
     command += ["--encoders", "libx264,libvvenc"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     done: list[Path] = []
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (done and processes_under(home / "cells")) and time.monotonic() < deadline:
         time.sleep(0.02)
         done = list((home / "cells").glob("[!.]*/*.json"))

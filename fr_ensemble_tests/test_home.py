@@ -49,6 +49,13 @@ def command(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_home_that_no_document_could_name_is_refused(tmp_path: Path) -> None:
+    told = command(tmp_path / os.fsdecode(b"h\xff"), "status")
+    assert (told.returncode, told.stderr.count("\n")) == (2, 1)
+    assert "expected a home whose path is UTF-8" in told.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def open_at_once(root: str, start: Barrier) -> None:
     """What every command does first."""
     home = Home.at(root)

@@ -67,7 +67,7 @@ def test_file_that_still_grows_waits(watcher: Watcher) -> None:
             handle.write(f"{line}\n")
         look = watcher.look()
         assert look.arrivals == ()
-        assert look.said == ("'a.jsonl' waits until it is whole",)
+        assert look.remarks == ("'a.jsonl' waits until it is whole",)
     assert watcher.names() == ["a.jsonl"]
 
 
@@ -105,7 +105,7 @@ def test_folder_waits_for_its_marker_as_long_as_it_takes(watcher: Watcher) -> No
     (watcher.inbox / "shards").mkdir()
     (watcher.inbox / "shards" / "a.jsonl").write_text("{}\n")
     assert [watcher.names() for _ in range(10)] == [[]] * 10
-    assert watcher.look().said == (f"'shards' waits until a file {MARKER_FILE} lies in it",)
+    assert watcher.look().remarks == (f"'shards' waits until a file {MARKER_FILE} lies in it",)
 
 
 def test_name_that_is_not_utf8_is_left_alone_and_holds_up_no_other(watcher: Watcher) -> None:
@@ -116,8 +116,8 @@ def test_name_that_is_not_utf8_is_left_alone_and_holds_up_no_other(watcher: Watc
     (watcher.inbox / "sound.jsonl").write_text("{}\n")
     assert [watcher.names(), watcher.names()] == [[], ["sound.jsonl"]]
     told = "'x\\udcff.jsonl' is left alone: its name is not UTF-8, rename it"
-    assert watcher.look().said == (told, told)
-    for said in watcher.look().said:
+    assert watcher.look().remarks == (told, told)
+    for said in watcher.look().remarks:
         said.encode("utf-8")  # the UI can show it
 
 
@@ -145,10 +145,10 @@ def test_known_content_is_skipped_and_said_so(watcher: Watcher) -> None:
     watcher.look()
     look = watcher.look()
     assert look.arrivals == ()
-    assert "'copy.jsonl' is skipped: its content came as 'a.jsonl'" in look.said
+    assert "'copy.jsonl' is skipped: its content came as 'a.jsonl'" in look.remarks
     path.rename(watcher.inbox / "renamed.jsonl")
     watcher.look()
-    assert "'renamed.jsonl' is skipped: its content came as 'a.jsonl'" in watcher.look().said
+    assert "'renamed.jsonl' is skipped: its content came as 'a.jsonl'" in watcher.look().remarks
 
 
 def test_other_content_under_the_same_name_is_new(watcher: Watcher) -> None:
@@ -163,7 +163,7 @@ def test_other_content_under_the_same_name_is_new(watcher: Watcher) -> None:
 def test_files_that_are_no_corpus_are_left_alone(watcher: Watcher) -> None:
     (watcher.inbox / "notes.txt").write_text("hello")
     (watcher.inbox / ".hidden.jsonl").write_text("{}")
-    assert (watcher.names(), watcher.look().said) == ([], ())
+    assert (watcher.names(), watcher.look().remarks) == ([], ())
 
 
 @pytest.mark.parametrize("cursor", [None, "", "rubbish", "{}", '{"version": 99}'])
@@ -225,7 +225,7 @@ def test_large_file_is_read_over_several_looks_after_the_small_ones(watcher: Wat
     assert [[a.path.name for a in look.arrivals] for look in looks] == [
         *(["z-small.jsonl"], [], [], ["a-large.jsonl"], [])
     ]
-    assert looks[0].said == ("'a-large.jsonl' is being read, 50 MB take more than one look",)
+    assert looks[0].remarks == ("'a-large.jsonl' is being read, 50 MB take more than one look",)
     assert looks[3].arrivals[0].sha256 == whole_digest([large], as_folder=False)
 
 

@@ -19,15 +19,22 @@ import dagster as dg
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
-from upath import UPath
 
 from fr_ensemble_assets.candidate.drift import drift_of
 from fr_ensemble_assets.cli.main import app
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.definitions import build_definitions, defs
+from fr_ensemble_assets.doors.dagster_internals import WorkerStatus
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.sensors import notice_of
-from fr_ensemble_assets.doors.workers import PROCESS_TAG, is_worked_on
+from fr_ensemble_assets.doors.workers import (
+    HOST_TAG,
+    PROCESS_TAG,
+    WatchedRunLauncher,
+    Worker,
+    this_host,
+    worker_of,
+)
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.notices import Notice, post_notice, write_notice
@@ -37,6 +44,7 @@ from fr_ensemble_assets.operations.clean import list_stores, remove_stores
 from fr_ensemble_assets.operations.instance import close_dead_runs, open_instance
 from fr_ensemble_assets.operations.serving.lock import served_at
 from fr_ensemble_tests.conftest import Chain, Row, run_chain, write_rows
+from fr_ensemble_tests.web import web_server
 
 
 def typed(command: str, home: Home, *arguments: str) -> Result:
@@ -147,8 +155,8 @@ def test_clean_removes_nothing_while_a_run_is_at_work(overtaken: Home) -> None:
 
 def test_clean_removes_nothing_while_a_backfill_is_asked_for(overtaken: Home) -> None:
     """Nothing of it runs yet: the daemon takes half a minute to look."""
-    with open_instance(overtaken) as instance:
-        launch(instance, plan_backfill(instance, overtaken, [30], None))
+    with open_instance(overtaken) as instance, web_server(overtaken) as address:
+        launch(instance, plan_backfill(instance, overtaken, [30], None), address)
     with pytest.raises(UnusableInput, match="expected no run or backfill at work, found 1"):
         remove_stores(overtaken, list_stores(overtaken))
     (work,) = json.loads(typed("status", overtaken, "--json").stdout)["work"]
@@ -159,14 +167,14 @@ def test_clean_removes_nothing_while_a_backfill_is_asked_for(overtaken: Home) ->
 # --- dead runs ------------------------------------------------------------------------------
 
 
-def stranded_run(instance: dg.DagsterInstance) -> str:
+def stranded_run(instance: dg.DagsterInstance, host: str | None = None) -> str:
     """A run that Dagster believes at work, by a process that has ended."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     run = instance.create_run_for_job(
         defs.resolve_job_def("train_seeds"),
         status=dg.DagsterRunStatus.STARTED,
-        tags={PROCESS_TAG: str(ended.pid)},
+        tags={PROCESS_TAG: str(ended.pid), HOST_TAG: host or this_host()},
     )
     return run.run_id
 
@@ -180,12 +188,49 @@ def test_run_of_a_killed_process_is_told_from_one_at_work(promoted: Home) -> Non
             tags={PROCESS_TAG: str(os.getpid())},
         )
         assert dead is not None
-        assert not is_worked_on(instance, dead)
-        assert is_worked_on(instance, alive)
+        assert worker_of(instance, dead) is Worker.GONE
+        assert worker_of(instance, alive) is Worker.ALIVE
         assert close_dead_runs(instance) == 1
         closed = instance.get_run_by_id(dead.run_id)
         assert closed is not None
         assert closed.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_run_of_another_host_is_never_declared_dead(promoted: Home) -> None:
+    """Its process can't be seen from here, and a number like its own says nothing."""
+    with open_instance(promoted) as instance:
+        run_id = stranded_run(instance, host="elsewhere")
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        assert worker_of(instance, run) is Worker.ELSEWHERE
+        launcher = instance.run_launcher
+        assert isinstance(launcher, WatchedRunLauncher)
+        assert launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+        assert close_dead_runs(instance) == 0
+        assert close_dead_runs(instance, unattended=True) == 0
+    status = json.loads(typed("status", promoted, "--json").stdout)
+    assert status["work"] == [{"name": "run of train_seeds", "state": "STARTED", "id": run_id}]
+
+
+def test_run_that_names_no_process_is_dead_only_where_nothing_serves_its_host(
+    promoted: Home,
+) -> None:
+    with open_instance(promoted) as instance:
+        for host in (this_host(), "elsewhere"):
+            instance.create_run_for_job(
+                defs.resolve_job_def("train_seeds"),
+                status=dg.DagsterRunStatus.STARTING,
+                tags={HOST_TAG: host},
+            )
+        assert close_dead_runs(instance) == 0
+        assert close_dead_runs(instance, unattended=True) == 1
+        (left,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING]))
+        assert left.tags[HOST_TAG] == "elsewhere"
+
+
+def test_every_run_names_its_host(promoted: Home) -> None:
+    with open_instance(promoted) as instance:
+        assert {run.tags.get(HOST_TAG) for run in instance.get_runs()} == {this_host()}
 
 
 # --- drift ----------------------------------------------------------------------------------
@@ -193,7 +238,7 @@ def test_run_of_a_killed_process_is_told_from_one_at_work(promoted: Home) -> Non
 
 def test_candidate_that_stands_has_not_drifted(promoted: Home, promoted_once: Chain) -> None:
     sha256 = promoted_once[1].corpus_sha256
-    assert drift_of(promoted, sha256, sha256, ENSEMBLE).found == ()
+    assert drift_of(promoted, sha256, sha256, ENSEMBLE).sentences == ()
 
 
 def test_newer_corpus_overtakes_a_candidate_and_alters_nothing(
@@ -394,4 +439,4 @@ def free_port() -> int:
 
 def test_copy_of_a_home_serves_nothing(promoted: Home, tmp_path: Path) -> None:
     shutil.copytree(str(promoted.root), tmp_path / "copy")
-    assert served_at(Home(UPath(tmp_path / "copy"))) is None
+    assert served_at(Home.at(tmp_path / "copy")) is None

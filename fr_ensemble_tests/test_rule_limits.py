@@ -181,8 +181,8 @@ def test_sources_may_come_in_any_order_but_must_be_the_same() -> None:
     scores = [score(seed, 0.97) for seed in range(5)]
     scores[2] = replace(scores[2], folds=tuple(reversed(scores[2].folds)))
     assert decide(scores, ENSEMBLE, CORPUS).promote
-    fewer = replace(scores[2], folds=scores[2].folds[:1])
-    several = [*scores[:2], fewer, replace(fewer, seed=3), scores[4]]
+    one, other = (replace(scores[2], folds=(fold,)) for fold in scores[2].folds)
+    several = [*scores[:2], one, replace(other, seed=3), scores[4]]
     (objection,) = decide(several, ENSEMBLE, CORPUS).objections
     assert objection == "seeds 2, 3 held out other sources than the first"
 

@@ -18,6 +18,7 @@ from fr_ensemble_assets.encodes.generate import generate
 from fr_ensemble_assets.encodes.grid import Grid
 from fr_ensemble_assets.encodes.output import provenance_file, write_rows
 from fr_ensemble_assets.foundation.documents import Document, parse_document
+from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import read_verdict
 from fr_ensemble_assets.schemas import DOCUMENTS, FOLDER, schemas
@@ -89,7 +90,9 @@ def test_cells_and_the_note_beside_their_rows_are_known(
 ) -> None:
     clip, grid = look(ffmpeg, clip_file), Grid({X264: (25.0,)})
     with Children() as children:
-        made = generate(ffmpeg, children, [clip], grid, UPath(tmp_path / "cells"), workers=1)
+        made = generate(
+            ffmpeg, children, [clip], grid, UPath(tmp_path / "cells"), tmp_path, workers=1
+        )
     (cell,) = (tmp_path / "cells").glob("*/*.json")
     require_known(DOCUMENTS["cell"], "cell", cell)
     out = UPath(tmp_path / "rows.jsonl")
@@ -110,3 +113,38 @@ def test_older_verdict_without_what_was_added_since_is_still_read(
     read = read_verdict(UPath(tmp_path))
     assert read is not None
     assert (read.verdict, read.dry_run, read.fitness) == ("HOLD", None, None)
+
+
+SPOILED: dict[str, tuple[str, str, Any, str]] = {
+    "no sha256": ("verdict", "corpus/sha256", "ab", "'corpus.sha256' to be text like"),
+    "no correlation": ("verdict", "gate/mean_plcc", 1.5, "between -1 and 1, found 1.5"),
+    "no verdict": ("verdict", "verdict", "MAYBE", "to be 'PROMOTE' or 'HOLD', found the text"),
+    "no yes": ("verdict", "corpus/fitness/fit", 1, "'corpus.fitness.fit' to be true or false"),
+    "no deviation": ("sidecar", "feature_std", [1, 1, 1, 1, 1, 0], "above 0, found 0"),
+    "no six": ("sidecar", "feature_mean", [0.5], "'feature_mean' to be a list of 6 or more"),
+    "seven": ("sidecar", "feature_mean", [0.5] * 7, "'feature_mean' to be a list of 6 or fewer"),
+    "no range": ("sidecar", "corpus/cq_min", 99, "a quality range from 'cq_min' to 'cq_max'"),
+    "an endless q": ("manifest", "confidence/conformal_q_residual", float("inf"), "a finite"),
+    "no corpus": ("manifest", "eval/corpus_sha256", None, "'eval.corpus_sha256' to be text"),
+    "another hash": ("digests", "algorithm", "md5", "'algorithm' to be 'sha256', found"),
+}
+
+
+@pytest.mark.parametrize("what", SPOILED)
+def test_document_of_another_shape_is_refused_where_it_departs(
+    promoted_once: Chain, what: str
+) -> None:
+    folder = promoted_once[1].candidate_dir
+    assert folder is not None
+    name, way, value, sentence = SPOILED[what]
+    path = next(p for p in sorted(Path(str(folder)).glob("*.json")) if kind_of(p) == name)
+    document = json.loads(path.read_bytes())
+    *steps, last = way.split("/")
+    part = document
+    for step in steps:
+        part = part[step]
+    part[last] = value
+    with pytest.raises(UnusableInput) as refused:
+        parse_document(DOCUMENTS[name], json.dumps(document).encode(), path.name)
+    assert str(refused.value).startswith(f"{path.name}: expected '")
+    assert sentence in str(refused.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,19 @@ def test_what_is_put_is_read_and_listed(folder: UPath) -> None:
     assert store.names(folder) == []
     with pytest.raises(UnusableInput, match="expected a file, found no such file"):
         store.read(folder / "deep" / "file", "a file")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless device", "folder"])
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "file"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(UnusableInput, match="found a folder, a pipe or a device"):
+        store.read(UPath(path), "a file")
 
 
 def test_a_publication_is_replaced_whole_and_stray_files_go(folder: UPath) -> None:

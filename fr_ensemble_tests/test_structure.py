@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,10 @@ def test_imports_run_one_way_and_only_doors_know_dagster() -> None:
 @pytest.mark.parametrize(
     ("module", "spared"),
     [
-        ("fr_ensemble_assets.cli.main", ("dagster", "torch", "pandas", "scipy", "pydantic")),
+        (
+            "fr_ensemble_assets.cli.main",
+            ("dagster", "torch", "pandas", "scipy", "matplotlib", "pydantic"),
+        ),
         ("fr_ensemble_assets.definitions", ("torch", "scipy", "matplotlib", "onnx", "pandera")),
         ("fr_ensemble_assets.members.build", ("dagster",)),
     ],
@@ -67,3 +71,25 @@ def test_command_line_speaks_through_the_terminal_that_prints_what_prints() -> N
     cli = ROOT / "fr_ensemble_assets" / "cli"
     with_consoles = [path.name for path in cli.rglob("*.py") if "rich.console" in path.read_text()]
     assert with_consoles == ["terminal.py"]
+
+
+def test_one_module_imports_what_dagster_keeps_private() -> None:
+    package = ROOT / "fr_ensemble_assets"
+    private = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        for module in imported(path)
+        if module.startswith("dagster") and "._" in module
+    }
+    assert private == {"doors/dagster_internals.py"}
+
+
+def imported(path: Path) -> list[str]:
+    """Every module that a file imports, wherever in it; of ``from a import b`` also ``a.b``."""
+    modules = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules += [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules += [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
+    return modules

@@ -104,7 +104,7 @@ def test_clip_that_stands_still_is_told_by_its_features(bundled: Frame) -> None:
     still = bundled.assign(motion2=0.0)
     copy = noisy(1e-3, *FEATURES[:5])(still[still.src == "city"]).assign(src="zz")
     (twin,) = twins_of(pd.concat([still, copy])).certain
-    assert twin.told() == "'zz' has the features of 'city' in the same encodes"
+    assert twin.describe() == "'zz' has the features of 'city' in the same encodes"
 
 
 def test_what_moves_alike_is_likely(bundled: Frame) -> None:
@@ -135,7 +135,7 @@ def test_names_that_a_person_takes_for_one_are_one(bundled: Frame, other: str) -
     assert normal_name(other) == "bbb"
     renamed = bundled.assign(src=bundled.src.replace("vtest", other))
     (twin,) = twins_of(renamed).certain
-    assert "but for case, white space or ending" in twin.told()
+    assert "but for case, white space or ending" in twin.describe()
 
 
 @pytest.mark.parametrize("name", ["a.1", "a.2", "\u200b", ".mkv", "é", "ß"])

@@ -189,6 +189,10 @@ def test_one_verdict_stands_at_a_time(promoted: UPath, few: Corpus) -> None:
     assert write_verdict(promoted, document) == promoted / "HOLD.json"
     assert [path.name for path in promoted.glob("[PH]*.json")] == ["HOLD.json"]
     assert read_verdict(promoted) == document
+    save(promoted, few, ENSEMBLE, seed=0, error=0.01)
+    document = verdict_document(judge(promoted, few, ENSEMBLE), few, "store/here", THEN)
+    assert write_verdict(promoted, document) == promoted / "PROMOTE.json"
+    assert [path.name for path in promoted.glob("[PH]*.json")] == ["PROMOTE.json"]
 
 
 def test_damaged_verdict_gives_way(promoted: UPath, few: Corpus) -> None:
@@ -238,6 +242,10 @@ def forged_hold(folder: UPath) -> None:
     edited(folder / "PROMOTE.json", verdict="HOLD")
 
 
+def forged_word(folder: UPath) -> None:
+    edited(folder / "PROMOTE.json", verdict="PROMOTED")
+
+
 def of_another_corpus(folder: UPath) -> None:
     edited(folder / "PROMOTE.json", corpus={"sha256": "a" * 64})
 
@@ -256,6 +264,15 @@ def without_digests(folder: UPath) -> None:
     edited(folder / "PROMOTE.json", results=None)
 
 
+def with_digests_of(digit: str) -> Callable[[UPath], None]:
+    def spoil(folder: UPath) -> None:
+        results = json.loads((folder / "PROMOTE.json").read_text())["results"]
+        edited(folder / "PROMOTE.json", results=results | {"loso_seed3.json": digit * 64})
+
+    spoil.__name__ = f"with_digests_of_{digit}"
+    return spoil
+
+
 def with_one_altered(folder: UPath) -> None:
     path = folder / "loso_seed3.json"
     path.write_text(path.read_text() + " ")
@@ -264,10 +281,13 @@ def with_one_altered(folder: UPath) -> None:
 REFUSED: list[tuple[Callable[[UPath], None], str]] = [
     (without_verdict, "there is no verdict; materialise ensemble_verdict."),
     (forged_hold, "the verdict file says HOLD; materialise ensemble_verdict again."),
+    (forged_word, "the verdict file says HOLD; materialise ensemble_verdict again."),
     (of_another_corpus, f"the verdict belongs to another corpus ({'a' * 64})."),
     (of_no_corpus, "the verdict belongs to another corpus (None)."),
     (otherwise_fit, "the verdict tells something else of its corpus than is found now; "),
     (without_digests, "loso_seed0.json was altered after the verdict; loso_seed1.json was"),
+    (with_digests_of("0"), "loso_seed3.json was altered after the verdict."),
+    (with_digests_of("f"), "loso_seed3.json was altered after the verdict."),
     (with_one_altered, "loso_seed3.json was altered after the verdict."),
 ]
 

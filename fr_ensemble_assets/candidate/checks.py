@@ -80,9 +80,9 @@ def _drift_result(drift: Drift) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=registry_candidate.key,
         check_name="drift",
-        passed=not drift.found,
+        passed=not drift.sentences,
         severity=serious,
-        description="; ".join(drift.found) or "stands as it was published",
+        description="; ".join(drift.sentences) or "stands as it was published",
         metadata={
             "altered": len(drift.altered),
             "overtaken": drift.overtaken or "no",

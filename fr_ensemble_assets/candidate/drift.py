@@ -36,7 +36,8 @@ class Drift:
     overtaken: str
 
     @property
-    def found(self) -> tuple[str, ...]:
+    def sentences(self) -> tuple[str, ...]:
+        """All that doesn't stand as it was published."""
         return (*self.altered, *([self.overtaken] if self.overtaken else []))
 
 

@@ -1,1 +1,1 @@
-"""The command line: ``fr-ensemble run``, ``gate``, ``propose``, ``ui``."""
+"""The command line: ``fr-ensemble`` and what it prints."""

@@ -40,13 +40,21 @@ HomeOption = Annotated[
     str | None,
     typer.Option("--home", help=f"Home folder [env: {HOME_VARIABLE}] [default: {DEFAULT_HOME}/]"),
 ]
+CandidateOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A candidate folder, or the beginning of its corpus' sha256 "
+        "[default: the home's only candidate, else the current corpus']",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON object on stdout, everything else on stderr.")
 ]
 
 
 @contextmanager
-def told_in_one_sentence() -> Iterator[None]:
+def errors_in_one_sentence() -> Iterator[None]:
     """Turn our errors into one sentence and an exit code."""
     from fr_ensemble_assets.cli.printing.terminal import fail
 

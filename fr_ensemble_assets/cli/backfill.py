@@ -26,7 +26,7 @@ from fr_ensemble_assets.operations.instance import (
     close_dead_runs,
     open_instance,
 )
-from fr_ensemble_assets.operations.serving.lock import served_at
+from fr_ensemble_assets.operations.launching import web_server_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,10 +47,9 @@ def ask_for_backfill(
             close_dead_runs(instance)
             with watched() as progress:
                 return _report(plan, run_here(instance, plan, progress))
-        backfill_id = launch(instance, plan)
-        where = served_at(home)
-        shown = f"{where}/runs/b/{backfill_id}" if where else "in the UI"
-        err.print(f"backfill {backfill_id}: {shown}", markup=False)
+        address = web_server_of(home)
+        backfill_id = launch(instance, plan, address)
+        err.print(f"backfill {backfill_id}: {address}/runs/b/{backfill_id}", markup=False)
         if not wait:
             return EXIT_PROMOTE
         try:

@@ -11,12 +11,12 @@ import typer
 from fr_ensemble_assets.cli.app import (
     EXIT_HOLD,
     EXIT_PROMOTE,
+    CandidateOption,
     HomeOption,
     JsonOption,
     app,
-    told_in_one_sentence,
+    errors_in_one_sentence,
 )
-from fr_ensemble_assets.cli.candidates import CandidateOption, chosen_candidate
 
 
 @app.command()
@@ -33,7 +33,7 @@ def gate(
     from fr_ensemble_assets.foundation.files import parse_path
     from fr_ensemble_assets.gate.rule import decide
 
-    with told_in_one_sentence():
+    with errors_in_one_sentence():
         scores = load_scores(parse_path(results_dir))
     decision = decide(scores, ENSEMBLE)
     judged = [score for score in scores if score.seed in decision.seeds]
@@ -66,8 +66,9 @@ def propose(
     from fr_ensemble_assets.candidate.propose import propose_candidate
     from fr_ensemble_assets.cli.printing.terminal import err
     from fr_ensemble_assets.foundation.files import parse_path
+    from fr_ensemble_assets.operations.candidates import chosen_candidate
 
-    with told_in_one_sentence():
+    with errors_in_one_sentence():
         folder = chosen_candidate(candidate, home)
         diff, proposal = propose_candidate(folder, parse_path(registry))
     sys.stdout.buffer.write(diff.encode())

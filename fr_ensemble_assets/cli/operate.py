@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fr_ensemble_assets.cli.app import HomeOption, JsonOption, app, told_in_one_sentence
+from fr_ensemble_assets.cli.app import HomeOption, JsonOption, app, errors_in_one_sentence
 
 
 @app.command()
@@ -40,7 +40,7 @@ def ui(
     from fr_ensemble_assets.operations.serving.supervisor import serve
 
     try:
-        with told_in_one_sentence():
+        with errors_in_one_sentence():
             kept = Home.at(home)
             kept.require_room()
             kept.prepare()
@@ -62,7 +62,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.status import status_of
 
-    with told_in_one_sentence():
+    with errors_in_one_sentence():
         found = status_of(Home.at(home))
     print_status(found, to_stderr=as_json)
     if as_json:
@@ -85,7 +85,7 @@ def clean(
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.clean import list_stores, remove_stores
 
-    with told_in_one_sentence():
+    with errors_in_one_sentence():
         kept = Home.at(home)
         stores = list_stores(kept)
         unneeded = [store for store in stores if not store.kept_for]

@@ -18,8 +18,8 @@ from fr_ensemble_assets.cli.app import (
     EXIT_HOLD,
     EXIT_INTERRUPTED,
     EXIT_PROMOTE,
+    errors_in_one_sentence,
     named_path,
-    told_in_one_sentence,
 )
 from fr_ensemble_assets.foundation.errors import UnusableInput
 
@@ -61,7 +61,7 @@ def recommend_clip(asked: Asked) -> int:
     """Answer, and return the exit code."""
     from fr_ensemble_assets.cli.printing.terminal import fail
 
-    with told_in_one_sentence():
+    with errors_in_one_sentence():
         question = _question(asked)
         out = _table_file(asked.out)
         path = Path(asked.clip)

@@ -13,13 +13,13 @@ import typer
 from fr_ensemble_assets.cli.app import (
     EXIT_FAILED,
     EXIT_PROMOTE,
+    CandidateOption,
     HomeOption,
     JsonOption,
     app,
+    errors_in_one_sentence,
     named_path,
-    told_in_one_sentence,
 )
-from fr_ensemble_assets.cli.candidates import CandidateOption, chosen_candidate
 from fr_ensemble_assets.foundation.errors import UnusableInput
 
 if TYPE_CHECKING:
@@ -67,12 +67,13 @@ def predict(
     highest one that it can, and the exit code is 3 unless `--allow-lower`.
     """
     from fr_ensemble_assets.encodes.output import require_writable
+    from fr_ensemble_assets.operations.candidates import chosen_candidate
     from fr_ensemble_assets.prediction.candidate import load_candidate
     from fr_ensemble_assets.prediction.frames import read_frames
     from fr_ensemble_assets.prediction.output import write_predictions
     from fr_ensemble_assets.prediction.predict import predict as predict_frames
 
-    with told_in_one_sentence():
+    with errors_in_one_sentence():
         source, target = named_path("--frames", frames), named_path("--out", out)
         if Path(str(source)).resolve() == Path(str(target)).resolve():
             told = f"--out {out}: expected another file than --frames, found the same."
@@ -171,12 +172,13 @@ def recommend(
         code = recommend_clip(asked)
         raise typer.Exit(EXIT_PROMOTE if code == EXIT_FAILED and allow_lower else code)
     from fr_ensemble_assets.cli.printing.recommending import print_recommendations
+    from fr_ensemble_assets.operations.candidates import chosen_candidate
     from fr_ensemble_assets.prediction.candidate import load_candidate
     from fr_ensemble_assets.prediction.frames import read_frames
     from fr_ensemble_assets.prediction.recommend import recommend as recommend_qualities
     from fr_ensemble_assets.prediction.recommend_document import recommendations_document
 
-    with told_in_one_sentence():
+    with errors_in_one_sentence():
         source = named_path("--frames", frames)
         _require_no_video(frames, target)
         chosen = load_candidate(chosen_candidate(candidate, home))

@@ -15,8 +15,8 @@ from fr_ensemble_assets.cli.app import (
     HomeOption,
     JsonOption,
     app,
+    errors_in_one_sentence,
     named_path,
-    told_in_one_sentence,
 )
 from fr_ensemble_assets.foundation.errors import UnusableInput
 
@@ -77,7 +77,7 @@ def generate(
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.generate import Order, generate_corpus
 
-    with told_in_one_sentence():
+    with errors_in_one_sentence():
         order = Order(
             clips=tuple(str(path) for path in (*clips, *(more_clips or ()))),
             out=named_path("--out", out),
@@ -134,7 +134,7 @@ def run(
     from fr_ensemble_assets.operations.run import Plan, run_ensemble
     from fr_ensemble_assets.predictors.shipped import bundled_verdicts
 
-    with told_in_one_sentence():
+    with errors_in_one_sentence():
         # Absolute, since Dagster keeps it: a run started again from the UI has another folder.
         source = "" if corpus is None else str(named_path("--corpus", corpus).absolute())
         plan = Plan(Home.at(home), source, parse_seeds(seeds), epochs, force)
@@ -189,7 +189,7 @@ def backfill(
     from fr_ensemble_assets.operations.instance import OrchestrationFailure
 
     try:
-        with told_in_one_sentence():
+        with errors_in_one_sentence():
             chosen = parse_seeds(seeds, studies=True)
             code = ask_for_backfill(Home.at(home), chosen, corpus, wait, in_process)
     except OrchestrationFailure as failure:

@@ -128,7 +128,7 @@ class Look:
     """One look into the inbox: what to train on, what to say, what to remember."""
 
     arrivals: tuple[Arrival, ...]
-    said: tuple[str, ...]
+    remarks: tuple[str, ...]
     memory: Memory
 
 
@@ -138,7 +138,7 @@ class _Seen:
 
     watched: Watched | None = None
     sha256: str = ""
-    said: str = ""
+    remarks: str = ""
 
 
 def look_into(inbox: UPath, memory: Memory, budget: Budget | None = None) -> Look:
@@ -166,8 +166,8 @@ def look_into(inbox: UPath, memory: Memory, budget: Budget | None = None) -> Loo
         except OSError as error:
             said.append(_unreadable(entry, error))
             continue
-        if seen.said:
-            said.append(seen.said)
+        if seen.remarks:
+            said.append(seen.remarks)
         if seen.watched is not None:
             watched[entry.name] = seen.watched
             continue
@@ -234,17 +234,17 @@ def _smallest_first(inbox: UPath, said: list[str]) -> list[tuple[UPath, Stamp]]:
 def _see(entry: UPath, stamp: Stamp, memory: Memory, budget: Budget) -> _Seen:
     before = memory.watched.get(entry.name)
     if before is None or before.stamp != stamp:
-        return _Seen(Watched(stamp), said=_waits(entry))
+        return _Seen(Watched(stamp), remarks=_waits(entry))
     seen = replace(before, looks=before.looks + 1)
     if _may_become_whole(entry, seen.looks) and not _seems_whole(entry):
-        return _Seen(seen, said=_waits(entry))
+        return _Seen(seen, remarks=_waits(entry))
     progress, sha256 = digest_on(_content(entry), entry.is_dir(), seen.progress, budget)
     if _stamp(entry) != stamp:
-        return _Seen(Watched(_stamp(entry)), said=_waits(entry))
+        return _Seen(Watched(_stamp(entry)), remarks=_waits(entry))
     if sha256 is None:
         megabytes = f"{_size(stamp) / 1e6:.0f} MB"
         told = f"'{shown(entry.name)}' is being read, {megabytes} take more than one look"
-        return _Seen(replace(seen, progress=progress), said=told)
+        return _Seen(replace(seen, progress=progress), remarks=told)
     return _Seen(sha256=sha256)
 
 

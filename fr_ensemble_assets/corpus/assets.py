@@ -22,7 +22,7 @@ from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.files import parse_path
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.schema import DESCRIPTIONS, column_type
-from fr_ensemble_assets.foundation.wording import listed
+from fr_ensemble_assets.foundation.wording import listed, shown
 
 _PREVIEW_ROWS = 8
 _FILES_NAMED = 50
@@ -75,7 +75,7 @@ def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[Non
         metadata=_describe(reading, summary)
         | {
             "stored_at": dg.MetadataValue.path(str(stored)),
-            "read_from": dg.MetadataValue.text(origin),
+            "read_from": dg.MetadataValue.text(shown(origin)),
         },
     )
 

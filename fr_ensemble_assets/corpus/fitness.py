@@ -112,7 +112,7 @@ def _rule_schema(corpus: Corpus) -> Finding:
     """Every value in its range, one row a key: the reader's rules, asked of what is stored."""
     problem = first_invalid_value(corpus.frame)
     repeated = int(corpus.frame.duplicated(key_columns(corpus.frame)).sum())
-    found = problem.told() if problem else "every value fits"
+    found = problem.describe() if problem else "every value fits"
     if repeated:
         found = f"{repeated} rows with the key of another" if problem is None else found
     passed = problem is None and not repeated
@@ -125,4 +125,4 @@ def _rule_schema(corpus: Corpus) -> Finding:
 
 
 def _named(twins: Sequence[Twin]) -> dict[str, Any]:
-    return {"count": len(twins), "named": [twin.told() for twin in twins[:_TWINS_NAMED]]}
+    return {"count": len(twins), "named": [twin.describe() for twin in twins[:_TWINS_NAMED]]}

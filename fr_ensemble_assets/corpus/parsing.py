@@ -142,12 +142,18 @@ def _read_parquet(path: UPath, required: Sequence[str], limits: Limits, held: He
                 _require_type(path, name, file.schema_arrow.field(name).type)
             # Equal texts stay one as long as nobody knows how many and how long they are.
             texts = [name for name in kept if name in TEXT]
+            # Where the writer left checksums of pages they are held against what is read.
             file = pyarrow.parquet.ParquetFile(
-                handle, metadata=file.metadata, read_dictionary=texts
+                handle,
+                metadata=file.metadata,
+                read_dictionary=texts,
+                page_checksum_verification=True,
             )
             table = file.read(columns=kept)
             limits.require_unpacked(path, sum(map(_text_bytes, table.columns)))
-    except (pa.ArrowException, ValueError) as error:
+    except (pa.ArrowException, ValueError, OSError) as error:
+        if getattr(error, "errno", None) is not None:
+            raise  # the disk's, not the file's
         raise UnusableInput(
             f"{path}: expected a whole Parquet file, found '{_first_line(error)}'; "
             "it may be truncated, write it again."

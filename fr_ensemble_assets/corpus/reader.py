@@ -142,7 +142,8 @@ class InvalidValue:
     column: str
     value: str
 
-    def told(self) -> str:
+    def describe(self) -> str:
+        """What was expected of the value and what it is, without a full stop."""
         found = shown(self.value)
         return f"expected column '{self.column}' to be {expected(self.column)}, found {found}"
 
@@ -165,7 +166,7 @@ def _valid_frame(shard: Shard) -> pd.DataFrame:
     frame: pd.DataFrame = shard.table.to_pandas()
     problem = first_invalid_value(frame)
     if problem is not None:
-        raise UnusableInput(f"{shard.where(problem.row)}: {problem.told()}.")
+        raise UnusableInput(f"{shard.where(problem.row)}: {problem.describe()}.")
     return frame
 
 

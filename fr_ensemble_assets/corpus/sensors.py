@@ -25,11 +25,11 @@ def inbox_sensor(job_name: str, seeds: tuple[int, ...]) -> dg.SensorDefinition:
     )
     def corpus_inbox(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SensorResult:
         look = look_into(home.open().inbox, Memory.from_text(context.cursor))
-        for sentence in look.said:
+        for sentence in look.remarks:
             context.log.info(sentence)
         return dg.SensorResult(
             run_requests=[_request(arrival, seeds) for arrival in look.arrivals],
-            skip_reason=None if look.arrivals else _told(look.said),
+            skip_reason=None if look.arrivals else _told(look.remarks),
             cursor=look.memory.to_text(),
         )
 

@@ -15,7 +15,7 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.schema import COLUMNS, REQUIRED
 from fr_ensemble_assets.foundation.tables import read_parquet, write_parquet
-from fr_ensemble_assets.foundation.wording import listed, shown
+from fr_ensemble_assets.foundation.wording import listed, one_line, shown
 
 if TYPE_CHECKING:
     from fr_ensemble_assets.corpus.schema import OriginDocument
@@ -103,13 +103,14 @@ def read_origin(home: Home, sha256: str) -> OriginDocument:
 
 
 def _origin(reading: Reading, origin: str) -> dict[str, Any]:
+    # Names of others may hold what no JSON can: halves of characters, bytes that are not UTF-8.
     return {
         "sha256": reading.corpus.sha256,
         "n_rows": reading.corpus.n_rows,
-        "read_from": origin,
-        "files": list(reading.files),
+        "read_from": one_line(origin),
+        "files": [one_line(name) for name in reading.files],
         "rows_read": reading.rows_read,
         "repeats_dropped": reading.repeats_dropped,
-        "extra_keys": list(reading.extra_keys),
-        "ignored": list(reading.ignored),
+        "extra_keys": [one_line(key) for key in reading.extra_keys],
+        "ignored": [one_line(name) for name in reading.ignored],
     }

@@ -155,7 +155,7 @@ def rule_likely_twins(summary: CorpusSummary) -> Finding:
 
 
 def _told(twins: Sequence[Twin]) -> str:
-    return listed((twin.told() for twin in twins), limit=_SENTENCE)
+    return listed((twin.describe() for twin in twins), limit=_SENTENCE)
 
 
 def rule_reference_sources(summary: CorpusSummary) -> Finding:

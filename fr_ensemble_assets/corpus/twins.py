@@ -69,7 +69,8 @@ class Twin:
     other: str
     how: str
 
-    def told(self) -> str:
+    def describe(self) -> str:
+        """The pair, and why it is one, as the end of a sentence."""
         one = f"'{shown(self.one)}'"
         return f"'{shown(self.other)}' {self.how.format(one)}"
 

@@ -7,8 +7,7 @@ names one is refused by its schema.
 
 import dagster as dg
 
-# Dagster's own marker of "this parameter is a resource", for classes that aren't configurable.
-from dagster._core.definitions.resource_annotation import TreatAsResourceParam
+from fr_ensemble_assets.doors.dagster_internals import TreatAsResourceParam
 
 __all__ = ["TreatAsResourceParam", "fixed", "no_io"]
 

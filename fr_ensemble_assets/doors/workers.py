@@ -1,60 +1,92 @@
-"""Which process works on a run, and whether it still lives."""
+"""Which process works on a run, on which host, and whether it still lives."""
 
 from __future__ import annotations
 
 import contextlib
+import platform
 import re
+from enum import Enum
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+
+from fr_ensemble_assets.doors.dagster_internals import CheckRunHealthResult, WorkerStatus
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
 
+    from fr_ensemble_assets.doors.dagster_internals import LaunchRunContext
+
 #: By this tag a run of the command line names its process; Dagster's own runs tell it in an event.
 PROCESS_TAG = "fr_ensemble/process"
+#: By this tag every run names the host that it works on, whose processes alone can be looked at.
+HOST_TAG = "fr_ensemble/host"
 #: A process that began this much later than its run has only inherited the number.
 _SLACK_S = 60.0
 #: Anybody who starts a run may set its tags.
 _PROCESS = re.compile(r"[1-9][0-9]{0,8}")
 
 
-class WatchedRunLauncher(DefaultRunLauncher):
+class Worker(Enum):
+    """What is known of the process that works on a run."""
+
+    ALIVE = "it runs on this host"
+    GONE = "it ran on this host, and doesn't any more"
+    UNNAMED = "none was named yet, as before a run has started"
+    ELSEWHERE = "another host's, which can't be seen from here"
+
+
+class WatchedRunLauncher(dg.DefaultRunLauncher):
     """Dagster's launcher of local processes, which can tell a dead one.
 
     With it the daemon notices runs whose process was killed, even while the daemon itself was
     down, marks them as failed and retries them. Named in ``dagster.yaml``.
     """
 
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Name this host, then start a process for the run."""
+        # Here, since a retry comes with the tags of the attempt before, on whatever host it was.
+        self._instance.add_run_tags(context.dagster_run.run_id, {HOST_TAG: this_host()})
+        super().launch_run(context)
+
     @property
     def supports_check_run_worker_health(self) -> bool:
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """Whether the run's process runs on this machine."""
-        if is_worked_on(self._instance, run):
-            return CheckRunHealthResult(WorkerStatus.RUNNING)
-        return CheckRunHealthResult(WorkerStatus.FAILED, "its process is gone")
+        """Whether the run's process is gone; else it is taken for running.
+
+        Dagster fails runs of any status but RUNNING and SUCCESS, UNKNOWN included: what isn't known
+        to be dead is no reason to give a run up.
+        """
+        if worker_of(self._instance, run) is Worker.GONE:
+            return CheckRunHealthResult(WorkerStatus.FAILED, "its process is gone")
+        return CheckRunHealthResult(WorkerStatus.RUNNING)
 
 
-def is_worked_on(instance: DagsterInstance, run: DagsterRun, unknown: bool = True) -> bool:
-    """Whether the process of ``run`` still runs; ``unknown`` where none was named yet."""
+def this_host() -> str:
+    """The name by which runs know this machine."""
+    return platform.node() or "localhost"
+
+
+def worker_of(instance: DagsterInstance, run: DagsterRun) -> Worker:
+    """What is known of the process of ``run``; a run that names no host is taken for ours."""
     import psutil
 
+    if run.tags.get(HOST_TAG, this_host()) != this_host():
+        return Worker.ELSEWHERE
     process = _process_of(instance, run)
     if process is None:
-        return unknown
+        return Worker.UNNAMED
     pid, named_at = process
     try:
-        found = psutil.Process(pid)
-        return bool(
-            found.status() != psutil.STATUS_ZOMBIE and found.create_time() <= named_at + _SLACK_S
-        )
+        now = psutil.Process(pid)
+        lives = now.status() != psutil.STATUS_ZOMBIE and now.create_time() <= named_at + _SLACK_S
     except psutil.NoSuchProcess:
-        return False
+        return Worker.GONE
     except psutil.AccessDenied:
-        return True
+        return Worker.ALIVE
+    return Worker.ALIVE if lives else Worker.GONE
 
 
 def _process_of(instance: DagsterInstance, run: DagsterRun) -> tuple[int, float] | None:

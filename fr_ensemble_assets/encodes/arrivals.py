@@ -76,7 +76,7 @@ class Look:
 
     listing: str | None
     unscored: tuple[Clip, ...]
-    said: tuple[str, ...]
+    remarks: tuple[str, ...]
     memory: Memory
 
 

@@ -12,9 +12,7 @@ from fr_ensemble_assets.encodes.arrivals import Memory, look_into, remember_scor
 from fr_ensemble_assets.foundation.errors import UnusableInput
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import (
-        UnresolvedAssetJobDefinition,
-    )
+    from fr_ensemble_assets.doors.dagster_internals import UnresolvedAssetJobDefinition
 
 _SECONDS_BETWEEN_LOOKS = 10
 
@@ -45,7 +43,7 @@ def clips_sensor(
         if clips:
             memory = remember_scored(memory, clips)
             requests += _score_requests(score_job.name, clips, order, memory.asked)
-        told = "; ".join(look.said) or "nothing new"
+        told = "; ".join(look.remarks) or "nothing new"
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else told,

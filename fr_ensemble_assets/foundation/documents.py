@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json
+from fr_ensemble_assets.foundation.wording import shown
 
 _FOUND_MAX = 40
 _ATTRIBUTES = "\nAttributes\n----------\n"
@@ -105,7 +106,7 @@ def read_object(data: bytes, where: str) -> dict[str, Any]:
 def told(error: ValidationError, where: str, advice: str = "") -> str:
     """The first departure of ``error`` as a sentence of ours, with what to do about it."""
     first = error.errors(include_url=False)[0]
-    place, end = name_place(first["loc"]), f"; {advice}." if advice else "."
+    place, end = shown(name_place(first["loc"])), f"; {advice}." if advice else "."
     at = f"{where}: expected '{place}'" if place else f"{where}: expected it"
     if first["type"] == "missing":
         return f"{at}, found no such field{end}"
@@ -144,6 +145,9 @@ def _expected(error: Mapping[str, Any]) -> str:
         return str(context["expected"])
     if kind == "string_pattern_mismatch":
         return f"text like {context['pattern']}"
+    if kind in ("too_short", "too_long"):
+        least, most = context.get("min_length"), context.get("max_length")
+        return f"a list of {least} or more" if most is None else f"a list of {most} or fewer"
     if kind in ("greater_than_equal", "less_than_equal", "greater_than", "less_than"):
         words = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
         return ", ".join(f"{words[name]} {value:g}" for name, value in context.items())

@@ -76,6 +76,17 @@ concurrency:
 """
 
 
+def _require_utf8(*paths: str) -> None:
+    for path in paths:
+        try:
+            path.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise UnusableInput(
+                f"{path}: expected a home whose path is UTF-8, since documents and databases name "
+                f"it, found another; choose another with --home or {HOME_VARIABLE}."
+            ) from error
+
+
 @dataclass(frozen=True)
 class Home:
     """The paths under one home.
@@ -110,7 +121,9 @@ class Home:
                 f"{on_disk}: expected a local folder without '?' and '%' in its path (Dagster "
                 f"keeps its databases there); choose another with --home or {HOME_VARIABLE}."
             )
-        return cls(UPath(chosen).absolute(), Path(on_disk).absolute())
+        home = cls(UPath(chosen).absolute(), Path(on_disk).absolute())
+        _require_utf8(str(home.root), str(home.local))
+        return home
 
     @property
     def clips(self) -> Path:

@@ -40,7 +40,12 @@ def is_local(path: UPath | Path) -> bool:
 
 
 def read(path: UPath, what: str) -> bytes:
-    """The bytes of ``path``, or :class:`UnusableInput` that calls the file ``what``."""
+    """The bytes of ``path``, or :class:`UnusableInput` that calls the file ``what``.
+
+    On a disk a pipe or a device is no file: one never ends, of another nobody writes the end.
+    """
+    if is_local(path):
+        return read_regular(path, what, follow=True)
     try:
         return bytes(path.read_bytes())
     except FileNotFoundError as error:
@@ -51,11 +56,10 @@ def read(path: UPath, what: str) -> bytes:
         ) from error
 
 
-def read_regular(path: UPath, what: str, most: int, follow: bool = False) -> bytes:
-    """:func:`read` of a regular file of at most ``most`` bytes; pipes and devices are none.
+def read_regular(path: UPath, what: str, most: int | None = None, follow: bool = False) -> bytes:
+    """:func:`read` of at most ``most`` bytes; a link is refused too, unless ``follow``.
 
-    Neither are links, unless ``follow``: in a folder that somebody made for us a link meant
-    something else.
+    In a folder that somebody made for us a link meant something else.
     """
     if not is_local(path):
         return _bounded(read(path, what), path, what, most)
@@ -77,15 +81,16 @@ def read_regular(path: UPath, what: str, most: int, follow: bool = False) -> byt
         )
     with os.fdopen(handle, "rb") as opened:
         try:
-            return _bounded(opened.read(most + 1), path, what, most)
+            data = opened.read() if most is None else opened.read(most + 1)
+            return _bounded(data, path, what, most)
         except OSError as error:
             raise UnusableInput(
                 f"{path}: expected {what}, found it unreadable ({error.strerror or error})."
             ) from error
 
 
-def _bounded(data: bytes, path: UPath, what: str, most: int) -> bytes:
-    if len(data) > most:
+def _bounded(data: bytes, path: UPath, what: str, most: int | None) -> bytes:
+    if most is not None and len(data) > most:
         raise UnusableInput(f"{path}: expected {what} of at most {most:,} bytes, found more.")
     return data
 
@@ -274,9 +279,9 @@ def is_published(folder: UPath, manifest: str) -> bool:
 def _holds(folder: UPath, files: Mapping[str, bytes]) -> bool:
     try:
         return names(folder) == sorted(files) and all(
-            (folder / name).read_bytes() == data for name, data in files.items()
+            read(folder / name, "a file") == data for name, data in files.items()
         )
-    except OSError:
+    except (OSError, UnusableInput):
         return False
 
 

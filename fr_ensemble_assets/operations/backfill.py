@@ -19,16 +19,17 @@ from fr_ensemble_assets.doors.progress import read_progress
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.digests import is_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
+from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.wording import listed
 from fr_ensemble_assets.gate.verdict import Judgement, judge
 from fr_ensemble_assets.loso.run import finished_seed
-from fr_ensemble_assets.operations.in_process import consecutive, execute, name_seeds
+from fr_ensemble_assets.operations.in_process import consecutive, execute
 from fr_ensemble_assets.operations.instance import (
     BACKFILL_ENDED,
     OrchestrationFailure,
     daemon_silence_s,
 )
+from fr_ensemble_assets.operations.launching import JUDGING_ASSETS, request_backfill
 from fr_ensemble_assets.operations.refusals import first_failure, raise_refusals
 
 if TYPE_CHECKING:
@@ -41,12 +42,6 @@ DAEMON_SILENT_S = 75.0
 #: So long a backfill waits for a daemon to come back before the command gives up on it.
 _DAEMON_LOST_S = 600.0
 _SECONDS_BETWEEN_LOOKS = 1.0
-_JUDGING_ASSETS = (
-    "ensemble_verdict",
-    "interval_calibration",
-    "ensemble_members",
-    "registry_candidate",
-)
 
 
 @dataclass(frozen=True)
@@ -146,52 +141,16 @@ def daemon_lives(instance: dg.DagsterInstance) -> bool:
     return daemon_silence_s(instance) < DAEMON_SILENT_S
 
 
-def launch(instance: dg.DagsterInstance, plan: BackfillPlan) -> str:
-    """Ask the daemon for it, as the UI would; returns the backfill's id.
+def launch(instance: dg.DagsterInstance, plan: BackfillPlan, address: str) -> str:
+    """Ask the web server at ``address`` for it, and so the daemon; returns the backfill's id.
 
-    Its runs carry the corpus' sha256 as a tag: whatever arrives meanwhile, they work on this one.
+    Raises
+    ------
+    UnusableInput, OrchestrationFailure
+        If the server can't be asked, or refuses.
     """
-    # Dagster has no public way to launch an asset backfill from Python; this is what the web
-    # server's own mutation calls.
-    import dagster as dg
-    from dagster._core.definitions.selector import (
-        PartitionRangeSelector,
-        PartitionsByAssetSelector,
-        PartitionsSelector,
-    )
-    from dagster._core.execution.backfill import PartitionBackfill
-    from dagster._core.utils import make_new_backfill_id
-
-    from fr_ensemble_assets.definitions import defs
-
-    def selector(asset: str, seeds: Sequence[int]) -> PartitionsByAssetSelector:
-        ranges = [PartitionRangeSelector(str(seed), str(seed)) for seed in seeds]
-        return PartitionsByAssetSelector(
-            asset_key=dg.AssetKey(asset), partitions=PartitionsSelector(ranges)
-        )
-
     _register_studied(instance, plan)
-    chosen = [("loso_results", plan.ensemble), ("study_results", plan.studied)]
-    selectors = [selector(asset, seeds) for asset, seeds in chosen if seeds]
-    if plan.judges:
-        selectors += [
-            PartitionsByAssetSelector(asset_key=dg.AssetKey(name)) for name in _JUDGING_ASSETS
-        ]
-    backfill_id = str(make_new_backfill_id())
-    with dg.partition_loading_context(dynamic_partitions_store=instance):
-        backfill = PartitionBackfill.from_partitions_by_assets(
-            backfill_id=backfill_id,
-            asset_graph=defs.resolve_asset_graph(),
-            backfill_timestamp=time.time(),
-            tags={CORPUS_TAG: plan.corpus_sha256},
-            dynamic_partitions_store=instance,
-            partitions_by_assets=selectors,
-            title=f"seeds {name_seeds(plan.seeds)} of {plan.corpus_sha256[:SHORT_SHA_LENGTH]}",
-            description=None,
-            run_config=None,
-        )
-    instance.add_backfill(backfill)
-    return backfill_id
+    return request_backfill(plan, address)
 
 
 def follow(
@@ -248,7 +207,7 @@ def run_here(instance: dg.DagsterInstance, plan: BackfillPlan, progress: Progres
             events += result.all_events
     if plan.judges:
         last = [ENSEMBLE.units[-1]]
-        result = _execute(instance, plan, "train_ensemble", last, onto, _JUDGING_ASSETS)
+        result = _execute(instance, plan, "train_ensemble", last, onto, JUDGING_ASSETS)
         events += result.all_events
     for seed in plan.seeds:
         bars[f"seed {seed}"](1, 1)

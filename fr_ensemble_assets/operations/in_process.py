@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fr_ensemble_assets.doors.workers import PROCESS_TAG
+from fr_ensemble_assets.doors.workers import HOST_TAG, PROCESS_TAG, this_host
 from fr_ensemble_assets.foundation.home import Home
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def execute(
             "dagster/asset_partition_range_start": str(seeds[0]),
             "dagster/asset_partition_range_end": str(seeds[-1]),
             PROCESS_TAG: str(os.getpid()),
+            HOST_TAG: this_host(),
             # The daemon must not take up a killed run: its command is simply typed again.
             "dagster/max_retries": "0",
             **(tags or {}),

@@ -9,14 +9,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fr_ensemble_assets.doors.workers import is_worked_on
+from fr_ensemble_assets.doors.workers import Worker, worker_of
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import SETTINGS_FILE, Home
 
 if TYPE_CHECKING:
     import dagster as dg
-    from dagster._core.execution.backfill import PartitionBackfill
-    from dagster._core.scheduler.instigation import SensorInstigatorData
+
+    from fr_ensemble_assets.doors.dagster_internals import PartitionBackfill, SensorInstigatorData
 
 
 _UNFINISHED = frozenset({"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"})
@@ -128,6 +128,8 @@ def _alone(home: Home) -> Iterator[None]:
 def close_dead_runs(instance: dg.DagsterInstance, unattended: bool = False) -> int:
     """Mark runs whose process was killed as failed; Dagster would show them running for ever.
 
+    Runs of another host, which may work on a home that both see, are left as they are.
+
     The daemon does the same by itself. Whoever starts a daemon calls this before: in its first
     moments the daemon may look at a backfill between its marking a run as failed and its noting
     that the run will be retried, and give the backfill up.
@@ -142,7 +144,8 @@ def close_dead_runs(instance: dg.DagsterInstance, unattended: bool = False) -> i
 
     started, starting = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING
     at_work = instance.get_runs(dg.RunsFilter(statuses=[started, starting]))
-    dead = [run for run in at_work if not is_worked_on(instance, run, unknown=not unattended)]
+    signs = {Worker.GONE, Worker.UNNAMED} if unattended else {Worker.GONE}
+    dead = [run for run in at_work if worker_of(instance, run) in signs]
     for run in dead:
         instance.report_run_failed(run, "The process of this run was killed.")
     if unattended:

@@ -15,7 +15,7 @@ from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import newest_corpus, skipped_reports
 from fr_ensemble_assets.corpus.store import load_corpus, read_origin
-from fr_ensemble_assets.doors.workers import is_worked_on
+from fr_ensemble_assets.doors.workers import Worker, worker_of
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
@@ -162,7 +162,7 @@ def _work(instance: dg.DagsterInstance) -> list[Work]:
 
 
 def _state(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    dead = run.status.value == "STARTED" and not is_worked_on(instance, run)
+    dead = run.status.value == "STARTED" and worker_of(instance, run) is Worker.GONE
     return "KILLED" if dead else run.status.value
 
 

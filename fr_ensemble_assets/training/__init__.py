@@ -1,5 +1,5 @@
-"""The recipe, the random streams, and two trainers that follow the same trajectory.
+"""Stage 3: the random streams, three trainers that follow the same trajectory, executors.
 
-``recipe`` says what is trained, ``streams`` which random numbers it sees, ``reference`` and
-``stacked`` how the arithmetic is done. Nothing here knows of sources, folds or Dagster.
+``streams`` says which random numbers a recipe sees, ``reference``, ``kernel`` and ``stacked`` how
+the arithmetic is done, ``executors`` where. Nothing here knows of sources or folds.
 """

@@ -20,7 +20,7 @@ class RecipeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 class TrainerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """``device``: auto, cpu, cuda or reference. ``workers``: seeds at once, 0 for one a core."""
+    """``device``: auto, cpu, cuda or reference. ``workers``: models at once, 0 for one a core."""
 
     device: str = "auto"
     workers: int = 0

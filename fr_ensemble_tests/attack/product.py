@@ -84,7 +84,7 @@ def typed(*words: str, allowed: Sequence[int] = (0,)) -> Any:
 
 
 def typed_outside(
-    *words: str, cwd: Path, allowed: Sequence[int] = (0,), seconds: float = 100
+    *words: str, cwd: Path, allowed: Sequence[int] = (0,), seconds: float = 280
 ) -> Any:
     """The installed command in a process of its own; as :func:`typed`."""
     environment = {k: v for k, v in os.environ.items() if k != "FR_ENSEMBLE_HOME"}

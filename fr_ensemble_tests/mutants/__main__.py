@@ -49,7 +49,7 @@ def main(
 def _try(
     target: Target,
     mutants: list[Mutant],
-    known: dict[tuple[str, str, str], str],
+    known: dict[tuple[str, str, str, str], str],
     workers: int,
     kept: Path,
 ) -> bool:
@@ -60,10 +60,11 @@ def _try(
         typer.echo(f"{target.module}: its tests fail on the code as it is")
         return False
     own = {key: why for key, why in known.items() if key[0] == target.module}
-    keys = {(m.path, m.was, m.now) for m in mutants}
+    keys = {mutant.key for mutant in mutants}
     stale = [key for key in own if key not in keys]
     survivors, count = [], Counter({SURVIVED: 0, KILLED: 0, LATE: 0})
-    tried = [m for m in mutants if (m.path, m.was, m.now) not in own]
+    tried = [m for m in mutants if m.key not in own]
+    typer.echo(f"{target.module}: {len(tried)} mutants, {', '.join(target.tests)}", err=True)
     for verdict in try_all(tried, tests, seconds, workers, kept):
         count[verdict.outcome] += 1
         if verdict.outcome == SURVIVED:
@@ -76,17 +77,17 @@ def _try(
     )
     for mutant in sorted(survivors, key=lambda mutant: mutant.line):
         typer.echo(f"  {mutant.told}")
-    for _, was, now in stale:
+    for *_, was, now in stale:
         typer.echo(f"  {_EQUIVALENT.name} tells of a mutant that is none now: {was} -> {now}")
     sys.stdout.flush()
     return not (survivors or stale)
 
 
-def _known() -> dict[tuple[str, str, str], str]:
+def _known() -> dict[tuple[str, str, str, str], str]:
     """Mutants that no test can tell from the code, with the reason."""
     listed = yaml.safe_load(_EQUIVALENT.read_text()) or {}
     return {
-        (path, entry["was"], entry["now"]): entry["because"]
+        (path, entry["in"], entry["was"], entry["now"]): entry["because"]
         for path, entries in listed.items()
         for entry in entries
     }

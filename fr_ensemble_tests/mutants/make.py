@@ -45,8 +45,8 @@ class Mutant:
     ----------
     path
         The module, from the repository's root on.
-    line
-        Where it was changed.
+    line, within
+        Where it was changed, and in which function or class; empty for the module itself.
     was, now
         The changed lines before and after, without their margins.
     source
@@ -55,13 +55,24 @@ class Mutant:
 
     path: str
     line: int
+    within: str
     was: str
     now: str
     source: str
 
     @property
     def told(self) -> str:
-        return f"{self.path}:{self.line}\n    - {self.was}\n    + {self.now}"
+        at = (
+            f"{self.path}:{self.line} in {self.within}"
+            if self.within
+            else f"{self.path}:{self.line}"
+        )
+        return f"{at}\n    - {self.was}\n    + {self.now}"
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What stays the same when lines move."""
+        return self.path, self.within, self.was, self.now
 
 
 def mutants_of(path: str, source: str, constants_only: bool = False) -> list[Mutant]:
@@ -80,7 +91,7 @@ def mutants_of(path: str, source: str, constants_only: bool = False) -> list[Mut
                 continue
             if essence not in seen:
                 seen.add(essence)
-                mutants.append(Mutant(path, line, was, now, changed))
+                mutants.append(Mutant(path, line, _within(source, line), was, now, changed))
     return sorted(mutants, key=lambda mutant: mutant.line)
 
 
@@ -118,6 +129,18 @@ def _constant_lines(source: str) -> set[int]:
         if isinstance(node, ast.Assign | ast.AnnAssign)
         for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }
+
+
+def _within(source: str, line: int) -> str:
+    """The innermost function or class round a line, by its dotted name."""
+    names, nodes = [], ast.parse(source).body
+    while nodes:
+        node = next((n for n in nodes if n.lineno <= line <= (n.end_lineno or n.lineno)), None)
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+            break
+        names.append(node.name)
+        nodes = node.body
+    return ".".join(names)
 
 
 def _essence(source: str) -> str:

@@ -38,17 +38,18 @@ class Target:
 
 def _found(test: str) -> str:
     name, _, rest = test.partition("::")
-    (path,) = Path("fr_ensemble_tests").rglob(name)
+    path = next(Path("fr_ensemble_tests").rglob(name), None)
+    assert path is not None, f"targets.py names {name}, which is nowhere under fr_ensemble_tests"
     return f"{path}::{rest}" if rest else str(path)
 
 
 _JUDGED = ("test_rule_limits.py", "test_gate.py")
-_RESULTS = ("test_results_limits.py", "test_verdict.py")
-_CANDIDATE = ("test_candidate.py", "test_candidate_altered.py", "test_candidate_places.py")
+_RESULTS = ("test_results_limits.py",)
+_CANDIDATE = ("test_candidate_limits.py", "test_candidate.py", "test_candidate_altered.py")
 
 TARGETS = (
     Target("gate/rule.py", _JUDGED),
-    Target("gate/verdict.py", ("test_verdict.py", "test_gate.py", "test_gate_bypasses.py")),
+    Target("gate/verdict.py", ("test_verdict.py",)),
     Target("gate/previous.py", ("test_previous.py",)),
     Target("contract/thresholds.py", (*_JUDGED, "test_fit_limits.py")),
     Target("contract/folds.py", ("test_fold_plans.py",)),
@@ -58,9 +59,9 @@ TARGETS = (
     Target("evidence/results.py", (*_RESULTS, "test_gate.py")),
     Target("evidence/audit.py", _RESULTS),
     Target("evidence/document.py", (*_RESULTS, "test_gate.py")),
-    Target("calibration/rules.py", ("test_interval_rules.py", "test_calibration.py")),
-    Target("candidate/contents.py", _CANDIDATE),
-    Target("candidate/places.py", _CANDIDATE),
+    Target("calibration/rules.py", ("test_interval_rules.py",)),
+    Target("candidate/contents.py", ("test_candidate_limits.py", "test_candidate.py")),
+    Target("candidate/places.py", ("test_candidate_limits.py", "test_candidate_places.py")),
     Target("candidate/documents.py", _CANDIDATE),
     Target("candidate/verify.py", _CANDIDATE),
     Target("corpus/summary.py", ("test_constants.py",), constants_only=True),

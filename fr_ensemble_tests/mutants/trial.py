@@ -25,7 +25,8 @@ from fr_ensemble_tests.mutants.make import Mutant, module_name
 
 #: What the tests import from elsewhere, loaded once: half a second a mutant is left, not five.
 _HEAVY = (
-    *("dagster", "hypothesis", "jsonschema", "matplotlib.figure", "numba", "onnx", "onnxruntime"),
+    *("crepes", "dagster", "hypothesis", "jsonschema", "matplotlib.figure", "numba", "onnx"),
+    "onnxruntime",
     *("pandas", "pandera.pandas", "pyarrow.parquet", "pydantic", "rich", "scipy.stats", "torch"),
     *("typer", "universal_pathlib", "upath", "yaml"),
 )
@@ -137,7 +138,14 @@ def _fork(
         if mutant is not None:
             sys.meta_path.insert(0, _Finder(mutant))
         homes.install()
-        options = ["-x", "-p", "no:cacheprovider", f"--basetemp={scratch / 'tests'}"]
+        options = [
+            "-x",
+            "-m",
+            "not slow",
+            "-p",
+            "no:cacheprovider",
+            f"--basetemp={scratch / 'tests'}",
+        ]
         status = int(pytest.main([*options, *tests]))
     except BaseException as error:  # an import that fails kills a mutant too
         os.write(2, repr(error).encode())

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from fr_ensemble_assets.prediction.recommendation import Recommendations
 
 
-def print_recommendations(found: Recommendations, to_stderr: bool) -> None:
+def print_recommendations(recommended: Recommendations, to_stderr: bool) -> None:
     """The qualities of each source and encoder, the answers, and what the level means."""
     out = err if to_stderr else stdout()
-    scored = any(rung.vmaf is not None for item in found.items for rung in item.measured)
+    scored = any(rung.vmaf is not None for item in recommended.items for rung in item.measured)
     mean = ("measured", "predicted") if scored else ("VMAF",)
     table = Table(title_justify="left", header_style="bold")
     for heading in ("source", "encoder", "quality", *mean, "lower", "upper", "size"):
         left = heading in ("source", "encoder")
         table.add_column(heading, justify="left" if left else "right")
-    for item in found.items:
+    for item in recommended.items:
         shown = (*item.measured, *([item.choice] if item.choice else []))
         for rung in sorted(set(shown), key=lambda rung: rung.quality):
             chosen = rung == item.choice
@@ -38,8 +38,8 @@ def print_recommendations(found: Recommendations, to_stderr: bool) -> None:
                 style="bold green" if chosen else None,
             )
     out.print(table)
-    if any(item.choice and item.choice.interpolated for item in found.items):
+    if any(item.choice and item.choice.interpolated for item in recommended.items):
         out.print("* interpolated: nothing was encoded at it", markup=False)
-    for item in found.items:
+    for item in recommended.items:
         out.print(f"- {one_line(item.sentence)}", markup=False)
-    out.print(found.explanation, markup=False)
+    out.print(recommended.explanation, markup=False)

@@ -16,13 +16,9 @@ from typing import Any
 
 import uvicorn
 from dagster import DagsterInstance
-from dagster import __version__ as dagster_version
-
-# What Dagster's own command does; it has no public way to serve the application by one's own means.
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.app import create_app_from_workspace_process_context
 
+from fr_ensemble_assets.doors.dagster_internals import workspace_context
 from fr_ensemble_assets.operations.front.middleware import Front
 from fr_ensemble_assets.operations.front.policy import TOKEN_VARIABLE, Serving, policy_of
 
@@ -41,10 +37,7 @@ def main(settings: Path) -> None:
         instance.optimize_for_webserver(
             statement_timeout=15_000, pool_recycle=3600, max_overflow=20
         )
-        target = WorkspaceFileTarget(paths=[workspace])
-        with WorkspaceProcessContext(
-            instance, version=dagster_version, workspace_load_target=target
-        ) as context:
+        with workspace_context(instance, workspace) as context:
             application = create_app_from_workspace_process_context(
                 context, live_data_poll_rate=_POLL_MS, lifespan=_lifespan
             )

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import psutil
 
+from fr_ensemble_assets.doors.dagster_internals import DAEMON_MODULE
 from fr_ensemble_assets.foundation.home import HOME_VARIABLE, Home
 from fr_ensemble_assets.operations.front.policy import TOKEN_VARIABLE, Serving
 from fr_ensemble_assets.operations.front.service import front_command
 from fr_ensemble_assets.operations.serving.sessions import Session
 
 MODULE = "fr_ensemble_assets.definitions"
-_DAEMON_MODULE = "dagster._daemon"
 _PATIENCE_S = 15.0
 _START_S = 120.0
 _LOG_BYTES_MAX = 10_000_000
@@ -153,7 +153,7 @@ def services_over(home: Home, serving: Serving, folder: Path) -> Services:
             front_command(serving, folder, workspace),
             {TOKEN_VARIABLE: os.environ.get(TOKEN_VARIABLE, "")},
         ),
-        daemon=service("daemon", [*python, _DAEMON_MODULE, "run", "-w", str(workspace)]),
+        daemon=service("daemon", [*python, DAEMON_MODULE, "run", "-w", str(workspace)]),
         socket=code,
     )
 

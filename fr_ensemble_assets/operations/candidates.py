@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated
 
-import typer
+from upath import UPath
 
-from fr_ensemble_assets.cli.app import named_path
+from fr_ensemble_assets.candidate.places import corpus_of, has_candidate, is_published
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import parse_path
+from fr_ensemble_assets.foundation.home import SETTINGS_FILE, Home
 from fr_ensemble_assets.foundation.wording import listed, shown
 
-if TYPE_CHECKING:
-    from upath import UPath
-
-    from fr_ensemble_assets.foundation.home import Home
-
-CandidateOption = Annotated[
-    str | None,
-    typer.Option(
-        help="A candidate folder, or the beginning of its corpus' sha256 "
-        "[default: the home's only candidate, else the current corpus']",
-        show_default=False,
-    ),
-]
 _DIGITS = re.compile(r"[0-9a-fA-F]{1,64}")
 
 
@@ -39,11 +27,11 @@ def chosen_candidate(named: str | None, home: str | None) -> UPath:
         If the beginning of a digest fits none or several candidates in the home, or none was named
         and the home has several, none of which is the current corpus'.
     """
-    from fr_ensemble_assets.foundation.home import Home
-
     if named is None:
         return _current(Home.at(home))
-    path = named_path("--candidate", named)
+    if not named:
+        raise UnusableInput("--candidate: expected a path, found nothing; leave the option out.")
+    path = parse_path(named)
     if _DIGITS.fullmatch(named) and not path.exists():
         return _beginning_so(Home.at(home), named.lower())
     return path
@@ -62,16 +50,12 @@ def _beginning_so(home: Home, digits: str) -> UPath:
 
 def _is_of(folder: UPath, digits: str) -> bool:
     """Whether the corpus' digest begins so; of a folder's name it is only the first digits."""
-    from fr_ensemble_assets.candidate.places import corpus_of
-
     if len(digits) <= len(folder.name):
         return folder.name.startswith(digits)
     return digits.startswith(folder.name) and (corpus_of(folder) or "").startswith(digits)
 
 
 def _current(home: Home) -> UPath:
-    from fr_ensemble_assets.candidate.places import has_candidate
-
     folders = _published(home)
     if not folders:
         raise UnusableInput(
@@ -89,8 +73,6 @@ def _current(home: Home) -> UPath:
 
 
 def _published(home: Home) -> list[UPath]:
-    from fr_ensemble_assets.candidate.places import is_published
-
     if not home.candidates.is_dir():
         return []
     folders = sorted(path for path in home.candidates.iterdir() if not path.name.startswith("."))
@@ -100,8 +82,6 @@ def _published(home: Home) -> list[UPath]:
 
 def _current_corpus(home: Home) -> str | None:
     """The corpus that was materialised last; ``None`` in a home that Dagster never opened."""
-    from fr_ensemble_assets.foundation.home import SETTINGS_FILE
-
     if not (home.dagster / SETTINGS_FILE).exists():
         return None
     from fr_ensemble_assets.corpus.in_use import newest_corpus
