@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from upath import UPath
 
+from fr_ensemble_assets.cli.printing.verdicts import print_codecs
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import json_bytes
@@ -26,6 +27,7 @@ from fr_ensemble_assets.predictors.ladders import ladders_of
 from fr_ensemble_assets.predictors.model import Probe, ScoredProbe
 from fr_ensemble_assets.predictors.report import exit_code, report
 from fr_ensemble_assets.predictors.scope import JUDGED_RANGE, probe_index
+from fr_ensemble_assets.predictors.shipped import bundled_verdicts
 
 X264 = "libx264"
 
@@ -253,3 +255,13 @@ def test_codec_without_rows_counts_only_if_asked_for(cells: Cells, passed: Codec
     assert exit_code([passed, missing]) == 0
     assert exit_code([passed, missing], asked=["h264_nvenc"]) == 1
     assert exit_code([missing]) == 1
+
+
+def test_each_codec_gets_a_line_with_its_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    print_codecs(bundled_verdicts(), to_stderr=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3:2] for line in lines] == [
+        ["predictor:", verdict] for verdict in ("PASS", "PASS", "HOLD", "PASS", "PASS")
+    ]
+    assert "PLCC spread 0.00" in lines[2]
+    assert lines[2].endswith("> 0.0050 (ADR-0303 part 2)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
@@ -12,6 +13,9 @@ from fr_ensemble_assets.contract.thresholds import ADR_0303
 from fr_ensemble_assets.evidence.results import SeedScore
 from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.gate.rule import Decision, seed_plcc
+
+if TYPE_CHECKING:
+    from fr_ensemble_assets.predictors.gate import CodecVerdict
 
 
 def print_verdict(
@@ -25,6 +29,18 @@ def print_verdict(
     out.print(seed_table(scores, decision))
     print_decision(out, decision)
     print_places(out, places)
+
+
+def print_codecs(verdicts: Sequence[CodecVerdict], to_stderr: bool) -> None:
+    """A line a codec: what the same gate says of its predictor."""
+    out = err if to_stderr else stdout()
+    for verdict in verdicts:
+        held = "[green]PASS[/]" if verdict.passed else "[red]HOLD[/]"
+        told = escape("; ".join(verdict.reasons))
+        if verdict.mean_plcc is not None and verdict.plcc_spread is not None:
+            figures = f"mean PLCC {verdict.mean_plcc:.5f}   spread {verdict.plcc_spread:.5f}"
+            told = f"{figures}   {told}".rstrip()
+        out.print(f"predictor: {escape(verdict.encoder):<10} {held}   {told}")
 
 
 def seed_table(scores: Sequence[SeedScore], decision: Decision) -> Table:
