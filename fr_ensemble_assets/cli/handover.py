@@ -1,0 +1,46 @@
+"""``propose --tree``, ``card``, ``export``, ``compare``, ``sign``, ``verify``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fr_ensemble_assets.foundation.errors import UnusableInput
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+
+def propose_tree(folder: UPath, tree: str, out: str | None) -> None:
+    """Print the patch or write it; the pull request's text goes beside it, or to stderr."""
+    from fr_ensemble_assets.cli.app import named_path
+    from fr_ensemble_assets.cli.console import err
+    from fr_ensemble_assets.foundation.files import write_bytes
+    from fr_ensemble_assets.handover.patch import hand_over
+
+    if not tree:
+        raise UnusableInput("--tree: expected a checkout, found nothing; leave the option out.")
+    destination = named_path("--out", out) if out is not None else None
+    made = hand_over(folder, Path(tree))
+    if destination is None:
+        sys.stdout.buffer.write(made.patch)
+        sys.stdout.buffer.flush()
+        err.print(made.pull_request, markup=False)
+    else:
+        text = destination.parent / f"{destination.name}.md"
+        write_bytes(text, made.pull_request.encode())
+        write_bytes(destination, made.patch)
+        for told in made.left:
+            err.print(f"left to a person: {told}", markup=False)
+        err.print(f"pull request: {text}", markup=False)
+    if made.rollback:
+        err.print("a rollback: the ensemble in their tree is younger", markup=False)
+    rows = f"{len(made.proposal.replaced)} rows replaced, {len(made.proposal.added)} added"
+    err.print(
+        f"{len(made.changed)} files changed, {len(made.removed)} of them removed; {rows}; "
+        f"applied to a copy, where their rules hold; from {folder}"
+        if made.patch
+        else f"nothing to change: {tree} holds {folder} already",
+        markup=False,
+    )
