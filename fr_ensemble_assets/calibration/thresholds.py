@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fr_ensemble_assets.calibration.coverage import SHARPNESS_MAX
 from fr_ensemble_assets.calibration.pooling import OutOfFold, pool_encodes
 from fr_ensemble_assets.calibration.rules import (
     LEVEL_TOLERANCE,
@@ -26,10 +27,14 @@ from fr_ensemble_assets.calibration.rules import (
 from fr_ensemble_assets.foundation.errors import UnusableInput
 
 LEVEL = 0.95
-#: Of the encodes, the narrowest quarter may take the short cut and the widest must be searched:
-#: quartiles split what is usual from what stands out without a figure chosen by us, don't move
-#: with a few odd encodes, and keep a middle that is as large as both ends together.
-TIGHT_QUANTILE, WIDE_QUANTILE = 0.25, 0.75
+#: What most encodes of unseen sources have is narrow: their coverage is what was measured. An
+#: interval wider than any of them stands for something that was never tried, and is wide. Both
+#: follow the ensemble, where fixed widths would call all of its intervals the same; and sigma's
+#: floor keeps most of them close together, so that quartiles alone would part like from like.
+TIGHT_QUANTILE = 0.75
+#: In VMAF: what viewers just notice is put at about 6. However usual, wider than this decides
+#: nothing, and is no ground for a short cut.
+TIGHT_MAX = SHARPNESS_MAX
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,10 @@ class Thresholds:
 
 
 def thresholds(frames: OutOfFold) -> Thresholds:
-    """Quartiles of the widths of encode intervals, each calibrated without its own source.
+    """From the widths of encode intervals, each calibrated without its own source.
+
+    Narrow is what three quarters of them have, but never beyond :data:`TIGHT_MAX`; wide is what
+    is beyond all of them.
 
     Raises
     ------
@@ -71,8 +79,8 @@ def thresholds(frames: OutOfFold) -> Thresholds:
     highest = highest_source_level(n_sources - 1) + LEVEL_TOLERANCE
     level = max(level for level in LEVELS if level <= min(LEVEL, highest))
     widths = out_of_source_widths(encodes, level)
-    tight, wide = np.quantile(widths, [TIGHT_QUANTILE, WIDE_QUANTILE])
-    return Thresholds(float(tight), float(wide), level, encodes.n_rows, n_sources)
+    tight = min(float(np.quantile(widths, TIGHT_QUANTILE)), TIGHT_MAX)
+    return Thresholds(tight, max(tight, float(widths.max())), level, encodes.n_rows, n_sources)
 
 
 def out_of_source_widths(encodes: OutOfFold, level: float) -> npt.NDArray[np.float64]:
@@ -93,8 +101,8 @@ def thresholds_document(found: Thresholds, corpus_sha256: str) -> dict[str, Any]
         "tight_interval_max_width": found.tight,
         "wide_interval_min_width": found.wide,
         "source": (
-            f"quantiles {TIGHT_QUANTILE:g} and {WIDE_QUANTILE:g} of the widths (VMAF) of "
-            f"{found.n_encodes} encodes' intervals, rule 'source' at {found.level:g}, each of "
+            f"quantile {TIGHT_QUANTILE:g} (at most {TIGHT_MAX:g}) and greatest of the widths in "
+            f"VMAF of {found.n_encodes} encodes' intervals, rule 'source' at {found.level:g}, each of "
             f"{found.n_sources} sources calibrated on the others and predicted by members that "
             "never saw it"
         ),

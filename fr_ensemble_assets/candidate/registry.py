@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from fr_ensemble_assets.gate.rule import Decision
+from fr_ensemble_assets.members.consumers import LICENSE
 from fr_ensemble_assets.members.names import member_id, onnx_file
 from fr_ensemble_assets.members.onnx_export import OPSET
 from fr_ensemble_assets.members.sidecars import Member
 
 REGISTRY_FILE = "registry.json"
 SCHEMA_FILE = "registry.schema.json"
-LICENSE = "BSD-3-Clause-Plus-Patent"
 NOTES_MAX = 512
 
 REGISTRY_SCHEMA: dict[str, Any] = {

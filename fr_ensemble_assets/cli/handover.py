@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from fr_ensemble_assets.cli.app import HomeOption, app, named_path, told_in_one_sentence
 from fr_ensemble_assets.foundation.errors import UnusableInput
 
 if TYPE_CHECKING:
     from upath import UPath
 
+CandidateOption = Annotated[
+    str | None, typer.Option(help="A candidate folder [default: the one candidate in the home]")
+]
+
 
 def propose_tree(folder: UPath, tree: str, out: str | None) -> None:
     """Print the patch or write it; the pull request's text goes beside it, or to stderr."""
-    from fr_ensemble_assets.cli.app import named_path
     from fr_ensemble_assets.cli.console import err
     from fr_ensemble_assets.foundation.files import write_bytes
     from fr_ensemble_assets.handover.patch import hand_over
@@ -44,3 +50,28 @@ def propose_tree(folder: UPath, tree: str, out: str | None) -> None:
         else f"nothing to change: {tree} holds {folder} already",
         markup=False,
     )
+
+
+@app.command()
+def card(
+    html: Annotated[str, typer.Option(help="Where the page goes; one file, nothing beside it.")],
+    candidate: CandidateOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Write the model card of a candidate as one HTML page.
+
+    Figures with uncertainty, by encoder and by source, intervals, where it fails: computed from
+    the evidence. Light and dark as the reader has it; opens without a network.
+    """
+    from fr_ensemble_assets.card.render import card_page
+    from fr_ensemble_assets.cli.console import err
+    from fr_ensemble_assets.cli.judge import chosen_candidate
+    from fr_ensemble_assets.foundation.files import write_bytes
+    from fr_ensemble_assets.foundation.home import Home
+    from fr_ensemble_assets.handover.cards import facts_for
+
+    with told_in_one_sentence():
+        destination = named_path("--html", html)
+        folder = chosen_candidate(candidate, home)
+        write_bytes(destination, card_page(facts_for(folder, Home.at(home))))
+    err.print(f"model card of {folder}: {destination}", markup=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fr_ensemble_assets.candidate.registry import LICENSE
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.schema import (
     CANONICAL_6,
@@ -14,7 +13,7 @@ from fr_ensemble_assets.foundation.schema import (
 )
 from fr_ensemble_assets.handover.names import MODELS, PAGE
 from fr_ensemble_assets.handover.summary import Summary
-from fr_ensemble_assets.members.consumers import CALIBRATION_IN_TREE, VERDICT_IN_TREE
+from fr_ensemble_assets.members.consumers import CALIBRATION_IN_TREE, LICENSE, VERDICT_IN_TREE
 from fr_ensemble_assets.members.names import ENSEMBLE_ID, MANIFEST_FILE, sidecar_file
 
 BEGIN, END = f"<!-- {ENSEMBLE_ID}: begin -->", f"<!-- {ENSEMBLE_ID}: end -->"

@@ -11,9 +11,9 @@ from upath import UPath
 
 from fr_ensemble_assets.candidate.propose import Proposal, propose
 from fr_ensemble_assets.candidate.registry import REGISTRY_FILE
-from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json, read_bytes
+from fr_ensemble_assets.handover.cards import verified
 from fr_ensemble_assets.handover.checkout import Checkout, read_checkout
 from fr_ensemble_assets.handover.git import REGULAR, binary_patch, patched_copy
 from fr_ensemble_assets.handover.names import (
@@ -80,12 +80,7 @@ def hand_over(candidate: UPath, tree: Path) -> HandOver:
     UnusableInput
         If the candidate doesn't verify, ``tree`` can't take it, or a rule of theirs would break.
     """
-    problems = verify_candidate(candidate).problems
-    if problems:
-        raise UnusableInput(
-            f"{candidate}: expected a candidate that verifies, found {'; '.join(problems)}; "
-            "build it again with 'fr-ensemble run'."
-        )
+    verified(candidate)
     summary = summarise(candidate)
     checkout = read_checkout(tree, every_path(summary.corpus_sha256))
     changes, proposal = _changes(candidate, summary, checkout)

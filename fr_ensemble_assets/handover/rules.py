@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fr_ensemble_assets.candidate.registry import LICENSE
 from fr_ensemble_assets.features.codec_block import CODEC_BLOCK_LAYOUT
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json, sha256_of
@@ -27,6 +26,7 @@ from fr_ensemble_assets.handover.names import (
 )
 from fr_ensemble_assets.members.consumers import (
     CALIBRATION_IN_TREE,
+    LICENSE,
     SIDECAR_MAX_BYTES,
     VERDICT_IN_TREE,
 )

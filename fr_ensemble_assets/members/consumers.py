@@ -24,6 +24,8 @@ CALIBRATION_IN_TREE = f"{ENSEMBLE_ID}_calibration.json"
 #: Interval widths between which a tuner neither takes the short cut nor searches in full.
 THRESHOLDS_FILE = f"{ENSEMBLE_ID}_thresholds.json"
 
+#: Of members, code and their registry alike.
+LICENSE = "BSD-3-Clause-Plus-Patent"
 #: More than this of a sidecar their reader doesn't take.
 SIDECAR_MAX_BYTES = 1 << 20
 
