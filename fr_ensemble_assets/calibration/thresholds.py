@@ -102,8 +102,8 @@ def thresholds_document(found: Thresholds, corpus_sha256: str) -> dict[str, Any]
         "wide_interval_min_width": found.wide,
         "source": (
             f"quantile {TIGHT_QUANTILE:g} (at most {TIGHT_MAX:g}) and greatest of the widths in "
-            f"VMAF of {found.n_encodes} encodes' intervals, rule 'source' at {found.level:g}, each of "
-            f"{found.n_sources} sources calibrated on the others and predicted by members that "
+            f"VMAF of {found.n_encodes} encodes' intervals, rule 'source' at {found.level:g}, each "
+            f"of {found.n_sources} sources calibrated on the others and predicted by members that "
             "never saw it"
         ),
         "level": found.level,

@@ -197,7 +197,7 @@ def encode_points(encodes: OutOfFold) -> tuple[EncodePoint, ...]:
 def _encoder_data(corpus: Corpus) -> tuple[EncoderData, ...]:
     found = []
     for name, rows in corpus.frame.groupby("encoder", sort=True, observed=True):
-        presets = rows[PRESET].dropna().unique() if PRESET in rows else []
+        presets: set[str] = set(rows[PRESET].dropna()) if PRESET in rows else set()
         low, high = float(rows["cq"].min()), float(rows["cq"].max())
         told = tuple(sorted(str(preset) for preset in presets))
         found.append(EncoderData(str(name), len(rows), low, high, told))

@@ -75,3 +75,25 @@ def card(
         folder = chosen_candidate(candidate, home)
         write_bytes(destination, card_page(facts_for(folder, Home.at(home))))
     err.print(f"model card of {folder}: {destination}", markup=False)
+
+
+@app.command()
+def export(
+    out: Annotated[str, typer.Option(help="A new folder for the kit.")],
+    candidate: CandidateOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Write a kit for consumers: members, an example of use, golden vectors.
+
+    The example needs numpy and onnxruntime alone. Another implementation, in C or Rust, tests
+    itself against the golden rows: features, inputs, each member's score, mu, sigma, intervals.
+    """
+    from fr_ensemble_assets.cli.console import err
+    from fr_ensemble_assets.cli.judge import chosen_candidate
+    from fr_ensemble_assets.handover.export import export_kit
+
+    with told_in_one_sentence():
+        destination = named_path("--out", out)
+        folder = chosen_candidate(candidate, home)
+        export_kit(folder, destination)
+    err.print(f"kit of {folder}: run 'python {destination}/example.py'", markup=False)
