@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fr_ensemble_assets.cli.app import HomeOption, app, named_path, told_in_one_sentence
+from fr_ensemble_assets.cli.app import HomeOption, JsonOption, app, named_path, told_in_one_sentence
 from fr_ensemble_assets.foundation.errors import UnusableInput
 
 if TYPE_CHECKING:
@@ -97,3 +98,37 @@ def export(
         folder = chosen_candidate(candidate, home)
         export_kit(folder, destination)
     err.print(f"kit of {folder}: run 'python {destination}/example.py'", markup=False)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A candidate, or a folder of loso_seed{N}.json.")],
+    b: Annotated[str, typer.Argument(help="Another one.")],
+    corpus: Annotated[
+        str | None, typer.Option(help="Rows that both candidates score: which of them move?")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold two candidates, or two folders of results, against each other.
+
+    The same corpus on another machine: the same digests, else the differences. Another corpus:
+    figures by source, intervals' widths. With --corpus: rows whose score moves by over 1 VMAF.
+    """
+    from fr_ensemble_assets.cli.comparison import comparison_document, told
+    from fr_ensemble_assets.corpus.reader import read_corpus
+    from fr_ensemble_assets.handover.compare import compare as compared
+    from fr_ensemble_assets.handover.compare import read_side
+
+    with told_in_one_sentence():
+        left, right = read_side(named_path("A", a)), read_side(named_path("B", b))
+        if corpus is not None and (left.candidate is None or right.candidate is None):
+            raise UnusableInput(
+                "--corpus: expected two candidates that can score its rows, found a folder of "
+                "results; leave the option out."
+            )
+        rows = read_corpus(named_path("--corpus", corpus)).corpus if corpus is not None else None
+        found = compared(left, right, rows)
+    if as_json:
+        sys.stdout.write(json.dumps(comparison_document(found), indent=2, allow_nan=False) + "\n")
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in told(found)))
