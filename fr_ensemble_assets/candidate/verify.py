@@ -9,6 +9,7 @@ from upath import UPath
 
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, parse_calibration
 from fr_ensemble_assets.candidate.registry import REGISTRY_FILE, SCHEMA_FILE, schema_problems
+from fr_ensemble_assets.candidate.signing import SIGNATURE_FILE
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json, read_bytes, sha256_of
 from fr_ensemble_assets.gate.evidence import load_scores
@@ -78,8 +79,9 @@ def verify_candidate(folder: UPath) -> Verification:
     if not folder.is_dir():
         raise UnusableInput(f"{folder}: expected a candidate folder, found no such folder.")
     present = {entry.name for entry in folder.iterdir()}
+    known = {*CANDIDATE_FILES, SIGNATURE_FILE}
     missing = [f"{name} is missing" for name in CANDIDATE_FILES if name not in present]
-    foreign = [f"{name} doesn't belong here" for name in sorted(present - {*CANDIDATE_FILES})]
+    foreign = [f"{name} doesn't belong here" for name in sorted(present - known)]
     if missing:
         return Verification((*missing, *foreign), (), (), ())
     documents = {name: _object(folder, name) for name in CANDIDATE_FILES if name.endswith(".json")}

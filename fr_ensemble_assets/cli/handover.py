@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -132,3 +133,58 @@ def compare(
         sys.stdout.write(json.dumps(comparison_document(found), indent=2, allow_nan=False) + "\n")
     else:
         sys.stdout.write("".join(f"{line}\n" for line in told(found)))
+
+
+@app.command()
+def sign(
+    key: Annotated[str, typer.Option(help="Your private key: PEM, P-256, P-384 or P-521.")],
+    candidate: CandidateOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Sign a candidate: every file of it, by the OpenSSF model-signing format.
+
+    The signature lies in the folder. Needs `pip install fr-ensemble[signing]`. The password of an
+    encrypted key is read from FR_ENSEMBLE_KEY_PASSWORD.
+    """
+    from fr_ensemble_assets.candidate.signing import sign_candidate
+    from fr_ensemble_assets.cli.console import err
+    from fr_ensemble_assets.cli.judge import chosen_candidate
+    from fr_ensemble_assets.handover.cards import verified
+
+    with told_in_one_sentence():
+        folder = verified(chosen_candidate(candidate, home), signed=False)
+        signature = sign_candidate(folder, _key(key))
+    err.print(f"signed: {signature}", markup=False)
+
+
+@app.command()
+def verify(
+    key: Annotated[
+        str | None,
+        typer.Option(help="The publisher's public key [env: FR_ENSEMBLE_PUBLIC_KEY]"),
+    ] = None,
+    candidate: CandidateOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Verify a candidate: digests, schema, gate, and with a key its signature.
+
+    With FR_ENSEMBLE_PUBLIC_KEY set, whatever reads a candidate demands the signature too.
+    """
+    from fr_ensemble_assets.candidate.signing import PUBLIC_KEY_VARIABLE, verify_signature
+    from fr_ensemble_assets.cli.console import err
+    from fr_ensemble_assets.cli.judge import chosen_candidate
+    from fr_ensemble_assets.handover.cards import verified
+
+    with told_in_one_sentence():
+        folder = verified(chosen_candidate(candidate, home))
+        if key is not None:
+            verify_signature(folder, _key(key))
+    by_key = key is not None or os.environ.get(PUBLIC_KEY_VARIABLE)
+    how = "digests, schema, gate and signature" if by_key else "digests, schema and gate; no key"
+    err.print(f"verified: {folder} ({how})", markup=False)
+
+
+def _key(text: str) -> Path:
+    if not text:
+        raise UnusableInput("--key: expected the path of a key, found nothing.")
+    return Path(text)

@@ -6,6 +6,7 @@ from upath import UPath
 
 from fr_ensemble_assets.calibration.calibrate import calibrate
 from fr_ensemble_assets.calibration.pooling import load_out_of_fold
+from fr_ensemble_assets.candidate.signing import require_signature
 from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.card.compute import facts_of
 from fr_ensemble_assets.card.facts import FACTS_FILE, Facts, read_facts
@@ -18,8 +19,8 @@ from fr_ensemble_assets.loso.run import results_dir
 from fr_ensemble_assets.training.recipe import CONTRACT_RECIPE
 
 
-def verified(candidate: UPath) -> UPath:
-    """The candidate, if it verifies.
+def verified(candidate: UPath, signed: bool = True) -> UPath:
+    """The candidate, if it verifies; where a public key is configured, only if it is signed.
 
     Raises
     ------
@@ -32,6 +33,8 @@ def verified(candidate: UPath) -> UPath:
             f"{candidate}: expected a candidate that verifies, found {'; '.join(problems)}; "
             "build it again with 'fr-ensemble run'."
         )
+    if signed:
+        require_signature(candidate)
     return candidate
 
 

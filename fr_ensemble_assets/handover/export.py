@@ -25,6 +25,7 @@ from fr_ensemble_assets.foundation.files import (
     write_json,
 )
 from fr_ensemble_assets.foundation.schema import CANONICAL_6, ENCODER_VOCABULARY
+from fr_ensemble_assets.handover.cards import verified
 from fr_ensemble_assets.members.names import ENSEMBLE_ID, MANIFEST_FILE, onnx_file, sidecar_file
 from fr_ensemble_assets.members.onnx_export import ONNX_TOLERANCE, run_onnx
 from fr_ensemble_assets.prediction.candidate import Candidate, load_candidate
@@ -46,7 +47,7 @@ def export_kit(folder: UPath, out: UPath) -> None:
     UnusableInput
         If the candidate doesn't verify, or ``out`` is there and isn't an empty folder.
     """
-    candidate = load_candidate(folder)
+    candidate = load_candidate(verified(folder))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UnusableInput(
             f"{out}: expected a new folder or an empty one, found something there; "
