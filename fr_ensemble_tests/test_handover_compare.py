@@ -67,6 +67,7 @@ def test_candidate_is_the_same_as_itself_and_as_its_results(
     assert set(found.same_predictions) == set(range(5))
     assert len(found.same_files) == 6
     assert compare(read_side(results), read_side(results)).same
+    assert compare(read_side(candidate), read_side(results)).same
 
 
 def test_times_alone_are_no_difference(tmp_path: Path, results: UPath) -> None:

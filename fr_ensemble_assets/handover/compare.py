@@ -205,11 +205,12 @@ def _by_source(a: Side, b: Side, figure: str, sources: Sequence[str]) -> Iterato
 
 
 def _intervals(a: Side, b: Side, figure: str) -> Iterator[Pair]:
-    told = [
-        _measured(side.candidate.calibration, figure) if side.candidate else {} for side in (a, b)
-    ]
-    for name in sorted(told[0].keys() | told[1].keys()):
-        yield Pair(name, told[0].get(name), told[1].get(name))
+    """Nothing for a folder of results, which has no intervals."""
+    if a.candidate is None or b.candidate is None:
+        return
+    ours, theirs = (_measured(c.calibration, figure) for c in (a.candidate, b.candidate))
+    for name in sorted(ours.keys() | theirs.keys()):
+        yield Pair(name, ours.get(name), theirs.get(name))
 
 
 def _measured(calibration: Calibration, figure: str) -> dict[str, float]:
