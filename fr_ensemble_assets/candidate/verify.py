@@ -25,6 +25,8 @@ from fr_ensemble_assets.candidate.documents import (
     scores_of,
 )
 from fr_ensemble_assets.candidate.registry import REGISTRY_FILE, schema_problems
+from fr_ensemble_assets.candidate.signing import require_signature
+from fr_ensemble_assets.candidate.told import told_problems
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.evidence.results import (
     SeedScore,
@@ -38,6 +40,7 @@ from fr_ensemble_assets.gate.rule import decide
 from fr_ensemble_assets.gate.verdict import Judgement, derived_fields, results_digests
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file
 from fr_ensemble_assets.members.onnx_check import read_member
+from fr_ensemble_assets.members.sidecars import members_of
 
 __all__ = ["CANDIDATE_FILES", "Verification", "verified", "verify_candidate", "verify_contents"]
 
@@ -86,18 +89,39 @@ def verify_candidate(folder: UPath) -> Verification:
 def verified(folder: UPath) -> Evidence:
     """The evidence of a candidate that verifies; what is used is what was verified.
 
+    Where a public key is configured (:mod:`.signing`), the very files that were read must be those
+    that its owner signed.
+
     Raises
     ------
     UnusableInput
         If anything is wrong with it.
     """
-    found = verify_candidate(folder)
+    contents, evidence = _sound(folder)
+    require_signature(folder, contents.files)
+    return evidence
+
+
+def require_verified(folder: UPath) -> None:
+    """:func:`verified` without asking who signed it, for whoever is about to.
+
+    Raises
+    ------
+    UnusableInput
+        If anything is wrong with it.
+    """
+    _sound(folder)
+
+
+def _sound(folder: UPath) -> tuple[Contents, Evidence]:
+    contents = read_contents(folder)
+    found = verify_contents(contents)
     if found.evidence is None:
         raise UnusableInput(
             f"{folder}: expected a candidate that verifies, found {'; '.join(found.problems)}; "
             "make it again with 'fr-ensemble run'."
         )
-    return found.evidence
+    return contents, found.evidence
 
 
 def verify_contents(contents: Contents) -> Verification:
@@ -116,7 +140,15 @@ def verify_contents(contents: Contents) -> Verification:
         gate = tuple(_gate_problems(scores, documents[VERDICT_FILE]))
         if not (digests or schema or gate):
             evidence = evidence_of(contents, documents)
-            digests = tuple(_departures(contents, documents, candidate_files(evidence)))
+            digests = (
+                *_departures(contents, documents, candidate_files(evidence)),
+                *told_problems(
+                    contents.files,
+                    evidence.judgement,
+                    evidence.calibration,
+                    {member.seed: member.sha256 for member in members_of(evidence.models)},
+                ),
+            )
     except UnusableInput as error:
         digests = (*digests, str(error))
     sound = not (contents.problems or digests or schema or gate)

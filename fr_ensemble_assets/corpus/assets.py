@@ -1,7 +1,9 @@
 """Door: the ``corpus`` asset."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -10,6 +12,7 @@ from fr_ensemble_assets.corpus.arrivals import unchanged_arrival
 from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.plots import quality_curves
+from fr_ensemble_assets.corpus.provenance import note_of, noted
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, Reading, read_corpus, read_shards
 from fr_ensemble_assets.corpus.store import CORPUS_FILE, save_corpus
 from fr_ensemble_assets.corpus.summary import CorpusSummary, preset_rows
@@ -63,9 +66,9 @@ def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[Non
         if arrived:
             require_digest(arrived, "arrival_sha256")
         with unchanged_arrival(Path(config.path), arrived) if arrived else nullcontext():
-            reading, origin = _read(config.path, kept)
+            reading, origin, note = _read(config.path, kept)
         summary = require_fit(reading.corpus).summary
-        save_corpus(kept, reading, origin)
+        save_corpus(kept, reading, origin, note)
         stored = kept.corpus_dir(reading.corpus.sha256) / CORPUS_FILE
     return dg.MaterializeResult(
         data_version=dg.DataVersion(reading.corpus.sha256),
@@ -77,16 +80,20 @@ def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[Non
     )
 
 
-def _read(path: str, home: Home) -> tuple[Reading, str]:
-    """The corpus that was asked for, and where it came from in words."""
+def _read(path: str, home: Home) -> tuple[Reading, str, Mapping[str, Any] | None]:
+    """The corpus that was asked for, where it came from in words, and what is told of its clips."""
     if path:
-        return read_corpus(parse_path(path)), path
+        reading = read_corpus(parse_path(path))
+        return reading, path, note_of(parse_path(path), reading)
     known = inventory_file(home)
     inventory = load_inventory(known) if known.exists() else None
     if inventory is not None and inventory.clips:
         shards = shards_of(home.shards, inventory)
-        return read_shards(home.shards, shards), f"the shards of {len(shards)} clips"
-    return read_corpus(BUNDLED_CORPUS), "the bundled corpus"
+        reading = read_shards(home.shards, shards)
+        note = noted([clip.to_json() for clip in inventory.clips], reading.corpus.sources)
+        return reading, f"the shards of {len(shards)} clips", note
+    reading = read_corpus(BUNDLED_CORPUS)
+    return reading, "the bundled corpus", note_of(BUNDLED_CORPUS, reading)
 
 
 def _describe(reading: Reading, summary: CorpusSummary) -> dict[str, dg.MetadataValue]:

@@ -27,10 +27,10 @@ from fr_ensemble_assets.foundation.schema import (
     ENCODER_VOCABULARY,
 )
 from fr_ensemble_assets.gate.verdict import Judgement
+from fr_ensemble_assets.members.consumers import manifest_additions, sidecar_additions
 from fr_ensemble_assets.members.names import ENSEMBLE_ID, member_id, onnx_file
 from fr_ensemble_assets.members.onnx_export import INPUT_NAMES, OPSET, OUTPUT_NAMES
 
-PARENT_ADRS = ("ADR-0303", "ADR-0309", "ADR-0319")
 NOMINAL_COVERAGE = 0.95
 #: The normal quantile of a two-sided 95 % interval.
 GAUSSIAN_Z = 1.959963984540054
@@ -163,14 +163,13 @@ def sidecar(
             "this_seed_loso_plcc": plcc,
             "passed": decision.promote,
         },
-        "loso_mean_plcc": plcc,
         "notes": (
             f"Member {member.seed} of {ENSEMBLE_ID}, fitted on all {corpus.n_rows} rows of "
             f"{corpus.n_sources} sources after leave-one-source-out under the same seed. "
             "crf_norm scales cq by corpus.cq_min and cq_max; preset_norm is listed in "
             "corpus.presets, 0.5 where a preset was not recorded."
         ),
-        "parent_adrs": list(PARENT_ADRS),
+        **sidecar_additions(member.seed, decision),
     }
 
 
@@ -222,6 +221,7 @@ def manifest(
             "calibration": CALIBRATION_FILE,
             "calibration_sha256": sha256_of(calibration_bytes(calibration)),
         },
+        **manifest_additions(corpus.codec, calibration),
     }
 
 
