@@ -15,7 +15,6 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from fr_ensemble_assets.card.render import card_page
-from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.handover.cards import facts_for
 from fr_ensemble_tests.conftest import Chain
 
@@ -26,10 +25,10 @@ _SCREENSHOTS = os.environ.get("FR_ENSEMBLE_SCREENSHOTS", "")
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory, promoted_once: Chain) -> Path:
-    home, outcome = promoted_once
+    _, outcome = promoted_once
     assert outcome.candidate_dir is not None
     file = tmp_path_factory.mktemp("card") / "card.html"
-    file.write_bytes(card_page(facts_for(outcome.candidate_dir, Home.at(home))))
+    file.write_bytes(card_page(facts_for(outcome.candidate_dir)))
     return file
 
 

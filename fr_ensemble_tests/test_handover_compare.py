@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fr_ensemble_assets.gate.evidence import load_scores
 from typer.testing import CliRunner
 from upath import UPath
 
-from fr_ensemble_assets.calibration.pooling import load_out_of_fold
+from fr_ensemble_assets.calibration.pooling import out_of_fold
+from fr_ensemble_assets.candidate.champion import challenge, champion_before, moved_rows
+from fr_ensemble_assets.candidate.verify import verified
 from fr_ensemble_assets.cli.main import app
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import read_corpus
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
-from fr_ensemble_assets.handover.compare import challenge, compare, moved_rows, read_side
-from fr_ensemble_assets.prediction.candidate import load_candidate
+from fr_ensemble_assets.gate.verdict import authorise
+from fr_ensemble_assets.handover.compare import compare, read_side
 from fr_ensemble_tests.conftest import Chain, Row, write_rows
 
 
@@ -122,14 +125,12 @@ def shifted(tmp_path: Path, candidate: UPath, vmaf: float) -> UPath:
 
 def test_rows_that_move_are_counted(tmp_path: Path, candidate: UPath, rows: list[Row]) -> None:
     corpus = read_corpus(write_rows(tmp_path / "corpus.jsonl", rows)).corpus
-    champion = load_candidate(candidate)
+    champion = verified(candidate)
     assert moved_rows(corpus, champion, champion).moved == 0
     models = [
         path.read_bytes() for path in sorted(shifted(tmp_path, candidate, -3.0).glob("*.onnx"))
     ]
-    lower = type(champion)(
-        champion.folder, champion.scaler, champion.codec, tuple(models), champion.calibration
-    )
+    lower = replace(champion, models=tuple(models))
     found = moved_rows(corpus, champion, lower)
     assert found.moved > 0.9 * corpus.n_rows
     assert found.furthest == pytest.approx(3.0, abs=1e-3)
@@ -145,18 +146,37 @@ def test_champion_is_scored_on_sources_that_it_never_saw(
     tmp_path: Path, candidate: UPath, results: UPath, rows: list[Row]
 ) -> None:
     corpus = read_corpus(write_rows(tmp_path / "corpus.jsonl", rows)).corpus
-    frames = load_out_of_fold(results, corpus, load_scores(results))
-    champion = load_candidate(candidate)
-    assert challenge(corpus, frames, champion).plcc == ()
-    assert challenge(corpus, frames, champion).unfair == corpus.sources
+    frames = out_of_fold(corpus, authorise(results, corpus, ENSEMBLE).results)
+    champion = verified(candidate)
+    itself = challenge(corpus, frames, champion, champion)
+    assert (itself.plcc, itself.unfair, itself.moved.moved) == ((), corpus.sources, 0)
     renamed = corpus.frame.replace({"src": {"dog": "dog2"}})
     named = Corpus(corpus.sha256, renamed)
-    found = challenge(named, frames, champion)
+    found = challenge(named, frames, champion, champion)
     assert [pair.name for pair in found.rmse] == ["dog2"]
     rows_of = named.source_index == named.sources.index("dog2")
-    out_of_fold = np.sqrt(np.mean((frames.mu - corpus.target)[rows_of] ** 2))
-    assert found.rmse[0].b == pytest.approx(out_of_fold)
+    unseen = np.sqrt(np.mean((frames.mu - corpus.target)[rows_of] ** 2))
+    assert found.rmse[0].b == pytest.approx(unseen)
     assert found.rmse[0].a != found.rmse[0].b
+
+
+def test_champion_is_the_sound_candidate_judged_last_before(
+    tmp_path: Path, candidate: UPath
+) -> None:
+    older, new = UPath(tmp_path / "older"), UPath(tmp_path / "new")
+    shutil.copytree(candidate, older)
+    told = json.loads((candidate / "PROMOTE.json").read_text())
+
+    def at(when: str) -> bytes:
+        return json.dumps({**told, "generated_at_utc": when}).encode()
+
+    found = champion_before(UPath(tmp_path), new, at("2999-01-01T00:00:00+00:00"))
+    assert found is not None
+    assert found.facts.sha256 == told["corpus"]["sha256"]
+    assert champion_before(UPath(tmp_path), older, at("2999-01-01T00:00:00+00:00")) is None
+    assert champion_before(UPath(tmp_path), new, at("1999-01-01T00:00:00+00:00")) is None
+    (older / "calibration.json").write_text("{}")
+    assert champion_before(UPath(tmp_path), new, at("2999-01-01T00:00:00+00:00")) is None
 
 
 def test_command_tells_and_counts(
