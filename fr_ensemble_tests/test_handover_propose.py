@@ -41,6 +41,7 @@ from fr_ensemble_tests.fork import (
 SEEDS = range(5)
 DEAD = {f"{TINY}/{ENSEMBLE}_seed{seed}.onnx.data" for seed in SEEDS}
 CALIBRATION = f"{TINY}/{ENSEMBLE}_calibration.json"
+THRESHOLDS = f"{TINY}/{ENSEMBLE}_thresholds.json"
 MEMBERS = {f"{TINY}/{ENSEMBLE}_seed{seed}.{kind}" for seed in SEEDS for kind in ("onnx", "json")}
 
 
@@ -132,9 +133,11 @@ def test_git_applies_it_their_rules_hold_and_the_rest_stays(
         assert after[path] == (candidate / Path(path).name).read_bytes()
     assert after[VERDICT] == (candidate / "PROMOTE.json").read_bytes()
     assert after[CALIBRATION] == (candidate / "calibration.json").read_bytes()
+    assert after[THRESHOLDS] == (candidate / Path(THRESHOLDS).name).read_bytes()
     untouched = set(before) - set(made.changed)
     assert all(after[path] == before[path] for path in untouched)
     ours = {*MEMBERS, *DEAD, VERDICT, CALIBRATION, f"{TINY}/{ENSEMBLE}.json", REGISTRY, PAGE}
+    ours |= {THRESHOLDS}
     assert {path for path in made.changed if "changelog.d" not in path} <= ours
     rows = {row["id"]: row for row in json.loads(after[REGISTRY])["models"]}
     for row in json.loads(before[REGISTRY])["models"]:

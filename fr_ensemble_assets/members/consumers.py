@@ -11,7 +11,6 @@ from typing import Any
 
 from fr_ensemble_assets.calibration.calibrate import Calibration
 from fr_ensemble_assets.features.codec_block import CODEC_BLOCK_LAYOUT, NEUTRAL, CodecBlock
-from fr_ensemble_assets.gate.rule import Decision
 from fr_ensemble_assets.members.names import ENSEMBLE_ID, member_id
 from fr_ensemble_assets.members.onnx_export import INPUT_NAMES, OPSET, OUTPUT_NAMES
 
@@ -32,15 +31,9 @@ LICENSE_URL = "https://github.com/lusoris/vmaf/blob/master/LICENSE"
 SIDECAR_MAX_BYTES = 1 << 20
 
 
-def sidecar_additions(seed: int, decision: Decision) -> dict[str, Any]:
-    """The end of a member's sidecar.
-
-    In their sidecars ``loso_mean_plcc`` is the ensemble's mean; the seed's own stands in
-    ``gate.this_seed_loso_plcc``.
-    """
+def sidecar_additions(seed: int) -> dict[str, Any]:
+    """The end of a member's sidecar: what their reader looks for."""
     return {
-        "loso_mean_plcc": decision.mean_plcc,
-        "parent_adrs": list(PARENT_ADRS),
         "name": member_id(seed),
         "input_name": INPUT_NAMES[0],
         "output_name": OUTPUT_NAMES[0],

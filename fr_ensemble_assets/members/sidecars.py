@@ -27,7 +27,7 @@ from fr_ensemble_assets.foundation.schema import (
     ENCODER_VOCABULARY,
 )
 from fr_ensemble_assets.gate.verdict import Judgement
-from fr_ensemble_assets.members.consumers import manifest_additions, sidecar_additions
+from fr_ensemble_assets.members.consumers import PARENT_ADRS, manifest_additions, sidecar_additions
 from fr_ensemble_assets.members.names import ENSEMBLE_ID, member_id, onnx_file
 from fr_ensemble_assets.members.onnx_export import INPUT_NAMES, OPSET, OUTPUT_NAMES
 
@@ -163,13 +163,16 @@ def sidecar(
             "this_seed_loso_plcc": plcc,
             "passed": decision.promote,
         },
+        # In their sidecars it is the ensemble's; the seed's own is this_seed_loso_plcc.
+        "loso_mean_plcc": decision.mean_plcc,
         "notes": (
             f"Member {member.seed} of {ENSEMBLE_ID}, fitted on all {corpus.n_rows} rows of "
             f"{corpus.n_sources} sources after leave-one-source-out under the same seed. "
             "crf_norm scales cq by corpus.cq_min and cq_max; preset_norm is listed in "
             "corpus.presets, 0.5 where a preset was not recorded."
         ),
-        **sidecar_additions(member.seed, decision),
+        "parent_adrs": list(PARENT_ADRS),
+        **sidecar_additions(member.seed),
     }
 
 
