@@ -73,11 +73,15 @@ TOLD: dict[str, tuple[Callable[[Mapping[str, bytes]], dict[str, bytes]], str]] =
     "a better mean": (facts(lambda d: d.update(mean_plcc=0.99999)), "'mean_plcc'"),
     "another corpus": (facts(lambda d: d.update(corpus_sha256="f" * 64)), "'corpus_sha256'"),
     "a member's digest": (facts(lambda d: d["members"][0].update(sha256="0" * 64)), "'members'"),
-    "wider coverage": (facts(lambda d: d["coverages"][0].update(coverage=1.0)), "'coverages'"),
+    "narrower intervals": (
+        facts(lambda d: d["coverages"][0]["by_source"][0].update(width=0.1)),
+        "'coverages'",
+    ),
     "a single seed": (
         facts(lambda d: d["sources"][0].update(plcc_seeds=[0.999, 1.0])),
         "figures of single seeds",
     ),
+    "a key of its own": (facts(lambda d: d.update(approved=True)), "and nothing else"),
     "a source less": (facts(lambda d: d["sources"].pop()), "figures of single seeds"),
     "a figure of the words": (
         facts(lambda d: d["encoders"][0].update(bias=0.0)),

@@ -10,7 +10,7 @@ from typing import Any
 
 from fr_ensemble_assets import __version__
 from fr_ensemble_assets.calibration.calibrate import Calibration
-from fr_ensemble_assets.card.facts import FACTS_FILE, parse_facts
+from fr_ensemble_assets.card.facts import FACTS_FILE, facts_bytes, parse_facts
 from fr_ensemble_assets.card.inside import contradiction, known_inside
 from fr_ensemble_assets.card.render import CARD_FILE, CARD_FILES, card_text
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
@@ -49,6 +49,8 @@ def _card_problems(
         yield f"{', '.join(sorted({*CARD_FILES} - {*there}))} is missing, {there[0]} isn't"
         return
     facts = parse_facts(files[FACTS_FILE], FACTS_FILE)
+    if facts_bytes(facts) != files[FACTS_FILE]:
+        yield f"{FACTS_FILE}: expected the facts of a card and nothing else, found other bytes"
     given = known_inside(ENSEMBLE, judgement, calibration, members)
     if found := contradiction(facts, given, judgement):
         yield f"{FACTS_FILE} tells another {found} than the evidence in the folder gives"

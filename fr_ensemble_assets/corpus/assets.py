@@ -20,6 +20,7 @@ from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.encodes.assets import corpus_shards
+from fr_ensemble_assets.encodes.output import clip_note
 from fr_ensemble_assets.encodes.shards import shards_of
 from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.files import parse_path
@@ -90,7 +91,7 @@ def _read(path: str, home: Home) -> tuple[Reading, str, Mapping[str, Any] | None
     if inventory is not None and inventory.clips:
         shards = shards_of(home.shards, inventory)
         reading = read_shards(home.shards, shards)
-        note = noted([clip.to_json() for clip in inventory.clips], reading.corpus.sources)
+        note = noted([clip_note(clip) for clip in inventory.clips], reading.corpus.sources)
         return reading, f"the shards of {len(shards)} clips", note
     reading = read_corpus(BUNDLED_CORPUS)
     return reading, "the bundled corpus", note_of(BUNDLED_CORPUS, reading)
