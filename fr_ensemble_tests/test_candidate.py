@@ -145,7 +145,13 @@ def test_registry_has_five_rows_in_order_and_no_other_keys(promoted_once: Chain)
         f"fr_regressor_v2_ensemble_v1_seed{seed}" for seed in range(5)
     ]
     for row in document["models"]:
-        assert set(row) == {*("id", "kind", "onnx", "sha256", "opset", "smoke", "license", "notes")}
+        assert set(row) == {
+            *("id", "kind", "onnx", "sha256", "opset", "smoke", "license", "notes")
+        } | {
+            "license_url",
+            "sigstore_bundle",
+        }
+        assert row["sigstore_bundle"] == f"{row['onnx']}.sigstore.json"
         assert row["smoke"] is False
         assert len(row["notes"]) <= 512
     document["models"].reverse()

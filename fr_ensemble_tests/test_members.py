@@ -187,6 +187,7 @@ def test_sidecar_has_the_contracts_fields(promoted_once: Chain) -> None:
         *("encoder_vocab", "encoder_vocab_version", "feature_order", "feature_mean"),
         *("feature_std", "input_names", "output_names", "onnx", "opset", "sha256", "corpus"),
         *("training_recipe", "gate", "loso_mean_plcc", "notes", "parent_adrs"),
+        *("name", "input_name", "output_name", "onnx_opset"),
     }
     model = (folder / sidecar["onnx"]).read_bytes()
     assert sidecar["sha256"] == sha256_of(model)

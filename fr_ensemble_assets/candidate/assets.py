@@ -1,14 +1,19 @@
 """Door: ``registry_candidate``."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 from fr_ensemble_assets.calibration.assets import interval_calibration
 from fr_ensemble_assets.candidate.build import build_candidate
+from fr_ensemble_assets.candidate.signing import SIGNATURE_FILE
+from fr_ensemble_assets.card.challenge import MOVED, Challenge
+from fr_ensemble_assets.card.render import card_address
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, table
+from fr_ensemble_assets.doors.metadata import OWNERS, Cell, table
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.foundation import store
@@ -50,15 +55,26 @@ def registry_candidate(
         places = Places(kept, contract, used.sha256)
         judgement = authorise(places.results, used, contract)
         folder = places.candidate
-        build_candidate(
+        published = build_candidate(
             places,
             used,
             judgement,
             trainer.build(),
             watch(context.log).report("final fits again"),
         )
+    if published.unsigned:
+        context.log.warning(
+            f"{folder}: its {SIGNATURE_FILE} was over other bytes, and is gone; sign it again."
+        )
+    challenged = published.card.challenge
     return dg.MaterializeResult(
         metadata={
+            "model_card": dg.MetadataValue.url(card_address(folder.name)),
+            "signature": "gone: it was over other bytes; sign it again"
+            if published.unsigned
+            else "unchanged",
+            "champion": _champion(challenged),
+            **_compared(challenged),
             "contents": table(
                 [
                     {"file": name, "bytes": (folder / name).stat().st_size, "sha256": sha256}
@@ -66,10 +82,39 @@ def registry_candidate(
                 ]
             ),
             "next_step": dg.MetadataValue.md(
-                "Print the diff for their registry, read it, and apply it in their tree; the flip "
-                f"is yours:\n\n`fr-ensemble propose --candidate {folder} --registry REGISTRY_JSON`"
+                "Print the patch for their tree, read it, and apply it there; the flip is yours:"
+                f"\n\n`fr-ensemble propose --candidate {folder} --tree CHECKOUT --out flip.patch`"
+                "\n\n`git apply --binary flip.patch`"
             ),
             "corpus_sha256": used.sha256,
             "stored_at": dg.MetadataValue.path(str(folder)),
         }
     )
+
+
+def _champion(found: Challenge | None) -> str:
+    if found is None:
+        return "none: the first candidate"
+    moved = found.moved
+    return (
+        f"corpus {found.champion}; {moved.moved} of {moved.rows} rows move by more than "
+        f"{MOVED:g} VMAF, the furthest by {moved.furthest:.2f}; "
+        f"{len(found.unfair)} sources that it was trained on are not compared"
+    )
+
+
+def _compared(found: Challenge | None) -> Mapping[str, dg.TableMetadataValue]:
+    """Champion and challenger on sources that neither saw; nothing where there is none."""
+    if found is None or not found.plcc:
+        return {}
+    rows: list[dict[str, Cell]] = [
+        {
+            "source": plcc.name,
+            "plcc_champion": plcc.a if plcc.a is not None else "undefined",
+            "plcc_challenger": plcc.b if plcc.b is not None else "undefined",
+            "rmse_champion": rmse.a if rmse.a is not None else "undefined",
+            "rmse_challenger": rmse.b if rmse.b is not None else "undefined",
+        }
+        for plcc, rmse in zip(found.plcc, found.rmse, strict=True)
+    ]
+    return {"champion_and_challenger": table(rows)}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from upath import UPath
 
 from fr_ensemble_assets.calibration.calibrate import calibrate
 from fr_ensemble_assets.calibration.pooling import out_of_fold
+from fr_ensemble_assets.candidate.carried import carried_files
+from fr_ensemble_assets.candidate.champion import champion_before
 from fr_ensemble_assets.candidate.contents import (
     VERDICT_FILE,
     Contents,
@@ -16,9 +19,12 @@ from fr_ensemble_assets.candidate.contents import (
 )
 from fr_ensemble_assets.candidate.documents import Evidence, candidate_files
 from fr_ensemble_assets.candidate.places import require_place
+from fr_ensemble_assets.candidate.signing import SIGNATURE_FILE
 from fr_ensemble_assets.candidate.verify import verify_contents
+from fr_ensemble_assets.card.facts import Facts
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.corpus.provenance import kept_note
 from fr_ensemble_assets.evidence.results import results_file
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
@@ -32,13 +38,29 @@ from fr_ensemble_assets.members.names import MANIFEST_FILE
 from fr_ensemble_assets.training.trainer import Trainer
 
 
+@dataclass(frozen=True)
+class Published:
+    """What became of a publication.
+
+    Attributes
+    ----------
+    card
+        The facts of its model card.
+    unsigned
+        Whether a signature went: it was over other bytes than those that lie there now.
+    """
+
+    card: Facts
+    unsigned: bool
+
+
 def build_candidate(
     places: Places,
     corpus: Corpus,
     judgement: Judgement,
     trainer: Trainer,
     report: StepReport = report_nothing,
-) -> None:
+) -> Published:
     """Publish the candidate of ``corpus``, whole or not at all.
 
     The members are fitted again, unless this very process fitted them; the stored ones must be the
@@ -61,21 +83,24 @@ def build_candidate(
     place, contract = places.candidate, places.contract
     require_place(place, corpus.sha256)
     carried = _judged_files(places, corpus, judgement)
-    calibration = calibrate(corpus, out_of_fold(corpus, judgement.results))
+    frames = out_of_fold(corpus, judgement.results)
+    calibration = calibrate(corpus, frames)
     fitted = fits_of_this_process(corpus, contract, trainer)
     if fitted is None:
         fitted = fit_members(corpus, contract, trainer, report)
     made = make_members(corpus, contract, judgement, calibration, fitted)
     _require_stored(places.members, made)
     evidence = Evidence(made.facts, judgement, made.models, calibration, made.mean_sigma, carried)
-    files = candidate_files(evidence)
+    champion = champion_before(places.home.candidates, place, carried[VERDICT_FILE])
+    told, card = carried_files(corpus, frames, evidence, champion, kept_note(places.corpus))
+    files = candidate_files(replace(evidence, carried={**carried, **told}))
     problems = verify_contents(Contents(str(place), files)).problems
     if problems:
         raise GateRefusal(
             f"{place.name}: expected a candidate that verifies, found "
             f"{listed(problems, separator='; ', limit=300)}; run again with --force."
         )
-    _publish(place, files, corpus.sha256)
+    return Published(card, _publish(place, files, corpus.sha256))
 
 
 def _judged_files(places: Places, corpus: Corpus, judgement: Judgement) -> dict[str, bytes]:
@@ -113,14 +138,26 @@ def _require_stored(folder: UPath, made: MadeMembers) -> None:
             )
 
 
-def _publish(place: UPath, files: Mapping[str, bytes], corpus_sha256: str) -> None:
-    """Put the manifest last, and look once more: what lies there must be what was verified."""
+def _publish(place: UPath, files: Mapping[str, bytes], corpus_sha256: str) -> bool:
+    """Put the manifest last, and look once more: what lies there must be what was verified.
+
+    A signature over these very bytes stays. Any other goes; returns whether one did.
+    """
     require_place(place, corpus_sha256)
+    signed = (place / SIGNATURE_FILE).exists()
+    if signed and _lies(place, files):
+        return False
     store.publish(place, files, MANIFEST_FILE)
-    lying = read_contents(place)
-    if lying.files != files or lying.problems:
+    if not _lies(place, files):
         store.delete(place)
         raise GateRefusal(
             f"{place.name}: expected the candidate that was verified, found other files where it "
             "was published: somebody writes there; find out who, and run again."
         )
+    return signed
+
+
+def _lies(place: UPath, files: Mapping[str, bytes]) -> bool:
+    """Whether exactly these files lie there, beside a signature."""
+    lying = read_contents(place)
+    return lying.files == files and not lying.problems

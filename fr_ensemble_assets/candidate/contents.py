@@ -12,12 +12,15 @@ from upath import UPath
 
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE
 from fr_ensemble_assets.candidate.registry import REGISTRY_FILE, SCHEMA_FILE
+from fr_ensemble_assets.candidate.signing import SIGNATURE_FILE
+from fr_ensemble_assets.card.render import CARD_FILES
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.evidence.results import results_file
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.wording import NAMED, shown
 from fr_ensemble_assets.gate.verdict import VERDICT_FILES
+from fr_ensemble_assets.members.consumers import THRESHOLDS_FILE
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file, sidecar_file
 from fr_ensemble_assets.members.onnx_check import MAX_MEMBER_BYTES
 
@@ -42,7 +45,7 @@ CANDIDATE_FILES = tuple(
 )
 #: What a candidate may hold beside them. Whoever writes one into the evidence's ``carried`` names
 #: it here; its digest then hangs from the root as all others do.
-OPTIONAL_FILES: frozenset[str] = frozenset()
+OPTIONAL_FILES: frozenset[str] = frozenset({*CARD_FILES, THRESHOLDS_FILE})
 
 #: Far above any document that we write: 16 MiB.
 MAX_FILE_BYTES = 1 << 24
@@ -82,6 +85,8 @@ def read_contents(folder: UPath) -> Contents:
     """
     names = _listed(folder)
     known = {*CANDIDATE_FILES, *OPTIONAL_FILES}
+    # The signature is over these files, and none of them; whoever trusts it reads it there.
+    names.discard(SIGNATURE_FILE)
     files: dict[str, bytes] = {}
     problems = [f"{name} is missing" for name in CANDIDATE_FILES if name not in names]
     for name in sorted(names & known):

@@ -13,6 +13,7 @@ from fr_ensemble_assets.candidate.contents import (
     OPTIONAL_FILES,
     read_file,
 )
+from fr_ensemble_assets.candidate.signing import SIGNATURE_FILE
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import is_temporary
@@ -58,7 +59,7 @@ def require_place(place: UPath, corpus_sha256: str) -> None:
         raise _taken(place, str(error)) from error
     except OSError as error:
         raise _taken(place, f"it unreadable ({error.strerror})") from error
-    known = {*CANDIDATE_FILES, *OPTIONAL_FILES}
+    known = {*CANDIDATE_FILES, *OPTIONAL_FILES, SIGNATURE_FILE}
     ours = {name for name, is_file in entries.items() if is_file and name in known}
     named = corpus_of(place)
     if named is not None and named != corpus_sha256:

@@ -17,6 +17,8 @@ from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import unique_pairs
 
+#: Where a row of theirs has them, they are theirs.
+_SETTLED = ("license_url", "sigstore_bundle")
 _SPACE = re.compile(r"[ \t\r\n]*")
 _decoder = json.JSONDecoder()
 #: Far above any registry: 64 MiB.
@@ -68,7 +70,8 @@ def propose(registry: str, rows: Sequence[Mapping[str, Any]], where: str) -> Pro
     """Replace or add ``rows`` in the text of a registry.
 
     In a row that is there, the values of ours that differ (digest, smoke flag, notes) are replaced
-    in place; keys that only they have stay. A row that isn't there is added before the first row
+    in place; keys that only they have stay, and so do licence address and name of the signature,
+    which they settled. A row that isn't there is added before the first row
     with a greater id, in the layout of its neighbours.
 
     Raises
@@ -88,7 +91,9 @@ def propose(registry: str, rows: Sequence[Mapping[str, Any]], where: str) -> Pro
             registry = _add(registry, listed, row)
             added.append(row["id"])
             continue
-        changed = _replace(registry, theirs[0], row)
+        settled = {key for key in _SETTLED if key in theirs[0].value}
+        ours = {key: value for key, value in row.items() if key not in settled}
+        changed = _replace(registry, theirs[0], ours)
         if changed != registry:
             replaced.append(row["id"])
             if "sigstore_bundle" in theirs[0].value:

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from fr_ensemble_assets.gate.rule import Decision
+from fr_ensemble_assets.members.consumers import LICENSE, LICENSE_URL
 from fr_ensemble_assets.members.names import member_id, onnx_file
 from fr_ensemble_assets.members.onnx_export import OPSET
 from fr_ensemble_assets.members.sidecars import Member
 
 REGISTRY_FILE = "registry.json"
 SCHEMA_FILE = "registry.schema.json"
-LICENSE = "BSD-3-Clause-Plus-Patent"
 NOTES_MAX = 512
+BUNDLE_SUFFIX = ".sigstore.json"
 
 REGISTRY_SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -42,7 +43,7 @@ REGISTRY_SCHEMA: dict[str, Any] = {
                 "notes": {"type": "string", "maxLength": NOTES_MAX},
                 "license_url": {"type": "string"},
                 "description": {"type": "string", "maxLength": 256},
-                "sigstore_bundle": {"type": "string"},
+                "sigstore_bundle": {"type": "string", "pattern": "\\.sigstore\\.json$"},
             },
         }
     },
@@ -60,11 +61,14 @@ def registry_row(member: Member, decision: Decision, corpus_sha256: str) -> dict
         "sha256": member.sha256,
         "smoke": False,
         "license": LICENSE,
+        "license_url": LICENSE_URL,
         "notes": (
             f"fr_regressor_v2 deep ensemble, seed {member.seed}: canonical-6 and 14-column codec "
             f"block to VMAF. LOSO mean PLCC {plcc:.4f} (ensemble {decision.mean_plcc:.4f}, spread "
             f"{decision.plcc_spread:.4f}); gate ADR-0303 PROMOTE on corpus {corpus_sha256}."
         ),
+        # A name: the file is made by the CI of whoever takes the row, and can't be ours.
+        "sigstore_bundle": f"{onnx_file(member.seed)}{BUNDLE_SUFFIX}",
     }
 
 

@@ -26,6 +26,8 @@ from fr_ensemble_assets.candidate.documents import (
     verdict_of,
 )
 from fr_ensemble_assets.candidate.registry import REGISTRY_FILE, schema_problems
+from fr_ensemble_assets.candidate.signing import require_signature
+from fr_ensemble_assets.candidate.told import told_problems
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.evidence.results import (
     SeedScore,
@@ -40,6 +42,7 @@ from fr_ensemble_assets.gate.rule import decide
 from fr_ensemble_assets.gate.verdict import Judgement, altered_since, derived_fields
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file
 from fr_ensemble_assets.members.onnx_check import read_member
+from fr_ensemble_assets.members.sidecars import members_of
 
 if TYPE_CHECKING:
     from fr_ensemble_assets.gate.schema import VerdictDocument
@@ -94,19 +97,40 @@ def verify_candidate(folder: UPath) -> Verification:
 def verified(folder: UPath) -> Evidence:
     """The evidence of a candidate that verifies; what is used is what was verified.
 
+    Where a public key is configured (:mod:`.signing`), the very files that were read must be those
+    that its owner signed.
+
     Raises
     ------
     UnusableInput
         If anything is wrong with it.
     """
-    found = verify_candidate(folder)
+    contents, evidence = _sound(folder)
+    require_signature(folder, contents.files)
+    return evidence
+
+
+def require_verified(folder: UPath) -> None:
+    """:func:`verified` without asking who signed it, for whoever is about to.
+
+    Raises
+    ------
+    UnusableInput
+        If anything is wrong with it.
+    """
+    _sound(folder)
+
+
+def _sound(folder: UPath) -> tuple[Contents, Evidence]:
+    contents = read_contents(folder)
+    found = verify_contents(contents)
     if found.evidence is None:
         raise UnusableInput(
             f"{folder}: expected a candidate that verifies, found "
             f"{listed(found.problems, separator='; ', limit=_SENTENCE)}; "
             "make it again with 'fr-ensemble run'."
         )
-    return found.evidence
+    return contents, found.evidence
 
 
 def verify_contents(contents: Contents) -> Verification:
@@ -125,7 +149,15 @@ def verify_contents(contents: Contents) -> Verification:
         gate = tuple(_gate_problems(scores, verdict_of(contents), documents[VERDICT_FILE]))
         if not (digests or schema or gate):
             evidence = evidence_of(contents)
-            digests = tuple(_departures(contents, documents, candidate_files(evidence)))
+            digests = (
+                *_departures(contents, documents, candidate_files(evidence)),
+                *told_problems(
+                    contents.files,
+                    evidence.judgement,
+                    evidence.calibration,
+                    {member.seed: member.sha256 for member in members_of(evidence.models)},
+                ),
+            )
     except UnusableInput as error:
         digests = (*digests, str(error))
     sound = not (contents.problems or digests or schema or gate)

@@ -17,6 +17,7 @@ from fr_ensemble_assets.cli.app import (
     app,
     errors_in_one_sentence,
 )
+from fr_ensemble_assets.foundation.errors import UnusableInput
 
 
 @app.command()
@@ -53,23 +54,41 @@ def gate(
 @app.command()
 def propose(
     registry: Annotated[
-        str, typer.Option(help="Their live registry.json; it is read, never written.")
-    ],
+        str | None, typer.Option(help="Their live registry.json; it is read, never written.")
+    ] = None,
+    tree: Annotated[
+        str | None,
+        typer.Option(help="Their whole checkout: one patch with everything; never written."),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="Where the patch for --tree goes, its text beside it [default: stdout]"),
+    ] = None,
     candidate: CandidateOption = None,
     home: HomeOption = None,
 ) -> None:
-    """Print the diff that puts our five rows into somebody's registry, for `git apply`.
+    """Print the patch that hands a candidate over, for `git apply --binary`.
+
+    With --tree: members, sidecars, manifest, verdict, calibration, registry rows, the model's page
+    and a changelog fragment; tried on a copy, where their rules must hold. A rollback is the same
+    with an older --candidate. With --registry: the diff of that one file.
 
     The candidate is verified first. In rows that are there, digest, smoke flag and notes are
     replaced; rows that aren't are added; every other byte stays. The flip is a person's change.
     """
     from fr_ensemble_assets.candidate.propose import propose_candidate
+    from fr_ensemble_assets.cli.handover import propose_tree
     from fr_ensemble_assets.cli.printing.terminal import err
     from fr_ensemble_assets.foundation.files import parse_path
     from fr_ensemble_assets.operations.candidates import chosen_candidate
 
     with errors_in_one_sentence():
+        if (registry is None) == (tree is None):
+            raise UnusableInput("propose: expected either --tree or --registry; give one of them.")
         folder = chosen_candidate(candidate, home)
+        if registry is None:
+            propose_tree(folder, tree or "", out)
+            return
         diff, proposal = propose_candidate(folder, parse_path(registry))
     sys.stdout.buffer.write(diff.encode())
     sys.stdout.buffer.flush()

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 
-from fr_ensemble_assets.cli import judge, operate, predict, train  # noqa: F401 (they add commands)
+from fr_ensemble_assets.cli import handover, judge, operate, predict, train  # noqa: F401 (adding commands)
 from fr_ensemble_assets.cli.app import EXIT_FAILED, app
 from fr_ensemble_assets.foundation.wording import shown
 

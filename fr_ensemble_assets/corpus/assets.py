@@ -1,6 +1,8 @@
 """Door: the ``corpus`` asset."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import dagster as dg
 
@@ -10,6 +12,7 @@ from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.parsing import NOTHING_HELD, Held
 from fr_ensemble_assets.corpus.plots import quality_curves
+from fr_ensemble_assets.corpus.provenance import note_of, noted
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, Reading, read_corpus, read_shards
 from fr_ensemble_assets.corpus.store import CORPUS_FILE, save_corpus
 from fr_ensemble_assets.corpus.summary import CorpusSummary, preset_rows
@@ -17,6 +20,7 @@ from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.encodes.assets import corpus_shards
+from fr_ensemble_assets.encodes.output import clip_note
 from fr_ensemble_assets.encodes.shards import shards_of
 from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.files import parse_path
@@ -66,9 +70,9 @@ def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[Non
         if arrived:
             noticed = unchanged_arrival(parse_path(config.path), arrived)
         with noticed as held:
-            reading, origin = _read(config.path, kept, held)
+            reading, origin, note = _read(config.path, kept, held)
         summary = require_fit(reading.corpus).summary
-        save_corpus(kept, reading, origin)
+        save_corpus(kept, reading, origin, note)
         stored = kept.corpus_dir(reading.corpus.sha256) / CORPUS_FILE
     return dg.MaterializeResult(
         data_version=dg.DataVersion(reading.corpus.sha256),
@@ -80,16 +84,20 @@ def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[Non
     )
 
 
-def _read(path: str, home: Home, held: Held) -> tuple[Reading, str]:
-    """The corpus that was asked for, and where it came from in words."""
+def _read(path: str, home: Home, held: Held) -> tuple[Reading, str, Mapping[str, Any] | None]:
+    """The corpus that was asked for, where it came from in words, and what is told of its clips."""
     if path:
-        return read_corpus(parse_path(path), held), path
+        reading = read_corpus(parse_path(path), held)
+        return reading, path, note_of(parse_path(path), reading)
     known = inventory_file(home)
     inventory = load_inventory(known) if known.exists() else None
     if inventory is not None and inventory.clips:
         shards = shards_of(home.shards, inventory)
-        return read_shards(home.shards, shards), f"the shards of {len(shards)} clips"
-    return read_corpus(BUNDLED_CORPUS), "the bundled corpus"
+        reading = read_shards(home.shards, shards)
+        note = noted([clip_note(clip) for clip in inventory.clips], reading.corpus.sources)
+        return reading, f"the shards of {len(shards)} clips", note
+    reading = read_corpus(BUNDLED_CORPUS)
+    return reading, "the bundled corpus", note_of(BUNDLED_CORPUS, reading)
 
 
 def _describe(reading: Reading, summary: CorpusSummary) -> dict[str, dg.MetadataValue]:

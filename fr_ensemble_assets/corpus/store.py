@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 from upath import UPath
 
 from fr_ensemble_assets.corpus.identity import Corpus, canonical_order, content_sha256
+from fr_ensemble_assets.corpus.provenance import keep_note
 from fr_ensemble_assets.corpus.reader import Reading
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -24,12 +26,18 @@ CORPUS_FILE = "corpus.parquet"
 ORIGIN_FILE = "corpus.json"
 
 
-def save_corpus(home: Home, reading: Reading, origin: str) -> None:
-    """Keep a corpus under its sha256; what was read from where (``origin``) is noted last."""
+def save_corpus(
+    home: Home, reading: Reading, origin: str, note: Mapping[str, Any] | None = None
+) -> None:
+    """Keep a corpus under its sha256, with a note of its clips if there is one.
+
+    What was read from where (``origin``) is noted last.
+    """
     folder = home.corpus_dir(reading.corpus.sha256)
     if not is_stored(home, reading.corpus):
         table = pa.Table.from_pandas(reading.corpus.frame, preserve_index=False)
         write_parquet(folder / CORPUS_FILE, table)
+    keep_note(folder, note)
     store.put_json(folder / ORIGIN_FILE, _origin(reading, origin))
 
 

@@ -109,7 +109,7 @@ def write_rows(
         "rows": table.num_rows,
         "ffmpeg": ffmpeg.version,
         "grid": grid.to_json(),
-        "clips": [_clip(clip) for clip in inventory.clips],
+        "clips": [clip_note(clip) for clip in inventory.clips],
         "encodes": _encodes(made, ffmpeg),
         "failed": [str(failed) for failed in made.failed],
         "refused_clips": list(inventory.refused),
@@ -119,7 +119,7 @@ def write_rows(
     return int(table.num_rows)
 
 
-def _clip(clip: Clip) -> dict[str, Any]:
+def clip_note(clip: Clip) -> dict[str, Any]:
     """What is known of a clip, wherever it lay."""
     known = clip.to_json()
     return {"file": Path(known.pop("path")).name} | known

@@ -27,13 +27,13 @@ from fr_ensemble_assets.foundation.schema import (
     ENCODER_VOCABULARY,
 )
 from fr_ensemble_assets.gate.verdict import Judgement
+from fr_ensemble_assets.members.consumers import PARENT_ADRS, manifest_additions, sidecar_additions
 from fr_ensemble_assets.members.names import ENSEMBLE_ID, member_id, onnx_file
 from fr_ensemble_assets.members.onnx_export import INPUT_NAMES, OPSET, OUTPUT_NAMES
 
 if TYPE_CHECKING:
     from fr_ensemble_assets.members.schema import SidecarDocument
 
-PARENT_ADRS = ("ADR-0303", "ADR-0309", "ADR-0319")
 NOMINAL_COVERAGE = 0.95
 #: The normal quantile of a two-sided 95 % interval.
 GAUSSIAN_Z = 1.959963984540054
@@ -146,7 +146,8 @@ def sidecar(
             "this_seed_loso_plcc": plcc,
             "passed": decision.promote,
         },
-        "loso_mean_plcc": plcc,
+        # In their sidecars it is the ensemble's; the seed's own is this_seed_loso_plcc.
+        "loso_mean_plcc": decision.mean_plcc,
         "notes": (
             f"Member {member.seed} of {ENSEMBLE_ID}, fitted on all {corpus.n_rows} rows of "
             f"{corpus.n_sources} sources after leave-one-source-out under the same seed. "
@@ -154,6 +155,7 @@ def sidecar(
             "corpus.presets, 0.5 where a preset was not recorded."
         ),
         "parent_adrs": list(PARENT_ADRS),
+        **sidecar_additions(member.seed),
     }
 
 
@@ -205,6 +207,7 @@ def manifest(
             "calibration": CALIBRATION_FILE,
             "calibration_sha256": sha256_of(calibration_bytes(calibration)),
         },
+        **manifest_additions(corpus.codec, calibration),
     }
 
 

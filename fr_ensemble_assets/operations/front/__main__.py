@@ -19,6 +19,8 @@ from dagster import DagsterInstance
 from dagster_webserver.app import create_app_from_workspace_process_context
 
 from fr_ensemble_assets.doors.dagster_internals import workspace_context
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.operations.front.cards import Cards
 from fr_ensemble_assets.operations.front.middleware import Front
 from fr_ensemble_assets.operations.front.policy import TOKEN_VARIABLE, Serving, policy_of
 
@@ -42,7 +44,7 @@ def main(settings: Path) -> None:
                 context, live_data_poll_rate=_POLL_MS, lifespan=_lifespan
             )
             uvicorn.run(
-                Front(application, policy),
+                Front(Cards(application, Home.at(None)), policy),
                 host=serving.host,
                 port=serving.port,
                 log_level="warning",

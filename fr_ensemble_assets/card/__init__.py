@@ -1,0 +1,1 @@
+"""The model card: what the evidence says, in words, tables and pictures."""
