@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,18 @@ def test_a_constant_has_no_correlation_but_an_error(flat: int) -> None:
     sides = [UP, UP]
     sides[flat] = np.full(3, 2.0)
     assert agreement(*sides) == Agreement(None, None, pytest.approx((2 / 3) ** 0.5))
+
+
+def test_what_has_no_correlation_is_known_beforehand() -> None:
+    """No figure comes of a division by zero, which numpy would warn of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        flat = np.full(3, 2.0)
+        for sides in ((flat, UP), (UP, flat), (flat, flat), (UP[:1], UP[1:2])):
+            assert agreement(*sides).plcc is None
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert agreement(np.empty(0), np.empty(0)).plcc is None
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

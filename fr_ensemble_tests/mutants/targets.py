@@ -58,7 +58,7 @@ TARGETS = (
     Target("evidence/measure.py", ("test_metrics.py", *_RESULTS)),
     Target("evidence/results.py", (*_RESULTS, "test_gate.py")),
     Target("evidence/audit.py", _RESULTS),
-    Target("evidence/document.py", (*_RESULTS, "test_gate.py")),
+    Target("evidence/schema.py", (*_RESULTS, "test_gate.py")),
     Target("calibration/rules.py", ("test_interval_rules.py",)),
     Target("candidate/contents.py", ("test_candidate_limits.py", "test_candidate.py")),
     Target("candidate/places.py", ("test_candidate_limits.py", "test_candidate_places.py")),
