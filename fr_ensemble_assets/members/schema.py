@@ -100,7 +100,9 @@ class SidecarDocument(Document):
     sha256
         Of the ONNX file.
     loso_mean_plcc
-        What the same seed reached on sources left out.
+        The ensemble's, as in their sidecars; the seed's own is ``gate.this_seed_loso_plcc``.
+    name, input_name, output_name, onnx_opset
+        What libvmaf's reader searches for (contracts section 8).
     """
 
     model_config = ConfigDict(title="fr_regressor_v2_ensemble_v1_seed{N}.json")
@@ -128,6 +130,10 @@ class SidecarDocument(Document):
     loso_mean_plcc: Correlation
     notes: str
     parent_adrs: tuple[str, ...]
+    name: str | None = None
+    input_name: str | None = None
+    output_name: str | None = None
+    onnx_opset: int | None = None
 
 
 class MemberDocument(Document):
@@ -186,6 +192,13 @@ class RootDocument(Document):
     sha256: Sha256
 
 
+class QualityRangeDocument(Document):
+    """From the lowest to the highest quality parameter in the corpus."""
+
+    min: Finite
+    max: Finite
+
+
 class ManifestDocument(Document):
     """The ensemble as a whole (contracts section 5); written last, so that it says all is there.
 
@@ -195,6 +208,10 @@ class ManifestDocument(Document):
         In seed order.
     feature_mean, feature_std
         The scaler of all members, in ``feature_order``.
+    codec_block_layout, encoder_cq_range, presets, codec_block_rule
+        All that is needed to build ``codec_onehot`` from encoder, preset and quality.
+    conformal_q_covers
+        What ``conformal_q_residual`` promises, and what it doesn't.
     digests
         In a candidate; the store's copy has none yet.
     """
@@ -214,4 +231,11 @@ class ManifestDocument(Document):
     confidence: ConfidenceDocument
     smoke: bool
     eval: EvalDocument
+    codec_block_layout: tuple[str, ...] | None = None
+    encoder_cq_range: QualityRangeDocument | None = None
+    encoder_cq_by_encoder: dict[str, QualityRangeDocument] | None = None
+    presets: dict[str, dict[str, Finite]] | None = None
+    codec_block_rule: str | None = None
+    conformal_q_covers: str | None = None
+    calibration_file: str | None = None
     digests: RootDocument | None = None
