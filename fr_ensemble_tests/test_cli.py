@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from fr_ensemble_assets.candidate.verify import CANDIDATE_FILES
+from fr_ensemble_assets.candidate.contents import CANDIDATE_FILES, OPTIONAL_FILES
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_tests.conftest import Chain, Row, without_times, write_rows
 
@@ -58,12 +58,15 @@ def test_from_a_corpus_to_a_candidate_in_a_fresh_folder(
     assert (told["verdict"], told["dry_run"]) == ("PROMOTE", False)
     candidate, results = Path(told["candidate_dir"]), Path(told["results_dir"])
     assert candidate.parent == tmp_path / ".fr-ensemble" / "candidates"
-    assert {entry.name for entry in candidate.iterdir()} == set(CANDIDATE_FILES)
+    assert {entry.name for entry in candidate.iterdir()} == {
+        *CANDIDATE_FILES,
+        *OPTIONAL_FILES,
+    }
     assert "seed 0: 100%" in ran.stderr
 
     earlier = promoted_once[1].candidate_dir
     assert earlier is not None
-    for name in CANDIDATE_FILES:
+    for name in (*CANDIDATE_FILES, *OPTIONAL_FILES):
         assert without_times(candidate / name) == without_times(Path(str(earlier / name))), name
 
     judged = command(tmp_path, "gate", str(results), "--json")
@@ -91,7 +94,7 @@ def test_killed_at_any_point_the_next_run_ends_with_the_same_bytes(
     earlier = promoted_once[1].candidate_dir
     assert earlier is not None
     (candidate,) = (home / "candidates").iterdir()
-    for name in CANDIDATE_FILES:
+    for name in (*CANDIDATE_FILES, *OPTIONAL_FILES):
         assert without_times(candidate / name) == without_times(Path(str(earlier / name))), name
     assert not list(home.rglob(".tmp-*"))
 

@@ -21,6 +21,7 @@ from fr_ensemble_assets.foundation.documents import Document, parse_document
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import read_verdict
+from fr_ensemble_assets.members.names import MANIFEST_FILE
 from fr_ensemble_assets.schemas import DOCUMENTS, FOLDER, schemas
 from fr_ensemble_tests.conftest import Chain
 from fr_ensemble_tests.video import X264, look
@@ -37,7 +38,7 @@ def kind_of(path: Path) -> str:
         return "loso_seed"
     if "_seed" in path.name:
         return "sidecar"
-    return "manifest" if path.name.startswith("fr_regressor") else path.stem
+    return "manifest" if path.name == MANIFEST_FILE else path.stem
 
 
 def require_known(kind: type[Document], name: str, path: Path) -> None:
