@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from fr_ensemble_assets.candidate.verify import CANDIDATE_FILES, verify_candidate
+from fr_ensemble_assets.candidate.contents import CANDIDATE_FILES, OPTIONAL_FILES
+from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_tests.conftest import Row, run_chain, without_times, write_rows
 from fr_ensemble_tests.platform import COMMAND, Platform, platform
