@@ -8,7 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from fr_ensemble_assets.candidate.verify import CANDIDATE_FILES, OPTIONAL_FILES, verify_candidate
+from fr_ensemble_assets.candidate.contents import CANDIDATE_FILES, OPTIONAL_FILES
+from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.definitions import defs
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
