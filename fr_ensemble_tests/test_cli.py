@@ -15,7 +15,9 @@ import pytest
 from upath import UPath
 
 from fr_ensemble_assets.candidate.verify import CANDIDATE_FILES
+from fr_ensemble_assets.card.render import CARD_FILES
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.members.consumers import THRESHOLDS_FILE
 from fr_ensemble_tests.conftest import Chain, Row, without_times, write_rows
 
 COMMAND = str(Path(sys.executable).with_name("fr-ensemble"))
@@ -58,7 +60,8 @@ def test_from_a_corpus_to_a_candidate_in_a_fresh_folder(
     assert (told["verdict"], told["dry_run"]) == ("PROMOTE", False)
     candidate, results = Path(told["candidate_dir"]), Path(told["results_dir"])
     assert candidate.parent == tmp_path / ".fr-ensemble" / "candidates"
-    assert {entry.name for entry in candidate.iterdir()} == set(CANDIDATE_FILES)
+    carried = {*CARD_FILES, THRESHOLDS_FILE}
+    assert {entry.name for entry in candidate.iterdir()} == {*CANDIDATE_FILES, *carried}
     assert "seed 0: 100%" in ran.stderr
 
     earlier = promoted_once[1].candidate_dir

@@ -9,9 +9,11 @@ import dagster as dg
 import pytest
 
 from fr_ensemble_assets.candidate.verify import CANDIDATE_FILES, verify_candidate
+from fr_ensemble_assets.card.render import CARD_FILES
 from fr_ensemble_assets.definitions import defs
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.members.consumers import THRESHOLDS_FILE
 from fr_ensemble_assets.operations.instance import open_instance
 from fr_ensemble_tests.conftest import Chain, Row, run_chain, write_rows
 
@@ -139,7 +141,8 @@ def test_good_corpus_ends_in_a_candidate_that_verifies(promoted_once: Chain) -> 
     assert outcome.judgement.decision.promote
     assert outcome.candidate_dir == home.candidates / outcome.corpus_sha256[:12]
     assert {entry.name for entry in home.candidates.iterdir()} == {outcome.corpus_sha256[:12]}
-    assert {entry.name for entry in outcome.candidate_dir.iterdir()} == set(CANDIDATE_FILES)
+    carried = {*CARD_FILES, THRESHOLDS_FILE}
+    assert {entry.name for entry in outcome.candidate_dir.iterdir()} == {*CANDIDATE_FILES, *carried}
     assert verify_candidate(outcome.candidate_dir).problems == ()
     assert (outcome.results_dir / "PROMOTE.json").exists()
     assert not (outcome.results_dir / "HOLD.json").exists()
