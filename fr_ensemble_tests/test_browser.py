@@ -252,15 +252,13 @@ _HOSTILE = (
 )
 
 
-def test_names_of_sources_stay_text(tmp_path: Path, few_rows: list[Row], browser: Browser) -> None:
+def test_names_of_sources_stay_text(tmp_path: Path, rows: list[Row], browser: Browser) -> None:
     """In tables, in plots, in what checks say, and in what a failed run says."""
     home = Home.at(tmp_path / "home")
     home.prepare()
-    sources = sorted({row["src"] for row in few_rows})
-    named = dict(zip(sources, _HOSTILE, strict=False))
-    rows = [{**row, "src": named[row["src"]]} for row in few_rows]
-    rows += [{**row, "src": _HOSTILE[3]} for row in few_rows if row["src"] == sources[0]]
-    path = write_rows(tmp_path / "hostile.jsonl", rows)
+    named = dict(zip(sorted({row["src"] for row in rows}), _HOSTILE, strict=False))
+    hostile = [{**row, "src": named.get(row["src"], row["src"])} for row in rows]
+    path = write_rows(tmp_path / "hostile.jsonl", hostile)
     with open_instance(home) as instance:
         config = {"corpus": {"config": {"path": str(path)}}}
         execute(instance, home, "train_seeds", [0], Silent(), ops=config, assets=["corpus"])
