@@ -36,9 +36,10 @@ def diagnose(outcome: Outcome, seeds: tuple[int, ...]) -> Diagnosis | None:
         Of the members of ``outcome``, in their order.
     """
     plcc = outcome.fold_plcc
-    if not np.isfinite(plcc).all():
+    undefined: _Mask = np.asarray(np.isnan(plcc).any(axis=0))
+    if undefined.any():
         return Diagnosis(
-            f"PLCC is undefined on {_names(outcome, np.isnan(plcc).any(axis=0))}",
+            f"PLCC is undefined on {_names(outcome, undefined)}",
             "a source whose VMAF or whose prediction is the same everywhere can't be judged: add "
             "harsher qualities of it, or leave it out",
         )

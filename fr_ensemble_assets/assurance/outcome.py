@@ -67,31 +67,7 @@ class Outcome:
         return Encodes.of(self)
 
     @property
-    def least_squares(corpus: Corpus, columns: Floats, target: Floats) -> Floats:
-    """Each row as predicted by the fit that never saw its source; shape as ``target``.
-
-    By normal equations, whose sums are those of all sources less those of one: a fold costs a
-    solution, not a pass over the rows.
-
-    Parameters
-    ----------
-    columns
-        Terms of every row, of about one size; shape (n_rows, n_terms).
-    target
-        What to fit: shape (n_rows,), or (n_rows, n_tries) for many at once.
-    """
-    prediction = np.empty_like(target)
-    parts = [(columns[mine], target[mine]) for mine in folds(corpus)]
-    grams = [x.T @ x for x, _ in parts]
-    moments = [x.T @ y for x, y in parts]
-    all_grams, all_moments = sum(grams), sum(moments)
-    for mine, (x, _), gram, moment in zip(folds(corpus), parts, grams, moments, strict=True):
-        inverse = np.linalg.pinv(all_grams - gram, rcond=_SINGULAR, hermitian=True)
-        prediction[mine] = x @ (inverse @ (all_moments - moment))
-    return prediction
-
-
-def rmse(self) -> float:
+    def rmse(self) -> float:
         """Of :attr:`mu`, over all rows; in VMAF."""
         return rmse(self.mu, self.corpus.target)
 
@@ -162,7 +138,7 @@ def least_squares(corpus: Corpus, columns: Floats, target: Floats) -> Floats:
     parts = [(columns[mine], target[mine]) for mine in folds(corpus)]
     grams = [x.T @ x for x, _ in parts]
     moments = [x.T @ y for x, y in parts]
-    all_grams, all_moments = sum(grams), sum(moments)
+    all_grams, all_moments = np.sum(grams, axis=0), np.sum(moments, axis=0)
     for mine, (x, _), gram, moment in zip(folds(corpus), parts, grams, moments, strict=True):
         inverse = np.linalg.pinv(all_grams - gram, rcond=_SINGULAR, hermitian=True)
         prediction[mine] = x @ (inverse @ (all_moments - moment))
