@@ -36,7 +36,7 @@ RIDGE = 0.1
 #: In deviations. Features further than this beyond their training range count as that far, so that
 #: squares can't run away on a row unlike all others.
 MARGIN = 1.0
-#: The fit settles in some five rounds.
+#: Enough by far.
 _MAX_ROUNDS = 30
 #: Rows at a time: their terms then stay in the processor's cache.
 _BATCH = 4096
@@ -146,23 +146,40 @@ def fit_correction(
     features = inputs[:, :_FEATURES].astype(np.float64)
     low, high = features.min(axis=0) - margin, features.max(axis=0) + margin
     terms = _terms(inputs, prediction, low, high)
-    error = prediction - target
+    added = cut_ridge(terms, prediction, target, ridge)
+    return Correction(tuple(low.tolist()), tuple(high.tolist()), tuple((-added).tolist()))
+
+
+def cut_ridge(terms: Floats, base: Floats, target: Floats, ridge: float) -> Floats:
+    """Coefficients with which ``base + terms @ coefficients``, cut to 0..100, comes near a target.
+
+    Ridge regression on the rows that count. One whose target lies at an end of VMAF's range, and
+    whose fit lies beyond, doesn't; which those are settles in some five rounds.
+
+    Parameters
+    ----------
+    terms, base, target
+        Shapes (n, n_terms), (n,) and (n,); the last two in VMAF.
+    ridge
+        Penalty on the squared coefficients.
+    """
     counted = np.ones(len(target), dtype=bool)
+    coefficients = np.zeros(terms.shape[1])
     for _ in range(_MAX_ROUNDS):
-        coefficients = _ridge(terms[counted], error[counted], ridge)
-        recentred = prediction - terms @ coefficients
-        beyond = (target >= VMAF_MAX) & (recentred > VMAF_MAX)
-        beyond |= (target <= VMAF_MIN) & (recentred < VMAF_MIN)
+        coefficients = _ridge(terms[counted], (target - base)[counted], ridge)
+        fitted = base + terms @ coefficients
+        beyond = (target >= VMAF_MAX) & (fitted > VMAF_MAX)
+        beyond |= (target <= VMAF_MIN) & (fitted < VMAF_MIN)
         if (beyond == ~counted).all() or beyond.all():
             break
         counted = ~beyond
-    return Correction(tuple(low.tolist()), tuple(high.tolist()), tuple(coefficients.tolist()))
+    return coefficients
 
 
-def _ridge(terms: Floats, error: Floats, ridge: float) -> Floats:
+def _ridge(terms: Floats, wanted: Floats, ridge: float) -> Floats:
     gram = terms.T @ terms
     gram[np.diag_indices_from(gram)] += ridge
-    return np.asarray(np.linalg.solve(gram, terms.T @ error))
+    return np.asarray(np.linalg.solve(gram, terms.T @ wanted))
 
 
 def _terms(
