@@ -58,19 +58,23 @@ class Assurance:
 
 
 def assess(corpus: Corpus, results: Sequence[SeedResult]) -> Assurance:
-    """Everything that needs no training: some seconds on the bundled corpus."""
+    """Everything that needs no training: a second or two on the bundled corpus."""
+    from threadpoolctl import threadpool_limits
+
     outcome = Outcome.of(corpus, results)
     seeds = tuple(result.seed for result in results)
-    return Assurance(
-        corpus_sha256=corpus.sha256,
-        seeds=seeds,
-        ensemble_rmse=outcome.rmse,
-        baselines=baselines(outcome),
-        controls=controls(corpus),
-        certainty=certainty(outcome.fold_plcc),
-        breakdown=breakdown(outcome),
-        diagnosis=diagnose(outcome, seeds),
-    )
+    # The matrices are small: more threads only cost, and could change the last bits.
+    with threadpool_limits(1):
+        return Assurance(
+            corpus_sha256=corpus.sha256,
+            seeds=seeds,
+            ensemble_rmse=outcome.rmse,
+            baselines=baselines(outcome),
+            controls=controls(corpus),
+            certainty=certainty(outcome.fold_plcc),
+            breakdown=breakdown(outcome),
+            diagnosis=diagnose(outcome, seeds),
+        )
 
 
 def two_lines(found: Assurance) -> tuple[str, str]:
