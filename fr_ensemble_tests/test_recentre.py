@@ -10,6 +10,12 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.foundation.schema import ENCODER_VOCABULARY
 from fr_ensemble_assets.loso.evaluation import prepare_fold
+from fr_ensemble_assets.loso.recentred import (
+    correct_fold,
+    corrections_json,
+    parse_corrections,
+    recentred_predictions,
+)
 from fr_ensemble_assets.training.compiled import predict
 from fr_ensemble_assets.training.recentre import TERMS, Correction, fit_correction
 from fr_ensemble_assets.training.recipe import Recipe
@@ -108,3 +114,37 @@ def test_real_members_err_less_on_the_source_that_they_never_saw(bundled: Corpus
         correction = fit_correction(fold.fit.inputs, seen, fold.fit.target.astype(float))
         recentred = correction.apply(fold.held_out_inputs, raw)
         assert np.sqrt(np.mean((recentred - target) ** 2)) < np.sqrt(np.mean((raw - target) ** 2))
+
+
+def test_recentred_predictions_follow_from_the_raw_ones_and_what_is_kept(few: Corpus) -> None:
+    """Two seeds' folds, trained briefly: kept as text, read back, applied again."""
+    kept, raw, wanted = [], np.empty((2, few.n_rows)), np.empty((2, few.n_rows))
+    for seed in range(2):
+        folds = [prepare_fold(few, number, seed) for number in range(len(few.sources))]
+        trained = Trainer("cpu").train([fold.fit for fold in folds], Recipe(epochs=3))
+        corrections = [correct_fold(*pair) for pair in zip(folds, trained, strict=True)]
+        for fold, parameters, c in zip(folds, trained, corrections, strict=True):
+            raw[seed, fold.held_out_rows] = predict(parameters, fold.held_out_inputs)
+            wanted[seed, fold.held_out_rows] = c.apply(
+                fold.held_out_inputs, raw[seed, fold.held_out_rows]
+            )
+        kept.append(corrections_json(corrections))
+    read = [parse_corrections(text, len(few.sources)) for text in kept]
+    found = recentred_predictions(few, raw, read)
+    np.testing.assert_array_equal(found, wanted)
+    assert np.abs(found - few.target).mean() < np.abs(raw - few.target).mean()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[]", "expected corrections by fold"),
+        ('{"version": 0, "folds": []}', "of version 1, found 0"),
+        ('{"version": 1, "folds": []}', "expected 3 corrections, found 0"),
+        ('{"version": 1, "folds": [{}, {}, {}]}', "'low' of a correction"),
+        ('{"version": 1, "folds": [1, 2, 3]}', "'low' of a correction"),
+    ],
+)
+def test_other_corrections_are_refused_in_a_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        parse_corrections(text, 3)
