@@ -26,6 +26,7 @@ from fr_ensemble_assets.prediction.candidate import Candidate
 from fr_ensemble_assets.prediction.frames import Frames
 from fr_ensemble_assets.prediction.predict import (
     answer_for,
+    assumed_presets,
     beyond_training,
     score_members,
     unknown_encoders,
@@ -157,6 +158,8 @@ class Recommendations:
         By source, encoder and preset.
     unknown_encoders
         Rows of each encoder outside the vocabulary.
+    assumed_presets
+        By encoder, the preset that rows without one were taken to have.
     """
 
     answer: Answer
@@ -165,6 +168,7 @@ class Recommendations:
     n_sources: int
     items: tuple[Recommendation, ...]
     unknown_encoders: dict[str, int]
+    assumed_presets: dict[str, str]
 
     @property
     def explanation(self) -> str:
@@ -244,7 +248,15 @@ def recommend(
         for ladder in _ladders(encodes.keys)
     )
     n_sources = len(candidate.calibration.sources)
-    return Recommendations(answer, rule, target, n_sources, items, unknown_encoders(frames))
+    return Recommendations(
+        answer,
+        rule,
+        target,
+        n_sources,
+        items,
+        unknown_encoders(frames),
+        assumed_presets(candidate, frames),
+    )
 
 
 def recommendations_document(found: Recommendations) -> dict[str, Any]:
@@ -258,6 +270,7 @@ def recommendations_document(found: Recommendations) -> dict[str, Any]:
         "n_sources": found.n_sources,
         "explanation": found.explanation,
         "unknown_encoders": found.unknown_encoders,
+        "assumed_presets": found.assumed_presets,
         "recommendations": [
             {
                 "src": item.src,

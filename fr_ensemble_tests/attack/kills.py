@@ -159,11 +159,10 @@ def _in_child(run: Callable[[], Any]) -> tuple[int, str]:
 
 def _without_thresholds() -> None:
     """A few epochs are the contract, and any figure passes: in this process alone."""
-    from fr_ensemble_assets.training.recipe import Recipe
-
+    from fr_ensemble_assets.contract.recipe import Recipe
     from fr_ensemble_assets.foundation import thresholds
 
-    loose: dict[str, Any] = {"CONTRACT_RECIPE": Recipe(epochs=_EPOCHS)}
+    loose: dict[str, Any] = {"ENSEMBLE.recipe": Recipe(epochs=_EPOCHS)}
     for name, value in vars(thresholds).items():
         if isinstance(value, float) and name.endswith(("_MIN", "_MAX")):
             loose[name] = -1e9 if name.endswith("_MIN") else 1e9
