@@ -16,7 +16,7 @@ from fr_ensemble_assets.assurance.certainty import certainty
 from fr_ensemble_assets.assurance.controls import controls, swap_sources
 from fr_ensemble_assets.assurance.diagnosis import diagnose
 from fr_ensemble_assets.assurance.outcome import Outcome
-from fr_ensemble_assets.contract.recipe import Recipe
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.contract.thresholds import ADR_0303
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
@@ -246,8 +246,8 @@ def test_codec_block_earns_its_place_only_where_it_tells_something(few: Corpus) 
     shift = few.frame["encoder"].map({"libx264": 60.0, "libx265": 20.0}).fillna(40.0)
     frame = few.frame.assign(vmaf=shift + few.frame["frame_index"] * 0.01)
     corpus = Corpus("by encoder", frame)
-    recipe, trainer = Recipe(epochs=600), Trainer("cpu")
-    found = ablate(corpus, evaluate_seed(corpus, 0, recipe), recipe, trainer)
+    contract, trainer = ENSEMBLE.under(epochs=600), Trainer("cpu")
+    found = ablate(corpus, evaluate_seed(corpus, 0, contract), contract.recipe, trainer)
     assert found.earns_its_place
     assert found.gain is not None
     assert found.gain > 0.1
