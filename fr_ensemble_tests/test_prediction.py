@@ -23,7 +23,8 @@ from fr_ensemble_assets.prediction.candidate import Candidate, load_candidate
 from fr_ensemble_assets.prediction.frames import Frames, frames_of, read_frames
 from fr_ensemble_assets.prediction.output import write_predictions
 from fr_ensemble_assets.prediction.predict import predict
-from fr_ensemble_assets.prediction.recommend import recommend, recommendations_document
+from fr_ensemble_assets.prediction.recommend import recommend
+from fr_ensemble_assets.prediction.recommend_document import recommendations_document
 from fr_ensemble_tests.conftest import Chain, Row, write_rows
 
 
