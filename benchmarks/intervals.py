@@ -43,7 +43,7 @@ def coverage_table(calibration: Calibration) -> Table:
         if found.measured:
             table.add_row(
                 *(found.unit, found.rule, f"{found.level:.0%}", f"{found.coverage:.1%}"),
-                f"{found.level - found.chance:.1%}",
+                f"{found.level - found.chance():.1%}",
                 f"{found.lowest.name} {found.lowest.coverage:.0%}",
                 f"{found.width:.2f}",
             )

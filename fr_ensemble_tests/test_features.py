@@ -57,6 +57,18 @@ def test_presets_are_placed_in_their_encoders_own_list(tmp_path: Path, few_rows:
     }
 
 
+def test_missing_preset_is_the_only_one_or_stays_missing() -> None:
+    block = CodecBlock(19, 37, {"libx264": {"medium": 0.5}, "libx265": {"fast": 0.4, "slow": 0.7}})
+    frame = pd.DataFrame({"encoder": ["libx264", "libx265", "libvvenc", "libx264"]})
+    filled, assumed = block.with_single_presets(frame.assign(preset=[None, None, None, "slow"]))
+    assert filled["preset"].fillna("").tolist() == ["medium", "", "", "slow"]
+    assert assumed == {"libx264": "medium"}
+    filled, assumed = block.with_single_presets(frame)
+    assert filled["preset"].fillna("").tolist() == ["medium", "", "", "medium"]
+    untold = pd.DataFrame({"encoder": ["libx265"]})
+    assert block.with_single_presets(untold)[0] is untold
+
+
 def test_corpus_without_presets_is_neutral(tmp_path: Path, few_rows: list[Row]) -> None:
     rows = [{key: value for key, value in row.items() if key != "preset"} for row in few_rows]
     corpus = read_corpus(write_rows(tmp_path / "none.jsonl", rows)).corpus

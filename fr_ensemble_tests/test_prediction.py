@@ -23,6 +23,8 @@ from fr_ensemble_assets.prediction.candidate import Candidate, load_candidate
 from fr_ensemble_assets.prediction.frames import Frames, frames_of, read_frames
 from fr_ensemble_assets.prediction.output import write_predictions
 from fr_ensemble_assets.prediction.predict import predict
+from fr_ensemble_assets.prediction.recommend import recommend
+from fr_ensemble_assets.prediction.recommend_document import recommendations_document
 from fr_ensemble_tests.conftest import Chain, Row, write_rows
 
 
@@ -107,13 +109,28 @@ def test_rows_beyond_what_was_trained_on_are_flagged(
         {"encoder": "h264_nvenc"},
         {"cq": 62},  # libx264 was trained up to 37, the corpus as a whole up to 63
         {"preset": "placebo"},
-        {"preset": None},
+        {"preset": None},  # the one preset that libx264 was trained with
     ]
     table = pd.DataFrame(
         [unscored[0] | change | {"frame_index": n} for n, change in enumerate(changes)]
     )
     flagged = predict(candidate, frames_of(table)).extrapolates
-    assert flagged.tolist() == [False, True, True, True, True, True, True]
+    assert flagged.tolist() == [False, True, True, True, True, True, False]
+
+
+def test_rows_without_preset_have_the_one_that_their_encoder_was_trained_with(
+    candidate: Candidate, unscored: list[Row]
+) -> None:
+    table = pd.DataFrame(unscored)
+    told, untold = frames_of(table), frames_of(table.drop(columns="preset"))
+    found, assumed = predict(candidate, told), predict(candidate, untold)
+    np.testing.assert_array_equal(found.mu, assumed.mu)
+    assert not assumed.extrapolates.any()
+    assert found.assumed_presets == {}
+    assert assumed.assumed_presets["libx264"] == "medium"
+    advice = recommend(candidate, untold, target=60, confidence=0.8)
+    assert all(item.choice for item in advice.items)
+    assert recommendations_document(advice)["assumed_presets"] == assumed.assumed_presets
 
 
 def test_last_digit_of_another_reader_is_not_beyond_training(

@@ -33,8 +33,8 @@ UNITS: tuple[Unit, ...] = get_args(Unit)
 SHARP_LEVEL = 0.9
 #: In VMAF: what viewers just notice is put at about 6; an interval wider than that decides nothing.
 SHARPNESS_MAX = 6.0
-#: How sure a warning is that it is not chance, for each rule and level by itself.
-_CONFIDENCE = 0.99
+#: How often chance alone may raise a warning, over all that one check compares.
+FALSE_ALARMS_MAX = 0.05
 
 
 @dataclass(frozen=True)
@@ -93,16 +93,21 @@ class Coverage:
         shares = [group.coverage for group in self.by_source]
         return float(np.std(shares, ddof=1) / math.sqrt(len(shares)))
 
-    @property
-    def chance(self) -> float:
+    def chance(self, comparisons: int = 1) -> float:
         """How far :attr:`coverage` may fall below the level by chance, at this many sources.
 
-        Student's t, one-sided, at 99 %: frames of a source stand or fall together, so sources are
-        what is counted.
+        Student's t, one-sided: frames of a source stand or fall together, so sources are what is
+        counted. Where it is one of several ``comparisons``, all of them together raise a false
+        alarm in at most :data:`FALSE_ALARMS_MAX` (Bonferroni).
         """
-        from scipy.special import stdtrit
+        return student(len(self.by_source), comparisons) * self.standard_error
 
-        return float(stdtrit(len(self.by_source) - 1, _CONFIDENCE)) * self.standard_error
+
+def student(n_sources: int, comparisons: int) -> float:
+    """How many standard errors chance allows in each of several one-sided ``comparisons``."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(n_sources - 1, 1 - FALSE_ALARMS_MAX / comparisons))
 
 
 def leave_one_source_out(
@@ -111,8 +116,12 @@ def leave_one_source_out(
     levels: Sequence[float] = REPORTED_LEVELS,
     rules: Sequence[Rule] = RULES,
     floor: float = SIGMA_FLOOR,
+    tried_on: OutOfFold | None = None,
 ) -> tuple[Coverage, ...]:
-    """Calibrate each rule on all sources but one, and measure it on that one, for every source."""
+    """Calibrate each rule on all sources but one, and measure it on that one, for every source.
+
+    ``tried_on`` has other members' predictions of the same rows, which are measured instead.
+    """
     asked = np.array(sorted(levels))
     # An interval at the highest level of all sources can't be tried with one source less.
     fewest_rows = rows.n_rows - int(np.bincount(rows.source_index).max())
@@ -126,7 +135,7 @@ def leave_one_source_out(
         tried = asked[asked <= highest[rule] + LEVEL_TOLERANCE]
         quantiles = _quantiles(rows, rule, tried, floor)
         measured = [
-            _measure(rows, unit, rule, float(level), quantiles[:, place], floor)
+            _measure(tried_on or rows, unit, rule, float(level), quantiles[:, place], floor)
             for place, level in enumerate(tried)
         ]
         open_levels = [float(level) for level in asked[len(tried) :]]
@@ -199,24 +208,27 @@ def find_coverage(coverages: Sequence[Coverage]) -> Finding:
     The Gaussian baseline is measured and shown beside them; it promises nothing to hold it to.
     """
     judged = [c for c in coverages if c.measured and c.rule != "gaussian"]
-    failing = [c for c in judged if c.coverage < c.level - c.chance]
-    told = failing or [min(judged, key=lambda c: c.coverage - (c.level - c.chance))]
+    margin = {c: c.coverage - c.level + c.chance(len(judged)) for c in judged}
+    failing = [c for c in judged if margin[c] < 0]
+    told = failing or [min(judged, key=lambda c: margin[c])]
     n_sources = len(judged[0].by_source)
     return Finding(
         passed=not failing,
-        observed="; ".join(_told(c) for c in told),
-        threshold=f"the level, less what chance allows with {n_sources} sources "
-        "(Student's t over the sources, one-sided, 99 %)",
+        observed="; ".join(_told(c, len(judged)) for c in told),
+        threshold=f"the level, less what chance allows with {n_sources} sources in "
+        f"{len(judged)} comparisons (Student's t over the sources, {FALSE_ALARMS_MAX:.0%} false "
+        "alarms in all)",
         next_step="nothing to do"
         if not failing
         else "look at coverage by source: add sources like those that are covered least",
     )
 
 
-def _told(c: Coverage) -> str:
+def _told(c: Coverage, comparisons: int) -> str:
+    allowed = max(0.0, c.level - c.chance(comparisons))
     return (
         f"rule {c.rule} per {c.unit} at {c.level:.0%} covers {c.coverage:.1%} of an unseen source, "
-        f"chance allows {max(0.0, c.level - c.chance):.1%} (lowest: {c.lowest.name} "
+        f"chance allows {allowed:.1%} (lowest: {c.lowest.name} "
         f"{c.lowest.coverage:.1%})"
     )
 

@@ -73,6 +73,21 @@ class CodecBlock:
         known = [self.presets.get(encoder, {}).get(preset, NEUTRAL) for encoder, preset in pairs]
         return np.asarray(np.array(known)[numbers])
 
+    def with_single_presets(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+        """``frame`` with what a missing preset can only have been, and which that is, by encoder.
+
+        Where an encoder had one single preset in training, whoever leaves the preset out means
+        that one. Rows of other encoders stay as they are.
+        """
+        single = {encoder: next(iter(p)) for encoder, p in self.presets.items() if len(p) == 1}
+        given = frame[PRESET] if PRESET in frame else pd.Series(None, frame.index, dtype=object)
+        missing = given.isna() & frame["encoder"].isin(list(single))
+        if not missing.any():
+            return frame, {}
+        filled = given.astype(object).where(~missing, frame["encoder"].map(single))
+        assumed = {encoder: single[encoder] for encoder in sorted(set(frame["encoder"][missing]))}
+        return frame.assign(**{PRESET: filled}), assumed
+
     def normalise_cq(self, cq: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """``(cq - cq_min) / (cq_max - cq_min)``, or 0.5 where only one quality occurs."""
         if self.cq_min == self.cq_max:

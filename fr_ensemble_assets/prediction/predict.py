@@ -47,12 +47,15 @@ class Predictions:
     extrapolates
         Whether the row lies outside what the members were trained on: a feature beyond its range,
         an encoder that the corpus doesn't have, a quality beyond those of its encoder there, or
-        another preset than it recorded for the encoder, none included.
+        another preset than it recorded for the encoder, none included where it recorded several.
     rule, answer
         By which rule, and at which level; :attr:`Answer.supported` says whether it is the one
         that was asked for.
     unknown_encoders
         Rows of each encoder outside the vocabulary; they share the slot ``unknown``.
+    assumed_presets
+        By encoder, the preset that rows without one were taken to have: the only one that it had
+        in training.
     """
 
     frames: Frames
@@ -64,6 +67,7 @@ class Predictions:
     rule: Rule
     answer: Answer
     unknown_encoders: Mapping[str, int]
+    assumed_presets: Mapping[str, str]
 
 
 def predict(
@@ -107,6 +111,7 @@ def predict(
         rule=rule,
         answer=answer,
         unknown_encoders=unknown_encoders(frames),
+        assumed_presets=assumed_presets(candidate, frames),
     )
 
 
@@ -134,7 +139,8 @@ def score_members(candidate: Candidate, frames: Frames) -> npt.NDArray[np.float6
     from fr_ensemble_assets.members.onnx_export import INPUT_NAMES, OUTPUT_NAMES
 
     features = candidate.scaler.standardise(frames.frame[[*CANONICAL_6]].to_numpy(np.float64))
-    inputs = (np.ascontiguousarray(features), candidate.codec.encode_rows(frames.frame))
+    told, _ = candidate.codec.with_single_presets(frames.frame)
+    inputs = (np.ascontiguousarray(features), candidate.codec.encode_rows(told))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     score = np.empty((len(candidate.models), frames.n_rows))
@@ -181,6 +187,7 @@ def beyond_training(candidate: Candidate, frames: Frames) -> npt.NDArray[np.bool
 
 def _other_preset(candidate: Candidate, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Rows with another preset than the corpus recorded for their encoder; shape (n_rows,)."""
+    frame, _ = candidate.codec.with_single_presets(frame)
     given = frame[PRESET] if PRESET in frame else pd.Series(None, index=frame.index, dtype=object)
     pairs = pd.MultiIndex.from_arrays([frame["encoder"], given.where(given.notna(), "")])
     numbers, distinct = pairs.factorize()
@@ -190,6 +197,11 @@ def _other_preset(candidate: Candidate, frame: pd.DataFrame) -> npt.NDArray[np.b
         for encoder, preset in distinct
     ]
     return np.asarray(np.array(other, dtype=bool)[numbers])
+
+
+def assumed_presets(candidate: Candidate, frames: Frames) -> dict[str, str]:
+    """The preset that rows without one are taken to have, by encoder."""
+    return candidate.codec.with_single_presets(frames.frame)[1]
 
 
 def unknown_encoders(frames: Frames) -> dict[str, int]:

@@ -27,6 +27,7 @@ from fr_ensemble_assets.prediction.frames import Frames
 from fr_ensemble_assets.prediction.next_probe import next_probe
 from fr_ensemble_assets.prediction.predict import (
     answer_for,
+    assumed_presets,
     beyond_training,
     score_members,
     unknown_encoders,
@@ -95,7 +96,15 @@ def recommend(
         for ladder in _ladders(encodes.keys)
     )
     n_sources = len(candidate.calibration.sources)
-    return Recommendations(answer, rule, target, n_sources, items, unknown_encoders(frames))
+    return Recommendations(
+        answer,
+        rule,
+        target,
+        n_sources,
+        items,
+        unknown_encoders(frames),
+        assumed_presets(candidate, frames),
+    )
 
 
 # --- one source and encoder ------------------------------------------------------------------

@@ -18,6 +18,7 @@ def recommendations_document(given: Recommendations) -> dict[str, Any]:
         "n_sources": given.n_sources,
         "explanation": given.explanation,
         "unknown_encoders": given.unknown_encoders,
+        "assumed_presets": given.assumed_presets,
         "recommendations": [
             {
                 "src": item.src,

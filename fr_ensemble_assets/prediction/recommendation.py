@@ -148,6 +148,8 @@ class Recommendations:
         By source, encoder and preset.
     unknown_encoders
         Rows of each encoder outside the vocabulary.
+    assumed_presets
+        By encoder, the preset that rows without one were taken to have.
     """
 
     answer: Answer
@@ -156,6 +158,7 @@ class Recommendations:
     n_sources: int
     items: tuple[Recommendation, ...]
     unknown_encoders: dict[str, int]
+    assumed_presets: dict[str, str]
 
     @property
     def explanation(self) -> str:

@@ -1,0 +1,281 @@
+"""What stands beside a verdict: baselines, controls, certainty, where it is good, why it holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fr_ensemble_assets.assurance.ablation import ablate
+from fr_ensemble_assets.assurance.assess import assess, assurance_document, two_lines
+from fr_ensemble_assets.assurance.baselines import CUT_QUADRATIC, QUADRATIC, baselines
+from fr_ensemble_assets.assurance.breakdown import breakdown, family_of, fisher_interval
+from fr_ensemble_assets.assurance.certainty import certainty
+from fr_ensemble_assets.assurance.controls import controls, swap_sources
+from fr_ensemble_assets.assurance.diagnosis import diagnose
+from fr_ensemble_assets.assurance.outcome import Outcome
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.thresholds import ADR_0303
+from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
+from fr_ensemble_assets.evidence.measure import SeedResult
+from fr_ensemble_assets.gate.rule import mean_and_spread
+from fr_ensemble_assets.training.trainer import Trainer
+from fr_ensemble_tests.conftest import evaluate_seed
+
+SEEDS = (0, 1, 2)
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Corpus:
+    return read_corpus(BUNDLED_CORPUS).corpus
+
+
+def predicted(corpus: Corpus, noise: float, bias: float = 0.0) -> Outcome:
+    """Three seeds that know the truth but for some noise."""
+    rng = np.random.default_rng(0)
+    members = corpus.target + bias + rng.normal(0, noise, (len(SEEDS), corpus.n_rows))
+    return Outcome(corpus, members)
+
+
+def results_of(outcome: Outcome) -> list[SeedResult]:
+    return [
+        SeedResult(s, (), m, 0.0) for s, m in zip(range(len(SEEDS)), outcome.members, strict=True)
+    ]
+
+
+# --- baselines -------------------------------------------------------------------------------
+
+
+def test_single_feature_passes_the_gates_mean_on_real_clips(bundled: Corpus) -> None:
+    found = {b.name: b for b in baselines(predicted(bundled, noise=0.5))}
+    adm2 = found["adm2 alone"].plcc
+    assert adm2 is not None
+    assert adm2 > ADR_0303.mean_plcc_min
+    rmse = [b.rmse for b in found.values()]
+    assert found["encoder and quality alone"].rmse == max(rmse)
+    assert found[CUT_QUADRATIC].rmse == min(rmse)
+
+
+def test_skill_is_what_the_ensemble_saves_of_a_baselines_rmse(bundled: Corpus) -> None:
+    good, bad = predicted(bundled, noise=0.01), predicted(bundled, noise=0.0, bias=-9.0)
+    for b in baselines(good):
+        assert b.skill == pytest.approx(1 - good.rmse / b.rmse)
+        assert b.won == b.sources == 21
+        assert not b.beats_the_ensemble
+    beaten = {b.name for b in baselines(bad) if b.beats_the_ensemble}
+    assert {QUADRATIC, CUT_QUADRATIC} <= beaten
+
+
+def test_baseline_never_sees_the_source_that_it_is_tried_on(few: Corpus) -> None:
+    """Scores of one source that no other source hints at are missed by all that they are off."""
+    frame = few.frame.copy()
+    frame.loc[frame["src"] == "city", "vmaf"] = 1.0
+    odd = Corpus("odd", frame)
+    for b in baselines(Outcome(odd, np.stack([odd.target] * 3))):
+        assert b.rmse > 10
+
+
+# --- controls --------------------------------------------------------------------------------
+
+
+def test_scores_that_can_not_be_learnt_never_pass(bundled: Corpus) -> None:
+    shuffled, swapped = controls(bundled, tries=40)
+    assert abs(shuffled.mean) < 0.02
+    assert 0.8 < swapped.mean < swapped.highest < ADR_0303.mean_plcc_min
+    assert shuffled.passed == swapped.passed == 0
+
+
+def test_swapped_source_has_another_sources_scores_cell_by_cell(bundled: Corpus) -> None:
+    swapped = swap_sources(bundled, np.random.default_rng(0))
+    frame = bundled.frame.assign(swapped=swapped)
+    cells = frame.groupby(["src", "encoder", "cq"], observed=True)[["vmaf", "swapped"]].mean()
+    for source in bundled.sources:
+        mine = cells.loc[source]
+        (owner,) = [
+            other
+            for other in bundled.sources
+            if np.allclose(mine["swapped"], cells.loc[other]["vmaf"])
+        ]
+        assert owner != source
+
+
+def test_sources_of_different_length_are_swapped_all_the_same(bundled: Corpus) -> None:
+    shorter = bundled.frame[(bundled.frame["src"] != "city") | (bundled.frame["frame_index"] < 9)]
+    corpus = Corpus("shorter", shorter.reset_index(drop=True))
+    swapped = swap_sources(corpus, np.random.default_rng(0))
+    assert set(swapped) <= set(corpus.target)
+
+
+# --- certainty -------------------------------------------------------------------------------
+
+
+def test_verdict_on_the_edge_flips_in_some_draws_and_a_clear_one_in_none() -> None:
+    rng = np.random.default_rng(1)
+    clear = certainty(0.99 + rng.normal(0, 0.002, (1, 9)).repeat(5, axis=0))
+    edge = certainty(0.951 + rng.normal(0, 0.01, (1, 9)).repeat(5, axis=0))
+    assert clear is not None
+    assert edge is not None
+    assert clear.flips == 0.0
+    assert 0.05 < edge.flips < 0.95
+    assert edge.mean_plcc[0] < ADR_0303.mean_plcc_min < edge.mean_plcc[1]
+
+
+def test_one_source_that_would_flip_the_verdict_just_flips_it() -> None:
+    seeds, sources = np.linspace(0.96, 0.962, 5), np.linspace(-0.005, 0.005, 6)
+    plcc = seeds[:, None] + sources
+    found = certainty(plcc)
+    assert found is not None
+    assert found.one_new_source is not None
+    for nudge, reaches in ((1e-6, True), (-1e-6, False)):
+        new = np.column_stack([plcc, np.full(5, found.one_new_source + nudge)])
+        mean, _ = mean_and_spread(new.mean(axis=1).tolist())
+        assert mean is not None
+        assert (
+            mean >= ADR_0303.mean_plcc_min and new.mean(axis=1).min() >= ADR_0303.mean_plcc_min
+        ) == reaches
+
+
+def test_two_sources_left_out_are_the_worst_two_or_the_best_two() -> None:
+    plcc = np.array([[0.9, 0.95, 0.97, 0.99]])
+    found = certainty(plcc)
+    assert found is not None
+    assert found.two_out_mean == pytest.approx((0.925, 0.98))
+    assert certainty(np.array([[0.9, np.nan]])) is None
+
+
+# --- breakdown -------------------------------------------------------------------------------
+
+
+def test_an_encoder_that_is_told_badly_stands_out(bundled: Corpus) -> None:
+    outcome = predicted(bundled, noise=0.1)
+    off = np.where(bundled.frame["encoder"] == "libsvtav1", 5.0, 0.0)
+    off[bundled.frame["src"] == "city"] *= 2
+    found = breakdown(Outcome(bundled, outcome.members - off))
+    worst = max(found.by_encoder, key=lambda group: group.rmse)
+    assert (worst.name, worst.worst_source) == ("libsvtav1", "city")
+    assert worst.worst_rmse == pytest.approx(10, abs=0.3)
+    assert {g.name for g in found.by_family} == {"h264", "hevc", "av1", "vvc", "vp9"}
+    assert sum(g.rows for g in found.encodes_by_source) == 21 * 20
+
+
+def test_slope_tells_differences_that_are_told_too_small(bundled: Corpus) -> None:
+    half = 50 + (bundled.target - 50) / 2
+    found = breakdown(Outcome(bundled, np.stack([half, half])))
+    assert [g.slope for g in found.frames_by_source] == pytest.approx([2.0] * 21)
+
+
+def test_sigma_that_follows_the_error_is_told_from_one_that_does_not(bundled: Corpus) -> None:
+    rng = np.random.default_rng(0)
+    scale = rng.lognormal(0, 1, bundled.n_rows)
+    middle = Corpus("middle", bundled.frame.assign(vmaf=50.0 + np.arange(bundled.n_rows) % 7))
+    knows = middle.target + scale * rng.normal(size=(5, bundled.n_rows))
+    ignores = middle.target + rng.normal(size=(5, bundled.n_rows))
+    told = [breakdown(Outcome(middle, members)).sigma_rank for members in (knows, ignores)]
+    assert told[0] is not None
+    assert told[1] is not None
+    assert told[0] > 0.3 > 0.1 > abs(told[1])
+
+
+def test_fisher_interval_is_undefined_where_a_correlation_is() -> None:
+    found = fisher_interval(np.array([[0.99, 0.98, 0.97]]))
+    assert found is not None
+    assert found[0] < 0.98 < found[1] < 1
+    assert fisher_interval(np.array([[0.99, np.nan]])) is None
+    assert fisher_interval(np.array([[0.99, 1.0]])) is None
+
+
+def test_family_is_the_format_that_an_encoder_writes() -> None:
+    assert family_of("hevc_nvenc") == family_of("libx265") == "hevc"
+    assert family_of("of_my_own") == "unknown"
+
+
+# --- diagnosis -------------------------------------------------------------------------------
+
+
+def test_passing_figures_need_no_diagnosis(bundled: Corpus) -> None:
+    assert diagnose(predicted(bundled, noise=0.3), SEEDS) is None
+
+
+def test_scores_of_other_rows_do_not_belong_to_the_features(bundled: Corpus) -> None:
+    rng = np.random.default_rng(0)
+    mixed = np.stack([rng.permutation(bundled.target) for _ in SEEDS])
+    found = diagnose(Outcome(bundled, mixed), SEEDS)
+    assert found is not None
+    assert "don't belong to these features" in found.looks_like
+
+
+def test_one_weak_seed_is_named_and_so_is_its_hardest_source(bundled: Corpus) -> None:
+    outcome = predicted(bundled, noise=0.3)
+    rng = np.random.default_rng(0)
+    members = outcome.members.copy()
+    members[1] += rng.normal(0, 6, bundled.n_rows)
+    members[1, bundled.frame["src"] == "sam2ui"] += rng.normal(0, 40, 280)
+    found = diagnose(Outcome(bundled, members), SEEDS)
+    assert found is not None
+    assert found.looks_like.startswith("seed 1 is low")
+    assert "sam2ui" in found.looks_like
+
+
+def test_all_seeds_low_is_the_corpus_and_all_high_but_apart_is_a_spread(bundled: Corpus) -> None:
+    low = diagnose(predicted(bundled, noise=20.0), SEEDS)
+    assert low is not None
+    assert low.looks_like.startswith("every seed is low")
+    members = predicted(bundled, noise=0.1).members.copy()
+    members[2] += np.random.default_rng(3).normal(0, 1.8, bundled.n_rows)
+    apart = diagnose(Outcome(bundled, members), SEEDS)
+    assert apart is not None
+    assert apart.looks_like.startswith("all seeds are high")
+
+
+def test_undefined_fold_is_named(bundled: Corpus) -> None:
+    members = predicted(bundled, noise=0.1).members.copy()
+    members[0, bundled.frame["src"] == "city"] = 80.0
+    found = diagnose(Outcome(bundled, members), SEEDS)
+    assert found is not None
+    assert "undefined on city" in found.looks_like
+
+
+# --- ablation and the whole ------------------------------------------------------------------
+
+
+def test_codec_block_earns_its_place_only_where_it_tells_something(few: Corpus) -> None:
+    """Scores that depend on the encoder alone can't be told without it."""
+    shift = few.frame["encoder"].map({"libx264": 60.0, "libx265": 20.0}).fillna(40.0)
+    frame = few.frame.assign(vmaf=shift + few.frame["frame_index"] * 0.01)
+    corpus = Corpus("by encoder", frame)
+    contract, trainer = ENSEMBLE.under(epochs=600), Trainer("cpu")
+    found = ablate(corpus, evaluate_seed(corpus, 0, contract), contract.recipe, trainer)
+    assert found.earns_its_place
+    assert found.gain is not None
+    assert found.gain > 0.1
+    assert not replace(found, without_block=found.with_block).earns_its_place
+
+
+def test_all_of_it_is_strict_json_and_two_lines(bundled: Corpus) -> None:
+    found = assess(bundled, results_of(predicted(bundled, noise=2.0)))
+    document = json.loads(json.dumps(assurance_document(found), allow_nan=False))
+    assert document["certainty"]["can_not_see"]
+    assert [b["name"] for b in document["baselines"]][-1] == CUT_QUADRATIC
+    skill, chance = two_lines(found)
+    assert "MORE than a quadratic" in skill
+    assert "none of 20,000 draws" in chance
+    assert any("network is not needed" in caveat for caveat in found.caveats)
+
+
+def test_undefined_correlation_leaves_the_rest_standing(bundled: Corpus) -> None:
+    outcome = predicted(bundled, noise=1.0)
+    members = outcome.members.copy()
+    members[:, bundled.frame["src"] == "city"] = 80.0
+    found = assess(bundled, results_of(Outcome(bundled, members)))
+    assert found.certainty is None
+    assert found.diagnosis is not None
+    assert "can't be said" in two_lines(found)[1]
+    json.dumps(assurance_document(found), allow_nan=False)
+
+
+def test_same_results_give_the_same_assurance(bundled: Corpus) -> None:
+    results = results_of(predicted(bundled, noise=1.0))
+    assert assess(bundled, results) == assess(bundled, results)
