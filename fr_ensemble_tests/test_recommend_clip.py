@@ -217,6 +217,8 @@ def test_interrupt_leaves_no_ffmpeg_and_no_file(ffmpeg: Ffmpeg, tmp_path: Path) 
         env={**os.environ, "TMPDIR": str(scratch)},
         stderr=subprocess.PIPE,
         text=True,
+        # A suite started in the background ignores SIGINT, and what it starts inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     running = psutil.Process(process.pid)
     deadline = time.monotonic() + 120
