@@ -6,9 +6,9 @@ import gzip
 import json
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -30,6 +30,9 @@ from fr_ensemble_assets.loso.prepared import Fold, prepare
 from fr_ensemble_assets.operations.run import Outcome, Plan, run_ensemble
 from fr_ensemble_assets.training.trainer import Trainer
 from fr_ensemble_tests.video import FRAMES, MakeClip, call
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 Row = dict[str, Any]
 CPU = Trainer("cpu")
@@ -162,6 +165,23 @@ def promoted(copied: Callable[[Chain], Home], promoted_once: Chain) -> Home:
 def held(copied: Callable[[Chain], Home], held_once: Chain) -> Home:
     """A home in which the chain ran to a HOLD."""
     return copied(held_once)
+
+
+@pytest.fixture(scope="module")
+def browser(promoted_once: Chain, held_once: Chain) -> Iterator[Browser]:
+    """Chromium, started after the chains: Playwright's event loop and Dagster's clash."""
+    from playwright.sync_api import sync_playwright
+
+    del promoted_once, held_once
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if found is None:
+        pytest.fail("expected Chromium on PATH, found none; `apt-get install chromium`")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=found, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield launched
+        launched.close()
 
 
 @pytest.fixture(scope="session")

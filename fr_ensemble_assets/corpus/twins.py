@@ -1,7 +1,7 @@
 """One clip under two names: trained on while it is held out, it makes any figure look good.
 
 Certain twins make a corpus unfit; likely ones are a warning. What is compared, and why it can't be
-chance (``fr_ensemble_tests/test_twins.py`` shows each rate on the bundled corpus):
+chance (``fr_ensemble_tests/corpus/test_twins.py`` shows each rate on the bundled corpus):
 
 - **names**, after Unicode's NFKC and case folding, without white space, what doesn't print and a
   video's ending: two that a person takes for one must be told apart by their names too;

@@ -487,7 +487,7 @@ def _odd_file_name(chance: random.Random, folder: Path) -> Path:
         "\x1b[31m.jsonl",
         "a b.jsonl",
         "\u202e.jsonl",
-        "[red]x[/].jsonl",
+        "[red]x[bold].jsonl",
         "%41.jsonl",
     )
     odd = (

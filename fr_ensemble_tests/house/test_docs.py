@@ -23,7 +23,7 @@ from fr_ensemble_tests.conftest import Chain, Row, write_rows
 from fr_ensemble_tests.fork import make_fork
 from fr_ensemble_tests.video import MakeClip
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "fr_ensemble_assets"
 NAMED = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 PAGES = {

@@ -15,7 +15,7 @@ from fr_ensemble_assets.cli.main import app
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.wording import MESSAGE_LIMIT, listed, one_line, shown
 from fr_ensemble_tests.conftest import Row, write_rows
-from fr_ensemble_tests.test_gate import GOOD, results
+from fr_ensemble_tests.gate.test_gate import GOOD, results
 
 #: Escapes that clear a screen and name a window, newlines of every kind, a bidi override.
 NASTY = "a\x1b[2J\x1b]0;x\x07\r\n\u2028\x85\u202e\u200bz\x9b31m"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_imports_run_one_way_and_only_doors_know_dagster() -> None:
@@ -82,6 +82,13 @@ def test_one_module_imports_what_dagster_keeps_private() -> None:
         if module.startswith("dagster") and "._" in module
     }
     assert private == {"doors/dagster_internals.py"}
+
+
+def test_tests_lie_in_the_rooms_of_the_package() -> None:
+    rooms = {path.stem for path in (ROOT / "fr_ensemble_assets").iterdir()}
+    tests = {path.parent.name for path in (ROOT / "fr_ensemble_tests").rglob("test_*.py")}
+    # What is about no single room, and the two suites that have a command of their own.
+    assert tests - rooms == {"house", "attack", "mutants"}
 
 
 def imported(path: Path) -> list[str]:

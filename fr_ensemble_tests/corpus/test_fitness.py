@@ -29,7 +29,7 @@ from fr_ensemble_assets.gate.verdict import authorise, judge
 from fr_ensemble_assets.members.assets import ensemble_members
 from fr_ensemble_assets.operations.instance import open_instance
 from fr_ensemble_tests.conftest import Row, write_rows
-from fr_ensemble_tests.test_gate_bypasses import attempt, edit, no_candidate, results_of
+from fr_ensemble_tests.gate.test_gate_bypasses import attempt, edit, no_candidate, results_of
 
 SENTENCE = "corpus check 'sources': 4 sources, 'dog' is 'another' under another name (expected"
 

@@ -68,7 +68,7 @@ def open_at_once(root: str, start: Barrier) -> None:
 @pytest.mark.slow
 def test_twenty_first_commands_at_once_all_succeed(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dagster", "fr_ensemble_tests.test_home"])
+    context.set_forkserver_preload(["dagster", "fr_ensemble_tests.foundation.test_home"])
     start = context.Barrier(20)
     at_once = [
         context.Process(target=open_at_once, args=(str(tmp_path / "home"), start))

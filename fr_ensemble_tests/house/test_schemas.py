@@ -26,7 +26,7 @@ from fr_ensemble_assets.schemas import DOCUMENTS, FOLDER, schemas
 from fr_ensemble_tests.conftest import Chain
 from fr_ensemble_tests.video import X264, look
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / FOLDER
 
 

@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS
 from fr_ensemble_assets.definitions import defs
@@ -36,21 +36,6 @@ _PATIENCE_MS = 60_000
 _CORPUS = """{ assetNodeOrError(assetKey: {path: ["corpus"]}) { ... on AssetNode {
   assetMaterializations(limit: 1) { runId metadataEntries {
     label ... on IntMetadataEntry { intValue } } } } } }"""
-
-
-@pytest.fixture(scope="module")
-def browser(promoted_once: Chain, held_once: Chain) -> Iterator[Browser]:
-    """Started after the chains: Playwright's event loop and Dagster's get into each other's way."""
-    del promoted_once, held_once
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    if found is None:
-        pytest.fail("expected Chromium on PATH, found none; `apt-get install chromium`")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from fr_ensemble_assets.evidence.results import (
 )
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import sha256_of
-from fr_ensemble_tests.test_verdict import save
+from fr_ensemble_tests.gate.test_verdict import save
 
 PLAIN: dict[str, Any] = {"seed": 0, "folds": [{"held_out": "a", "plcc": 0.5}], "mean_plcc": 0.5}
 

@@ -6,13 +6,11 @@ Where FR_ENSEMBLE_SCREENSHOTS names a folder, its pictures are taken into it.
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from fr_ensemble_assets.card.render import card_page
 from fr_ensemble_assets.handover.cards import facts_for
@@ -30,21 +28,6 @@ def page_file(tmp_path_factory: pytest.TempPathFactory, promoted_once: Chain) ->
     file = tmp_path_factory.mktemp("card") / "card.html"
     file.write_bytes(card_page(facts_for(outcome.candidate_dir)))
     return file
-
-
-@pytest.fixture(scope="module")
-def browser(page_file: Path) -> Iterator[Browser]:
-    """Started after the chain: Playwright's event loop and Dagster's get into each other's way."""
-    del page_file
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    if found is None:
-        pytest.fail("expected Chromium on PATH, found none; `apt-get install chromium`")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield launched
-        launched.close()
 
 
 @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])

@@ -27,8 +27,8 @@ from fr_ensemble_assets.foundation.files import json_bytes
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.members.consumers import THRESHOLDS_FILE
+from fr_ensemble_tests.candidate.test_candidate_altered import resealed
 from fr_ensemble_tests.conftest import CPU, Chain, Row, write_rows
-from fr_ensemble_tests.test_candidate_altered import resealed
 
 
 @pytest.fixture(scope="module")

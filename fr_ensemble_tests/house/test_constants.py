@@ -27,7 +27,7 @@ from fr_ensemble_assets.doors import workers
 from fr_ensemble_assets.prediction.candidate import Candidate
 from fr_ensemble_assets.prediction.frames import frames_of
 from fr_ensemble_assets.prediction.recommend import recommend
-from fr_ensemble_tests.test_recommend import known, ladder, only
+from fr_ensemble_tests.prediction.test_recommend import known, ladder, only
 
 __all__ = ["known"]
 
