@@ -13,8 +13,8 @@ from fr_ensemble_assets.calibration.coverage import Coverage, Unit, leave_one_so
 from fr_ensemble_assets.calibration.interpolation import (
     interpolation_by_encoder,
 )
-from fr_ensemble_assets.calibration.pooling import OutOfFold, pool_encodes
 from fr_ensemble_assets.calibration.mean_curve import MeanCurve, mean_curves
+from fr_ensemble_assets.calibration.pooling import OutOfFold, pool_encodes
 from fr_ensemble_assets.calibration.rules import (
     SIGMA_FLOOR,
     QuantileTable,
@@ -29,9 +29,9 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.schema import CANONICAL_6
 from fr_ensemble_assets.training.recentre import Correction
 
-
-#: Whose q the manifest ships.
-PLAIN_RULE: Rule = "frame"
+#: Whose q the manifest ships: the first that carries the level. It is for new sources, as all
+#: consumers have; where they are too few for it, the frames' own is better than the normal one.
+PLAIN_RULES: tuple[Rule, ...] = ("source", "frame")
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Calibration:
         return self.frame if unit == "frame" else self.encode
 
     def plain_quantile(self, level: float, members_sigma: float) -> float | None:
-        """The manifest's ``conformal_q_residual``: :data:`PLAIN_RULE` at ``level``, plain formula.
+        """The manifest's ``conformal_q_residual``: :meth:`plain_rule` at ``level``, plain formula.
 
         In units of the shipped members' deviation, whose mean over the same frames is
         ``members_sigma``. How far five seeds disagree is a draw of its own, shared by all rows:
@@ -126,15 +126,18 @@ class Calibration:
 
         ``None`` where the corpus doesn't carry the level, or the members never disagree.
         """
-        table = self.plain.get(PLAIN_RULE)
-        if table is None or not table.at(level).supported or members_sigma <= 0:
+        rule = self.plain_rule(level)
+        if rule is None or members_sigma <= 0:
             return None
-        return table.at(level).quantile * self.mean_sigma / members_sigma
+        return self.plain[rule].at(level).quantile * self.mean_sigma / members_sigma
+
+    def plain_rule(self, level: float) -> Rule | None:
+        """The first of :data:`PLAIN_RULES` that carries ``level``."""
+        carrying = (r for r in PLAIN_RULES if r in self.plain and self.plain[r].at(level).supported)
+        return next(carrying, None)
 
 
-def calibrate(
-    corpus: Corpus, frames: OutOfFold, recentred: OutOfFold | None = None
-) -> Calibration:
+def calibrate(corpus: Corpus, frames: OutOfFold, recentred: OutOfFold | None = None) -> Calibration:
     """Fit and try all rules on the out-of-fold predictions of ``corpus``.
 
     ``frames`` are those that were judged. All but the plain tables rest on ``recentred`` ones,

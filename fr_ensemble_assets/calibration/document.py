@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
-from fr_ensemble_assets.calibration.calibrate import (
-    PLAIN_RULE,
-    Calibration,
-    Range,
-    TrainedOn,
-)
+from fr_ensemble_assets.calibration.calibrate import Calibration, Range, TrainedOn
 from fr_ensemble_assets.calibration.coverage import Coverage, GroupCoverage
 from fr_ensemble_assets.calibration.interpolation import SMALLEST_DROP
 from fr_ensemble_assets.calibration.mean_curve import MeanCurve
@@ -125,8 +120,8 @@ def calibration_document(calibration: Calibration) -> dict[str, Any]:
         "per_frame_plain": {
             "interval": "mean ± q * sigma of the members as they are, neither recentred nor with a "
             "floor, beyond 0..100 where it goes there: what the manifest's consumers compute; its "
-            f"conformal_q_residual is rule {PLAIN_RULE}'s q times mean_sigma over the mean sigma "
-            "of the shipped members on the same frames",
+            "conformal_q_residual is q of the first rule of source and frame that carries the "
+            "level, times mean_sigma over the mean sigma of the shipped members on the same frames",
             **_tables_document(calibration.plain),
         },
         "coverage": {

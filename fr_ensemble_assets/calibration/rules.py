@@ -41,9 +41,9 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 SIGMA_FLOOR = 0.5
 
 #: The same under recentred members, whose errors are a third as large. Chosen by nested
-#: leave-one-source-out on the bundled corpus: without the source that it is then tried on, 0.1 gives
-#: the narrowest intervals at equal coverage for 20 of 21 sources (``benchmarks.recentring``). One
-#: for every corpus: chosen anew on each, it would be fitted to the residuals that calibrate.
+#: leave-one-source-out on the bundled corpus: without the source that it is then tried on, 0.1
+#: gives the narrowest intervals at equal coverage for 20 of 21 sources (``benchmarks.recentring``).
+#: One for every corpus: chosen anew on each, it would be fitted to the residuals that calibrate.
 RECENTRED_FLOOR = 0.1
 
 #: What is tabulated. A level in between is answered with the next higher one.

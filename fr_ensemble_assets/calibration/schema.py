@@ -155,7 +155,7 @@ class MeanCurveDocument(Document):
         rising = all(a < b for a, b in pairwise(self.cq)) and len(self.cq) == len(self.vmaf) > 1
         steps = [b - a for a, b in pairwise(self.vmaf)]
         if not rising or not (all(s < 0 for s in steps) or all(s > 0 for s in steps)):
-            raise departure("two or more rising qualities, and a VMAF of each that runs one way", "")
+            raise departure("rising qualities with a VMAF of each that runs one way", "others")
         return self
 
 
@@ -207,7 +207,7 @@ class CorrectionDocument(Document):
         lengths = (len(self.low), len(self.high), len(self.coefficients))
         wanted = (len(CANONICAL_6), len(CANONICAL_6), len(TERMS))
         if lengths != wanted:
-            raise departure(f"{wanted[0]} and {wanted[1]} ends, {wanted[2]} coefficients", lengths)
+            raise departure("{} and {} ends, {} coefficients".format(*wanted), str(lengths))
         return self
 
 

@@ -119,6 +119,9 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Train again what is done for this corpus and recipe.")
     ] = False,
+    evidence: Annotated[
+        bool, typer.Option(help="Say what the verdict is worth; it takes a second or two.")
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Train, judge and, on PROMOTE, publish a candidate: every asset and every check, once.
@@ -137,7 +140,7 @@ def run(
     with errors_in_one_sentence():
         # Absolute, since Dagster keeps it: a run started again from the UI has another folder.
         source = "" if corpus is None else str(named_path("--corpus", corpus).absolute())
-        plan = Plan(Home.at(home), source, parse_seeds(seeds), epochs, force)
+        plan = Plan(Home.at(home), source, parse_seeds(seeds), epochs, force, evidence)
         err.print(f"home {plan.home.root}", markup=False)
         try:
             with watched() as progress:
@@ -149,7 +152,7 @@ def run(
     if outcome.candidate_dir is not None:
         places.append(("candidate", str(outcome.candidate_dir)))
     judgement = outcome.judgement
-    print_verdict(judgement.decision, judgement.scores, places, to_stderr=as_json)
+    print_verdict(judgement.decision, judgement.scores, places, as_json, outcome.worth)
     print_codecs(bundled_verdicts(), to_stderr=as_json)
     if as_json:
         sys.stdout.write(json.dumps(outcome.to_json(), indent=2, allow_nan=False) + "\n")

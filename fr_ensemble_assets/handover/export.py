@@ -13,6 +13,7 @@ from upath import UPath
 
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE
 from fr_ensemble_assets.calibration.pooling import ensemble_mu, ensemble_sigma
+from fr_ensemble_assets.calibration.recentring import recentred_scores
 from fr_ensemble_assets.calibration.rules import bounds
 from fr_ensemble_assets.candidate.documents import Evidence, candidate_files
 from fr_ensemble_assets.candidate.verify import verified
@@ -102,7 +103,9 @@ def golden_document(candidate: Evidence) -> dict[str, Any]:
     told = confidence(candidate.calibration, candidate.mean_sigma)
     q = told["conformal_q_residual"] or told["gaussian_z"]
     answer = candidate.calibration.frame["source"].at(_LEVEL)
-    inside = bounds(ensemble_mu(scores), sigma, answer.quantile, answer.floor)
+    corrections = candidate.calibration.corrections
+    used = scores if corrections is None else recentred_scores(corrections, inputs, scores)
+    inside = bounds(ensemble_mu(used), ensemble_sigma(used), answer.quantile, answer.floor)
     made: Mapping[str, npt.NDArray[Any]] = {
         "features": raw,
         "standardised": features,
@@ -112,6 +115,7 @@ def golden_document(candidate: Evidence) -> dict[str, Any]:
         "sigma": sigma,
         "lower": mu - q * sigma,
         "upper": mu + q * sigma,
+        "recentred": used.T,
         "source_interval": np.stack(inside, axis=1),
     }
     listed = rows[["encoder", "cq", "preset"]].to_dict("records")

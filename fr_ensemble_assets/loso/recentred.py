@@ -111,9 +111,10 @@ def load_corrections(
             raise UnusableInput(
                 f"{path}: expected '{name}' to be {value}, found {shown(told.get(name))}; {again}"
             )
-    folds = told.get("folds")
-    held_out = [fold.get("held_out") for fold in folds] if _are_objects(folds) else None
-    if folds is None or held_out != [[*sources] for sources in assignment.folds]:
+    listed = told.get("folds")
+    folds = listed if isinstance(listed, list) else []
+    held_out = [fold.get("held_out") if isinstance(fold, dict) else None for fold in folds]
+    if held_out != [[*sources] for sources in assignment.folds]:
         raise UnusableInput(
             f"{path}: expected a correction for each of {len(assignment.folds)} folds, found "
             f"others; {again}"
@@ -122,7 +123,3 @@ def load_corrections(
         return tuple(map(Correction.from_json, folds))
     except ValueError as error:
         raise UnusableInput(f"{path}: {error}; {again}") from error
-
-
-def _are_objects(folds: object) -> bool:
-    return isinstance(folds, list) and all(isinstance(fold, dict) for fold in folds)

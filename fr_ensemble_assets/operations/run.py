@@ -34,6 +34,7 @@ class Plan:
     seeds: tuple[int, ...]
     epochs: int
     force: bool
+    evidence: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,15 @@ class Outcome:
         Holds the ``loso_seed{N}.json`` and the verdict file.
     candidate_dir
         The published candidate; ``None`` on HOLD.
+    worth
+        What the verdict is worth, in lines: none where that wasn't asked for.
     """
 
     judgement: Judgement
     corpus_sha256: str
     results_dir: UPath
     candidate_dir: UPath | None
+    worth: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         decision = self.judgement.decision
@@ -69,6 +73,7 @@ class Outcome:
             "results_dir": str(self.results_dir),
             "candidate_dir": str(self.candidate_dir) if self.candidate_dir else None,
             "dry_run": decision.dry_run,
+            "worth": list(self.worth),
         }
 
 
@@ -103,10 +108,13 @@ def _execute(
 ) -> dg.ExecuteInProcessResult:
     force = {"config": {"force": plan.force}}
     ops = {"corpus": {"config": {"path": plan.corpus}}, "loso_results": force}
+    if job == "train_ensemble":
+        ops["ensemble_verdict"] = {"config": {"evidence": plan.evidence}}
     return execute(instance, plan.home, job, seeds, progress, ops=ops, epochs=plan.epochs)
 
 
 def _outcome(plan: Plan, result: dg.ExecuteInProcessResult) -> Outcome:
+    from fr_ensemble_assets.assurance.assess import worth_of
     from fr_ensemble_assets.contract.agreed import ENSEMBLE
     from fr_ensemble_assets.contract.places import Places
     from fr_ensemble_assets.corpus.store import load_corpus
@@ -123,7 +131,8 @@ def _outcome(plan: Plan, result: dg.ExecuteInProcessResult) -> Outcome:
     if judgement.decision.promote and not result.success:
         raise OrchestrationFailure(_told(result))
     candidate = places.candidate if judgement.decision.promote else None
-    return Outcome(judgement, corpus.sha256, places.results, candidate)
+    worth = worth_of(corpus, judgement.results) if plan.evidence else ()
+    return Outcome(judgement, corpus.sha256, places.results, candidate, worth)
 
 
 def _materialisations(result: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:

@@ -13,6 +13,7 @@ import pandas as pd
 from fr_ensemble_assets.calibration.calibrate import Range
 from fr_ensemble_assets.calibration.coverage import Unit
 from fr_ensemble_assets.calibration.pooling import ensemble_mu, ensemble_sigma
+from fr_ensemble_assets.calibration.recentring import recentred_scores
 from fr_ensemble_assets.calibration.rules import RULES, Answer, Rule, bounds
 from fr_ensemble_assets.foundation.cores import cores
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -41,7 +42,8 @@ class Predictions:
     frames
         What was predicted.
     mu, sigma
-        The members' mean, brought into 0..100, and their sample deviation; in VMAF.
+        The mean of the members, each recentred and within 0..100, and their sample deviation; in
+        VMAF.
     lower, upper
         The interval, within 0..100.
     extrapolates
@@ -133,7 +135,10 @@ def answer_for(candidate: Candidate, unit: Unit, confidence: float, rule: Rule) 
 
 
 def score_members(candidate: Candidate, frames: Frames) -> npt.NDArray[np.float64]:
-    """VMAF of each frame as each member predicts it; shape (n_members, n_rows)."""
+    """VMAF of each frame as each member predicts it, recentred; shape (n_members, n_rows).
+
+    Members of a calibration without corrections are taken as they are.
+    """
     import onnxruntime
 
     from fr_ensemble_assets.members.onnx_export import INPUT_NAMES, OUTPUT_NAMES
@@ -162,7 +167,10 @@ def score_members(candidate: Candidate, frames: Frames) -> npt.NDArray[np.float6
             f"{int((~np.isfinite(score)).any(axis=0).sum())} whose score is not finite; "
             "look at their features."
         )
-    return score
+    corrections = candidate.calibration.corrections
+    if corrections is None:
+        return score
+    return recentred_scores(corrections, np.concatenate(inputs, axis=1), score)
 
 
 def beyond_training(candidate: Candidate, frames: Frames) -> npt.NDArray[np.bool_]:

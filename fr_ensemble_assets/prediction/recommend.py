@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fr_ensemble_assets.calibration.calibrate import Calibration
+from fr_ensemble_assets.calibration.claims import meaning
 from fr_ensemble_assets.calibration.interpolation import ANY_ENCODER, curve, span
 from fr_ensemble_assets.calibration.pooling import (
     Encodes,
@@ -48,8 +49,9 @@ def recommend(
     target.
 
     Cheapest is the largest quality value (CRF, CQ and QP all run that way). Between measured
-    qualities a monotone curve answers to the whole number; its interval is widened by the error
-    that such curves show on qualities left out of the training corpus.
+    qualities a monotone curve answers to the whole number, along the encoder's mean curve of the
+    training corpus; its interval is widened by the error that such curves show on qualities left
+    out of that corpus.
 
     >>> found = recommend(load_candidate(folder), read_frames(path), target=92, confidence=0.95)
     >>> print(found.items[0].sentence)
@@ -100,6 +102,7 @@ def recommend(
         answer,
         rule,
         target,
+        meaning(candidate.calibration.coverages, "encode", rule, answer.level, n_sources),
         n_sources,
         items,
         unknown_encoders(frames),
@@ -173,7 +176,8 @@ def _between(
     asked = np.setdiff1d(np.arange(np.ceil(known[0]), known[-1]), known)
     if not len(asked):
         return
-    mu = curve(known, np.array([rung.best for rung in measured]), asked)
+    along = calibration.mean_curves.get(encoder)
+    mu = curve(known, np.array([rung.best for rung in measured]), asked, along)
     sizes = [rung.size for rung in measured]
     size = (
         np.exp(curve(known, np.log(np.array(sizes, dtype=np.float64)), asked)).tolist()
