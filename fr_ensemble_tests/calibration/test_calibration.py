@@ -19,7 +19,6 @@ from fr_ensemble_assets.calibration.coverage import (
     Coverage,
     GroupCoverage,
     find_coverage,
-    find_monotone,
     find_sharpness,
     leave_one_source_out,
 )
@@ -261,14 +260,6 @@ def test_sharpness_is_held_against_what_viewers_just_notice() -> None:
     ).passed
 
 
-def test_a_quantile_out_of_order_is_found(calibration: Calibration) -> None:
-    assert find_monotone(calibration.every_table).passed
-    table = calibration.frame["source"]
-    swapped = replace(table, quantiles=(table.quantiles[1] + 1, *table.quantiles[1:]))
-    assert "rule source at 51" in find_monotone([swapped]).observed
-    assert not find_monotone([swapped]).passed
-
-
 def test_higher_level_never_gives_a_narrower_interval(calibration: Calibration) -> None:
     mu, sigma = np.linspace(0, 100, 50), np.linspace(0, 3, 50)
     for table in (*calibration.frame.values(), *calibration.encode.values()):
@@ -401,7 +392,18 @@ def test_spoiled_file_is_refused_in_one_sentence(calibration: Calibration, name:
     assert message in str(refused.value)
 
 
-def test_manifest_q_is_rule_2_in_units_of_the_shipped_members_deviation(
+def test_manifest_q_is_for_new_sources_where_they_carry_it(
+    calibration: Calibration, frames: OutOfFold
+) -> None:
+    """Six sources carry 85.7 %: at 80 % the source-level quantile, at 95 % the frames' own."""
+    assert calibration.plain_rule(0.8) == "source"
+    assert calibration.plain_rule(0.95) == "frame"
+    score = np.abs(frames.target - frames.mean) / frames.sigma
+    wanted = source_quantile(score, frames.source_index, 0.8)
+    assert calibration.plain_quantile(0.8, calibration.mean_sigma) == pytest.approx(wanted)
+
+
+def test_manifest_q_of_few_sources_is_rule_2_in_units_of_the_shipped_members_deviation(
     promoted_once: Chain, frames: OutOfFold
 ) -> None:
     """For the formula that consumers apply: the plain mean ± q·sigma, without a floor."""
