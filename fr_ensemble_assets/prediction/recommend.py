@@ -94,7 +94,9 @@ def recommend(
         )
     ]
     items = tuple(
-        _recommend(ladder, tuple(rungs[row] for row in ladder.rows), target, answer, candidate)
+        recommend_ladder(
+            ladder, tuple(rungs[row] for row in ladder.rows), target, answer, candidate.calibration
+        )
         for ladder in _ladders(encodes.keys)
     )
     n_sources = len(candidate.calibration.sources)
@@ -114,7 +116,7 @@ def recommend(
 
 
 @dataclass(frozen=True)
-class _Ladder:
+class Ladder:
     """The encodes of one source, encoder and preset; ``rows`` by ascending quality."""
 
     src: str
@@ -123,7 +125,7 @@ class _Ladder:
     rows: npt.NDArray[np.intp]
 
 
-def _ladders(keys: pd.DataFrame) -> Iterator[_Ladder]:
+def _ladders(keys: pd.DataFrame) -> Iterator[Ladder]:
     """Encodes that differ in quality alone, in the order of their names."""
     names = [name for name in keys.columns if name != "cq"]
     number = np.asarray(keys.groupby(names, sort=True, dropna=False).ngroup(), dtype=np.intp)
@@ -131,19 +133,20 @@ def _ladders(keys: pd.DataFrame) -> Iterator[_Ladder]:
     for rows in np.split(ordered, np.cumsum(np.bincount(number))[:-1]):
         first = keys.iloc[rows[0]]
         preset = first.get(PRESET)
-        yield _Ladder(
+        yield Ladder(
             first["src"], first["encoder"], preset if isinstance(preset, str) else None, rows
         )
 
 
-def _recommend(
-    ladder: _Ladder,
+def recommend_ladder(
+    ladder: Ladder,
     measured: tuple[Rung, ...],
     target: float,
     answer: Answer,
-    candidate: Candidate,
+    calibration: Calibration,
 ) -> Recommendation:
-    between = _between(measured, ladder.encoder, answer.level, candidate.calibration)
+    """The answer for one ladder; ``measured`` are its encodes by ascending quality value."""
+    between = _between(measured, ladder.encoder, answer.level, calibration)
     # Beyond a quality that was measured to miss only another measurement says otherwise.
     missed = min(
         (r.quality for r in measured if r.vmaf is not None and r.vmaf < target), default=inf
