@@ -26,7 +26,6 @@ from fr_ensemble_assets.calibration.pooling import (
 from fr_ensemble_assets.calibration.recentring import (
     Predicted,
     final_corrections,
-    recentred_scores,
     with_members,
 )
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
@@ -35,7 +34,7 @@ from fr_ensemble_assets.loso.prepared import prepare
 from fr_ensemble_assets.members.fit import full_corpus_inputs
 from fr_ensemble_assets.training.compiled import predict
 from fr_ensemble_assets.training.model import FitInput
-from fr_ensemble_assets.training.recentre import RIDGE, fit_correction
+from fr_ensemble_assets.training.recentre import RIDGE, fit_correction, recentred_scores
 from fr_ensemble_assets.training.trainer import Trainer
 
 SEEDS = (range(0, 5), range(5, 10), range(10, 15), range(15, 20))

@@ -72,11 +72,3 @@ def final_corrections(
 
     with threadpool_limits(1):  # the last bits depend on it
         return tuple(fit_correction(inputs, score, target) for score in scores)
-
-
-def recentred_scores(
-    corrections: tuple[Correction, ...], inputs: npt.NDArray[np.float32], scores: Floats
-) -> Floats:
-    """Each member's scores recentred and within 0..100; shapes as for :func:`final_corrections`."""
-    pairs = zip(corrections, scores, strict=True)
-    return np.stack([correction.apply(inputs, score) for correction, score in pairs])

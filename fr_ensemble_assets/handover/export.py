@@ -13,7 +13,6 @@ from upath import UPath
 
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE
 from fr_ensemble_assets.calibration.pooling import ensemble_mu, ensemble_sigma
-from fr_ensemble_assets.calibration.recentring import recentred_scores
 from fr_ensemble_assets.calibration.rules import bounds
 from fr_ensemble_assets.candidate.documents import Evidence, candidate_files
 from fr_ensemble_assets.candidate.verify import verified
@@ -26,6 +25,7 @@ from fr_ensemble_assets.foundation.schema import CANONICAL_6, ENCODER_VOCABULARY
 from fr_ensemble_assets.members.names import ENSEMBLE_ID, MANIFEST_FILE, onnx_file, sidecar_file
 from fr_ensemble_assets.members.onnx_export import ONNX_TOLERANCE, run_onnx
 from fr_ensemble_assets.members.sidecars import confidence
+from fr_ensemble_assets.training.recentre import recentred_scores
 
 GOLDEN_FILE = "golden.json"
 GOLDEN_ROWS = 64

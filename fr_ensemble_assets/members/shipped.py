@@ -9,7 +9,6 @@ from upath import UPath
 
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, read_calibration
 from fr_ensemble_assets.calibration.pooling import OutOfFold
-from fr_ensemble_assets.calibration.recentring import recentred_scores
 from fr_ensemble_assets.contract.agreed import Contract
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation import store
@@ -17,6 +16,7 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.members.fit import full_corpus_inputs
 from fr_ensemble_assets.members.names import onnx_file
 from fr_ensemble_assets.members.onnx_export import run_onnx
+from fr_ensemble_assets.training.recentre import recentred_scores
 
 
 def shipped_frames(

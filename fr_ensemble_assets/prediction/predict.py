@@ -13,7 +13,6 @@ import pandas as pd
 from fr_ensemble_assets.calibration.calibrate import Range
 from fr_ensemble_assets.calibration.coverage import Unit
 from fr_ensemble_assets.calibration.pooling import ensemble_mu, ensemble_sigma
-from fr_ensemble_assets.calibration.recentring import recentred_scores
 from fr_ensemble_assets.calibration.rules import RULES, Answer, Rule, bounds
 from fr_ensemble_assets.foundation.cores import cores
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -25,6 +24,7 @@ from fr_ensemble_assets.foundation.schema import (
 )
 from fr_ensemble_assets.prediction.candidate import Candidate
 from fr_ensemble_assets.prediction.frames import Frames
+from fr_ensemble_assets.training.recentre import recentred_scores
 
 LOWEST_CONFIDENCE = 0.5
 #: Rows at a time: the activations of a member then stay in the processor's cache.
