@@ -15,7 +15,7 @@ from fr_ensemble_assets.candidate.registry import schema_problems
 from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.files import sha256_of, temporary_name
+from fr_ensemble_assets.foundation.files import json_bytes, sha256_of, temporary_name
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_tests.conftest import Chain, publish, snapshot
 
