@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from fr_ensemble_assets.assurance.ablation import ablate
-from fr_ensemble_assets.assurance.assess import assess, assurance_document, two_lines
+from fr_ensemble_assets.assurance.assess import (
+    NothingToAssess,
+    assess,
+    assurance_document,
+    two_lines,
+    worth_of,
+)
 from fr_ensemble_assets.assurance.baselines import CUT_QUADRATIC, QUADRATIC, baselines
 from fr_ensemble_assets.assurance.breakdown import breakdown, family_of, fisher_interval
 from fr_ensemble_assets.assurance.certainty import certainty
