@@ -111,8 +111,8 @@ def _limit(name: str) -> int:
 
 
 def _listed(folder: UPath) -> set[str]:
-    if not folder.is_dir():
-        found = "something else" if store.is_there(folder) else "no such folder"
+    found = store.found_at(folder, "folder")
+    if found != "a folder":
         raise UnusableInput(f"{folder}: expected a candidate folder, found {found}.")
     try:
         return {entry.name for entry in folder.iterdir()}

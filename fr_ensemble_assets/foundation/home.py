@@ -187,7 +187,9 @@ class Home:
         """Remove what killed processes of this machine left half-made; count it."""
         kept = (self.cells, self.shards, self.store, self.candidates)
         on_disk = kept if store.is_local(self.root) else (UPath(self.scratch),)
-        return sum(sweep_temporaries(folder) for folder in on_disk)
+        # Of Dagster's own folder our settings alone: what lies deeper is Dagster's.
+        settings = sweep_temporaries(UPath(self.dagster), deep=False)
+        return settings + sum(sweep_temporaries(folder) for folder in on_disk)
 
     def require_room(self) -> None:
         """Look whether the disk has room for work; the need is set by ``FR_ENSEMBLE_MIN_FREE_MB``.

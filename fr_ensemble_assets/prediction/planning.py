@@ -32,6 +32,7 @@ from fr_ensemble_assets.encodes.score import (
     encode_in,
     encoding_arguments,
 )
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.cores import cores
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import temporary_name
@@ -150,8 +151,8 @@ class Planner:
                 f"{path}: expected a clip that says its size and rate itself, found raw video; "
                 "put it into a container first (Y4M, or FFV1 in Matroska)."
             )
-        if not path.is_file():
-            found = "a folder" if path.is_dir() else "no such file"
+        found = store.found_at(path)
+        if found != "a file":
             raise UnusableInput(f"{path}: expected a clip, found {found}.")
         work = _Work(self, path, Path(tempfile.mkdtemp(dir=self._folder.name)), progress)
         # Fitted while the first clip is looked into, not by several threads at once.
