@@ -1,6 +1,6 @@
 """Door: ``registry_candidate``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
@@ -17,6 +17,7 @@ from fr_ensemble_assets.doors.metadata import OWNERS, Cell, table
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation.wording import listed
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.members.assets import ensemble_members
@@ -73,7 +74,7 @@ def registry_candidate(
             "signature": "gone: it was over other bytes; sign it again"
             if published.unsigned
             else "unchanged",
-            "champion": _champion(challenged),
+            "champion": _champion(challenged, published.passed_over),
             **_compared(challenged),
             "contents": table(
                 [
@@ -92,14 +93,15 @@ def registry_candidate(
     )
 
 
-def _champion(found: Challenge | None) -> str:
+def _champion(found: Challenge | None, passed_over: Sequence[str]) -> str:
+    note = f"; passed over, since they don't verify: {listed(passed_over)}" if passed_over else ""
     if found is None:
-        return "none: the first candidate"
+        return f"none: no candidate before this one{note}"
     moved = found.moved
     return (
         f"corpus {found.champion}; {moved.moved} of {moved.rows} rows move by more than "
         f"{MOVED:g} VMAF, the furthest by {moved.furthest:.2f}; "
-        f"{len(found.unfair)} sources that it was trained on are not compared"
+        f"{len(found.unfair)} sources that it was trained on are not compared{note}"
     )
 
 

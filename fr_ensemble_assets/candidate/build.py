@@ -48,10 +48,13 @@ class Published:
         The facts of its model card.
     unsigned
         Whether a signature went: it was over other bytes than those that lie there now.
+    passed_over
+        Candidates judged before it that were to be compared with it, but don't verify.
     """
 
     card: Facts
     unsigned: bool
+    passed_over: tuple[str, ...]
 
 
 def build_candidate(
@@ -92,7 +95,9 @@ def build_candidate(
     _require_stored(places.members, made)
     evidence = Evidence(made.facts, judgement, made.models, calibration, made.mean_sigma, carried)
     champion = champion_before(places.home.candidates, place, carried[VERDICT_FILE])
-    told, card = carried_files(corpus, frames, evidence, champion, kept_note(places.corpus))
+    told, card = carried_files(
+        corpus, frames, evidence, champion.evidence, kept_note(places.corpus)
+    )
     files = candidate_files(replace(evidence, carried={**carried, **told}))
     problems = verify_contents(Contents(str(place), files)).problems
     if problems:
@@ -100,7 +105,8 @@ def build_candidate(
             f"{place.name}: expected a candidate that verifies, found "
             f"{listed(problems, separator='; ', limit=300)}; run again with --force."
         )
-    return Published(card, _publish(place, files, corpus.sha256))
+    unsigned = _publish(place, files, corpus.sha256)
+    return Published(card, unsigned, champion.passed_over)
 
 
 def _judged_files(places: Places, corpus: Corpus, judgement: Judgement) -> dict[str, bytes]:
