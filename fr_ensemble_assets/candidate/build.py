@@ -28,7 +28,7 @@ from fr_ensemble_assets.corpus.provenance import kept_note
 from fr_ensemble_assets.evidence.results import results_file
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.files import parse_json, sha256_of
+from fr_ensemble_assets.foundation.files import parse_json
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.foundation.wording import listed
 from fr_ensemble_assets.gate.verdict import Judgement, verdict_document
@@ -110,14 +110,9 @@ def build_candidate(
 
 
 def _judged_files(places: Places, corpus: Corpus, judgement: Judgement) -> dict[str, bytes]:
-    """Results and verdict, read once, and proved to be those that were judged."""
-    results, files = places.results, {}
-    for score in judgement.scores:
-        name = results_file(score.seed)
-        files[name] = read_file(results / name)
-        if sha256_of(files[name]) != score.sha256:
-            raise GateRefusal(f"{name} was altered while it was judged; run again.")
-    files[VERDICT_FILE] = read_file(results / VERDICT_FILE)
+    """Results and verdict, the very bytes that were judged and let through."""
+    files = {results_file(score.seed): score.data for score in judgement.scores}
+    files[VERDICT_FILE] = judgement.verdict_file
     told = parse_json(files[VERDICT_FILE], VERDICT_FILE)
     given = verdict_document(judgement, corpus, places.told)
     if told != given | {"generated_at_utc": told.get("generated_at_utc")}:

@@ -159,6 +159,14 @@ class Home:
         return self.local / "dagster"
 
     @property
+    def has_our_settings(self) -> bool:
+        """Whether Dagster's settings are those that :meth:`prepare` writes."""
+        try:
+            return (self.dagster / SETTINGS_FILE).read_bytes() == _DAGSTER_YAML.encode()
+        except OSError:
+            return False
+
+    @property
     def failures_log(self) -> Path:
         """A line for every failed run."""
         return self.logs / "failures.log"
