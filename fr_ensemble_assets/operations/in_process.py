@@ -108,7 +108,19 @@ class _ImportingAhead:
         return tell
 
 
+#: Slow to import, and needed after training: for plots, intervals, members and their checks.
+_NEEDED_LATER = (
+    "matplotlib.backends.backend_agg",
+    "scipy.interpolate",
+    "torch",
+    "onnxruntime",
+    "onnx.helper",
+    "jsonschema",
+    "pydantic",
+)
+
+
 def _import_ahead() -> None:
-    for module in ("matplotlib.backends.backend_agg", "torch", "onnxruntime", "onnx"):
+    for module in _NEEDED_LATER:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,7 +26,7 @@ STEPS = 9
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Calls of functions in every module that has them, and reads of the store by file name."""
     counts: Counter[str] = Counter()
 
@@ -48,7 +48,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     count(audit, "_same_rows", lambda *_: "seed recomputed")
     count(calibration, "_calibrate", lambda *_: "intervals calibrated")
     count(verify, "verify_contents", lambda *_: "candidate verified")
-    yield counts
+    return counts
 
 
 def test_run_reads_each_file_once_a_step_and_computes_once(
