@@ -117,7 +117,7 @@ def test_two_seeds_in_process_end_without_a_verdict(promoted: Home) -> None:
         shutil.rmtree(made)
     told = typed("--seeds", "1,3", "--in-process", home=promoted)
     assert told.exit_code == 0, told.stderr
-    assert "verdict:   not yet, without results for seeds 0, 2, 4" in told.stdout
+    assert "verdict:   not yet: seeds 0, 2, 4 have no results" in told.stdout
     (results,) = promoted.store.glob("*/loso-*")
     found = sorted(path.name for path in results.glob("*.json"))
     assert found == [results_file(1), results_file(3)]
