@@ -71,9 +71,7 @@ def _wants_it_here(instance: dg.DagsterInstance, home: Home) -> bool:
         if typer.confirm("Train in this process instead?", default=True, err=True):
             return True
         raise OrchestrationFailure("nothing was started")
-    raise OrchestrationFailure(
-        f"{told}; start `fr-ensemble ui`, or add --in-process"
-    )
+    raise OrchestrationFailure(f"{told}; start `fr-ensemble ui`, or add --in-process")
 
 
 def _report(plan: BackfillPlan, ending: Ending) -> int:

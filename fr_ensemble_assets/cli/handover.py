@@ -112,7 +112,8 @@ def compare(
     a: Annotated[str, typer.Argument(help="A candidate, or a folder of loso_seed{N}.json.")],
     b: Annotated[str, typer.Argument(help="Another one.")],
     corpus: Annotated[
-        str | None, typer.Option(help="Score these rows with both candidates and list those that move.")
+        str | None,
+        typer.Option(help="Score these rows with both candidates and list those that move."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -54,7 +54,10 @@ def gate(
 @app.command()
 def propose(
     registry: Annotated[
-        str | None, typer.Option(help="Their registry.json: print the diff of this one file. It is never written.")
+        str | None,
+        typer.Option(
+            help="Their registry.json: print the diff of this one file. It is never written."
+        ),
     ] = None,
     tree: Annotated[
         str | None,

@@ -22,7 +22,10 @@ def ui(
         typer.Option(help="Another host name that browsers may use; may be repeated."),
     ] = None,
     allow_reports: Annotated[
-        bool, typer.Option("--allow-reports", help="Accept events from outside, such as Report materialization.")
+        bool,
+        typer.Option(
+            "--allow-reports", help="Accept events from outside, such as Report materialization."
+        ),
     ] = False,
     home: HomeOption = None,
 ) -> None:

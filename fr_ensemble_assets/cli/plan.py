@@ -88,7 +88,9 @@ def _question(asked: Asked) -> Question:
         raise UnusableInput("recommend: expected --clip or --frames, found both.")
     require_target(asked.target)
     if asked.plan_only and asked.keep:
-        raise UnusableInput("--keep: expected no --plan-only beside it, found it; a plan makes no encode to keep.")
+        raise UnusableInput(
+            "--keep: expected no --plan-only beside it, found it; a plan makes no encode to keep."
+        )
     _require_keepable(asked)
     return Question(
         target=asked.target,
@@ -104,7 +106,9 @@ def _require_keepable(asked: Asked) -> None:
         return
     target = Path(asked.keep)
     if Path(asked.clip).is_dir():
-        raise UnusableInput("--keep: expected one video as --clip, found a folder; ask clip by clip.")
+        raise UnusableInput(
+            "--keep: expected one video as --clip, found a folder; ask clip by clip."
+        )
     if not target.parent.is_dir() or target.is_dir() or not target.suffix:
         raise UnusableInput(
             f"--keep {target}: expected a file such as out.mp4 in a folder that is there."

@@ -101,7 +101,9 @@ def recommend(
     ] = "",
     encoder: Annotated[
         list[str] | None,
-        typer.Option(help="With --clip: libx264, …; may be repeated [default: every encoder found]"),
+        typer.Option(
+            help="With --clip: libx264, …; may be repeated [default: every encoder found]"
+        ),
     ] = None,
     max_encodes: Annotated[
         int, typer.Option(help="With --clip: most encodes to make with each encoder.")
@@ -112,7 +114,9 @@ def recommend(
     ] = 0.08,
     exact: Annotated[
         bool,
-        typer.Option("--exact", help="With --clip: stop only once the next quality misses the target."),
+        typer.Option(
+            "--exact", help="With --clip: stop only once the next quality misses the target."
+        ),
     ] = False,
     keep: Annotated[
         str,
@@ -122,7 +126,8 @@ def recommend(
         bool, typer.Option("--plan-only", help="With --clip: make one encode, then predict.")
     ] = False,
     samples: Annotated[
-        int, typer.Option(help="With --clip: how many samples of a long clip to take; 0 for all of it.")
+        int,
+        typer.Option(help="With --clip: how many samples of a long clip to take; 0 for all of it."),
     ] = 5,
     sample_seconds: Annotated[
         float, typer.Option(help="With --clip: seconds of each sample.")

@@ -42,19 +42,23 @@ def generate(
             "[default: four across each encoder's scale]"
         ),
     ] = "",
-    ffmpeg: Annotated[
-        str, typer.Option(help="An ffmpeg with libvmaf, by path or from PATH.")
-    ] = "",
-    workers: Annotated[int, typer.Option(min=0, help="Processes at a time; 0 for one per core.")] = 0,
+    ffmpeg: Annotated[str, typer.Option(help="An ffmpeg with libvmaf, by path or from PATH.")] = "",
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes at a time; 0 for one per core.")
+    ] = 0,
     frames: Annotated[
         int, typer.Option(min=0, help="Use only the first N frames of each clip; 0 for all.")
     ] = 0,
     every: Annotated[
-        int, typer.Option(min=1, help="Keep every Nth frame; neighbouring frames are nearly identical.")
+        int,
+        typer.Option(min=1, help="Keep every Nth frame; neighbouring frames are nearly identical."),
     ] = 1,
     size: Annotated[str, typer.Option(help="Size of raw *.yuv clips, WIDTHxHEIGHT.")] = "",
     rate: Annotated[
-        str, typer.Option(help="Frames per second, such as 25 or 30000/1001. Raw clips need it; it overrides others'.")
+        str,
+        typer.Option(
+            help="Frames per second, such as 25 or 30000/1001. Raw clips need it; it overrides others'."
+        ),
     ] = "",
     pixel_format: Annotated[
         str, typer.Option(help="Pixel format of raw clips, as ffmpeg names it.")
@@ -161,7 +165,10 @@ def run(
 @app.command()
 def backfill(
     seeds: Annotated[
-        str, typer.Option(help="0-4, or 0,3, or all. Seeds 5 to 99 are trained for study and never judged.")
+        str,
+        typer.Option(
+            help="0-4, or 0,3, or all. Seeds 5 to 99 are trained for study and never judged."
+        ),
     ] = "all",
     corpus: Annotated[
         str | None,
@@ -171,7 +178,8 @@ def backfill(
         ),
     ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Show progress until the end, or return at once.")
+        bool,
+        typer.Option("--wait/--no-wait", help="Show progress until the end, or return at once."),
     ] = True,
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Train in this process; needs no daemon.")

@@ -109,8 +109,8 @@ def test_between_measured_qualities_the_interval_is_widened_by_the_error_of_the_
     assert item.choice.size == pytest.approx(1000 * 10**-0.2)  # sizes fall exponentially
     assert item.saved == pytest.approx(1 - 10**-0.2)
     assert item.sentence == (
-        "clip with libx264: CRF 22 (interpolated) is the largest whose lower bound reaches VMAF 92: "
-        "predicted 94.0 (92.0 to 96.0 at 95%), 37% smaller than at 20."
+        "clip with libx264: CRF 22 (interpolated) is the largest whose lower bound reaches VMAF "
+        "92: predicted 94.0 (92.0 to 96.0 at 95%), 37% smaller than at 20."
     )
 
 

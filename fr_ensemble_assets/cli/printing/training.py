@@ -26,7 +26,9 @@ def print_generated(delivery: Delivery) -> None:
         f"encodes:   {delivery.cells} of {delivery.cells_wanted} ({delivery.reused} done before)"
     )
     if delivery.written is None:
-        out.print("written:   nothing; mend what failed and type the same command, or add --keep-going")
+        out.print(
+            "written:   nothing; mend what failed and type the same command, or add --keep-going"
+        )
         return
     out.print(f"written:   {delivery.written} ({delivery.rows} rows)", markup=False)
     out.print(f"made from: {delivery.provenance}", markup=False)
