@@ -57,7 +57,7 @@ def generate(
     rate: Annotated[
         str,
         typer.Option(
-            help="Frames per second, such as 25 or 30000/1001. Raw clips need it; it overrides others'."
+            help="Frames per second of raw clips, such as 25 or 30000/1001; overrides others'."
         ),
     ] = "",
     pixel_format: Annotated[

@@ -173,7 +173,7 @@ class Planned:
                 f"{name} {best.quality:g}, scores {best.vmaf:.2f}"
             )
         return (
-            f"{_count(self.made)} found no quality that keeps VMAF {self.target:g}: the best, {name} "
+            f"{_count(self.made)} found none that keeps VMAF {self.target:g}: the best, {name} "
             f"{best.quality:g}, scores {best.vmaf:.2f}; allow more with --max-encodes"
         )
 

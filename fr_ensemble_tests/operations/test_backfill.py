@@ -191,7 +191,7 @@ def test_daemon_without_a_web_server_is_one_sentence(
     monkeypatch.setattr("fr_ensemble_assets.cli.backfill.daemon_lives", lambda _instance: True)
     told = typed("--seeds", "2", "--no-wait", home=promoted)
     assert told.exit_code == 3
-    assert "no web server that could be asked for a backfill; start `fr-ensemble ui`" in told.stderr
+    assert "but no web server answers; start `fr-ensemble ui`" in told.stderr
 
 
 def test_web_server_with_a_token_is_asked_with_it(
