@@ -72,8 +72,8 @@ def recommend_clip(asked: Asked) -> int:
                 else _clip(asked, question, path, out)
             )
         except KeyboardInterrupt:
-            kept = f"; what was answered is in {out}" if out is not None else ""
-            fail(f"interrupted, no encode is kept{kept}.")
+            kept = f", the answers so far are in {out}" if out is not None else ""
+            fail(f"interrupted; no encode is kept{kept}.")
             raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
@@ -88,7 +88,9 @@ def _question(asked: Asked) -> Question:
         raise UnusableInput("recommend: expected --clip or --frames, found both.")
     require_target(asked.target)
     if asked.plan_only and asked.keep:
-        raise UnusableInput("--keep: expected no --plan-only, which makes no encode to keep.")
+        raise UnusableInput(
+            "--keep: expected no --plan-only beside it, found it; a plan makes no encode to keep."
+        )
     _require_keepable(asked)
     return Question(
         target=asked.target,
@@ -104,7 +106,9 @@ def _require_keepable(asked: Asked) -> None:
         return
     target = Path(asked.keep)
     if Path(asked.clip).is_dir():
-        raise UnusableInput("--keep: expected a single --clip, found a folder; ask clip by clip.")
+        raise UnusableInput(
+            "--keep: expected one video as --clip, found a folder; ask clip by clip."
+        )
     if not target.parent.is_dir() or target.is_dir() or not target.suffix:
         raise UnusableInput(
             f"--keep {target}: expected a file such as out.mp4 in a folder that is there."
@@ -143,7 +147,7 @@ def _clip(asked: Asked, question: Question, path: Path, out: UPath | None) -> in
         _write(out, rows)
     print_planned(planned, kept, to_stderr=asked.as_json)
     if asked.keep and not kept:
-        err.print(f"kept:      nothing, since none keeps VMAF {asked.target:g}", markup=False)
+        err.print(f"kept:      nothing, no encode keeps VMAF {asked.target:g}", markup=False)
     if asked.as_json:
         answers = {"clip": str(path), "kept": kept or None, "answers": list(map(document, planned))}
         sys.stdout.write(json.dumps(answers, indent=2, allow_nan=False) + "\n")
@@ -199,8 +203,9 @@ def _tell_held(planner: Planner) -> None:
     for name, codec in planner.predictors.items():
         if not codec.verdict.passed:
             note(
-                f"the gate holds the predictor of {name} ({'; '.join(codec.verdict.reasons)}): "
-                "it may take more encodes; what was measured is as sure as with any other"
+                f"the predictor of {name} did not pass the gate "
+                f"({'; '.join(codec.verdict.reasons)}), so its search may take more encodes; "
+                "its answer is measured like any other"
             )
 
 

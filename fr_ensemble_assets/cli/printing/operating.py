@@ -22,11 +22,11 @@ def print_status(status: Status, to_stderr: bool) -> None:
     print_places(out, [("home", str(status.home))])
     print_places(out, [("served at", status.served_at or "nowhere (fr-ensemble ui)")])
     if status.corpus_sha256 is None:
-        out.print("corpus:    none yet (fr-ensemble run, or put one into inbox/)")
+        out.print("corpus:    none yet: type fr-ensemble run, or put one into inbox/")
     else:
         _print_corpus(out, status)
     if status.skipped:
-        told = f"{status.skipped} reported materialisations of 'corpus' that no run made"
+        told = f"{status.skipped} materialisations of 'corpus' were reported, not made by a run"
         print_places(out, [("skipped", told)])
     for candidate in status.candidates:
         state = "; ".join(candidate.problems) or "verified"
@@ -56,7 +56,7 @@ def _print_corpus(out: Terminal, status: Status) -> None:
         out.print(seed_table(status.judgement.scores, decision))
         print_decision(out, decision)
     else:
-        out.print("seeds:     none yet (fr-ensemble backfill)")
+        out.print("seeds:     none yet: type fr-ensemble backfill")
 
 
 def print_stores(stores: Sequence[Store], removed: bool, freed: int) -> None:
@@ -74,6 +74,6 @@ def print_stores(stores: Sequence[Store], removed: bool, freed: int) -> None:
     if removed:
         out.print(f"removed:   {len(unneeded)} of {len(stores)}, {freed / 1e6:.1f} MB")
     elif unneeded:
-        out.print(f"unneeded:  {len(unneeded)} of {len(stores)}; remove with --remove")
+        out.print(f"unneeded:  {len(unneeded)} of {len(stores)}; --remove removes them")
     else:
         out.print("unneeded:  none")
