@@ -59,8 +59,13 @@ class Contract:
 
     @property
     def folder(self) -> str:
-        """The name of the folder that holds its results for a corpus."""
-        return f"loso-{self.recipe.epochs}epochs-{self.recipe.digest}"
+        """The name of the folder that holds its results for a corpus.
+
+        It names the contract: several are judged on one corpus. The ensemble's names the epochs.
+        """
+        if self.id == ENSEMBLE.id:
+            return f"loso-{self.recipe.epochs}epochs-{self.recipe.digest}"
+        return f"{self.id}-{self.recipe.digest}"
 
     @property
     def inputs_record(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from upath import UPath
 
-from fr_ensemble_assets.contract.agreed import Contract
+from fr_ensemble_assets.contract.agreed import ENSEMBLE, Contract
 from fr_ensemble_assets.foundation.home import Home
 
 _MEMBERS = "members"
@@ -43,8 +43,11 @@ class Places:
 
     @property
     def candidate(self) -> UPath:
-        """Where the candidate is published."""
-        return self.home.candidate_dir(self.corpus_sha256)
+        """Where the candidate is published; the ensemble's is named by its corpus alone."""
+        folder = self.home.candidate_dir(self.corpus_sha256)
+        if self.contract.id == ENSEMBLE.id:
+            return folder
+        return folder.with_name(f"{folder.name}-{self.contract.id}")
 
     @property
     def told(self) -> str:

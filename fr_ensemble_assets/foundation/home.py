@@ -6,6 +6,7 @@
     ├── clips/                         reference clips, dropped here
     ├── cells/<clip sha256>/           one scored encode a file
     ├── shards/                        one corpus shard a clip, and the clips' inventory
+    ├── planning/                      a clip's planning cells: its encodes, every frame pooled
     ├── inbox/                         corpora that wait to be noticed
     ├── store/<corpus sha256>/         everything that belongs to one corpus
     │   ├── corpus.parquet             its rows, in canonical order
@@ -15,6 +16,10 @@
     │       ├── loso_seed{N}.json, loso_seed{N}_predictions.parquet
     │       ├── PROMOTE.json or HOLD.json
     │       └── members/               ONNX, sidecars, manifest (after PROMOTE)
+    ├── store/<planning cells sha256>/ the same for cells of encodes
+    │   ├── planning_cells.csv.gz, planning_cells.json
+    │   ├── fr_predictor_<codec>-<recipe>/  a codec's folds
+    │   └── predictors/                verdicts, and what is made for codecs that pass
     ├── candidates/<sha, short>/       registry candidates
     ├── logs/                          of the services, and failures.log
     └── dagster/                       Dagster's own home
@@ -138,6 +143,10 @@ class Home:
         return self.root / "shards"
 
     @property
+    def planning(self) -> UPath:
+        return self.root / "planning"
+
+    @property
     def inbox(self) -> UPath:
         return self.root / "inbox"
 
@@ -170,7 +179,7 @@ class Home:
     @property
     def _folders(self) -> tuple[UPath, ...]:
         """The folders on a disk. A store of objects has none."""
-        kept = (self.cells, self.shards, self.store, self.candidates)
+        kept = (self.cells, self.shards, self.planning, self.store, self.candidates)
         local = (self.clips, self.scratch, self.logs, self.dagster)
         on_disk = (self.inbox, *kept) if store.is_local(self.root) else ()
         return tuple(dict.fromkeys((*on_disk, *map(UPath, local))))
@@ -185,7 +194,7 @@ class Home:
 
     def sweep(self) -> int:
         """Remove what killed processes of this machine left half-made; count it."""
-        kept = (self.cells, self.shards, self.store, self.candidates)
+        kept = (self.cells, self.shards, self.planning, self.store, self.candidates)
         on_disk = kept if store.is_local(self.root) else (UPath(self.scratch),)
         return sum(sweep_temporaries(folder) for folder in on_disk)
 
