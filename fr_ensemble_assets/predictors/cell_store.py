@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,11 @@ CELLS_FILE = "planning_cells.csv.gz"
 CELLS_ORIGIN_FILE = "planning_cells.json"
 
 
-def save_cells(home: Home, reading: CellReading, origin: str) -> None:
-    """Keep cells under their sha256; what was read from where (``origin``) is noted last."""
+def save_cells(home: Home, reading: CellReading, origin: str, files: Sequence[str] = ()) -> None:
+    """Keep cells under their sha256; where they came from is noted last.
+
+    ``origin`` says it in words, ``files`` are the files' names.
+    """
     folder = home.corpus_dir(reading.cells.sha256)
     if not _is_stored(home, reading.cells):
         data = gzip.compress(cells_bytes(reading.cells), mtime=0)
@@ -34,6 +38,7 @@ def save_cells(home: Home, reading: CellReading, origin: str) -> None:
             "sha256": reading.cells.sha256,
             "n_rows": len(reading.cells.frame),
             "read_from": one_line(origin),
+            "files": [one_line(name) for name in files],
             "rows_read": reading.rows_read,
             "repeats_dropped": reading.repeats_dropped,
             "failed_dropped": reading.failed_dropped,
@@ -92,8 +97,8 @@ def read_cells_origin(home: Home, sha256: str) -> CellsOriginDocument:
     return parse_document(CellsOriginDocument, store.read(path, "cells' origin"), str(path))
 
 
-def load_reading(home: Home, sha256: str) -> tuple[CellReading, str]:
-    """Stored cells with what became of the rows that they came from, and where that was.
+def load_reading(home: Home, sha256: str) -> tuple[CellReading, tuple[str, ...]]:
+    """Stored cells with what became of the rows that they came from, and their files' names.
 
     Raises
     ------
@@ -108,4 +113,4 @@ def load_reading(home: Home, sha256: str) -> tuple[CellReading, str]:
         failed_dropped=origin.failed_dropped,
         extra_keys=origin.extra_keys,
     )
-    return reading, origin.read_from
+    return reading, origin.files

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,7 +15,12 @@ from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.schema import TARGET
 from fr_ensemble_assets.predictors.cells import Cells, ladder
 from fr_ensemble_assets.predictors.folds import FOLD_SEED, Folds, grouped_folds
-from fr_ensemble_assets.predictors.ladders import NoCurves, ladders_of, scored_features
+from fr_ensemble_assets.predictors.ladders import (
+    Ladders,
+    NoCurves,
+    ladders_of,
+    scored_features,
+)
 from fr_ensemble_assets.predictors.model import Probe, ScoredProbe
 from fr_ensemble_assets.predictors.scale import Array
 from fr_ensemble_assets.predictors.scope import (
@@ -177,9 +182,11 @@ def task_of(cells: Cells, encoder: str) -> Task:
 
 
 def evaluate(
-    cells: Cells, task: Task, kind: str, fit: Fit, fold_seed: int = FOLD_SEED
+    cells_sha256: str, task: Task, kind: str, fit: Fit, fold_seed: int = FOLD_SEED
 ) -> Evaluation:
     """Hold out each fold in turn, fit on the sources of the others, predict.
+
+    ``cells_sha256`` names the cells that ``task`` is of.
 
     Raises
     ------
@@ -206,7 +213,7 @@ def evaluate(
         }
     )
     judged = table[table["cq"].isin(task.judged)].reset_index(drop=True)
-    return Evaluation(task, kind, cells.sha256, folds, judged, fold_seed)
+    return Evaluation(task, kind, cells_sha256, folds, judged, fold_seed)
 
 
 def scored_probe_fit(cells: Cells, task: Task) -> Fit:
@@ -222,8 +229,14 @@ def scored_probe_fit(cells: Cells, task: Task) -> Fit:
     except NoCurves as error:
         raise NotJudged("unusable", str(error)) from error
 
+    return curves_fit(
+        everything, task, {name: _probe_of(task, rows) for name, rows in task.of_source.items()}
+    )
+
+
+def curves_fit(everything: Ladders, task: Task, probes: Mapping[str, Probe]) -> Fit:
+    """The same from curves that are there, with each source's probe."""
     at = [everything.index_of(quality) for quality in np.unique(task.rows["cq"])]
-    probes = {name: _probe_of(task, rows) for name, rows in task.of_source.items()}
 
     def fit(sources: tuple[str, ...]) -> Predict:
         predictor = ScoredProbe(everything.only(sources))

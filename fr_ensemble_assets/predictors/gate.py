@@ -120,7 +120,7 @@ def judge_scored_probe(cells: Cells, encoder: str, others: bool = True) -> Codec
 
 def _scored_runs(cells: Cells, task: Task) -> Callable[[int], Evaluation]:
     fit = scored_probe_fit(cells, task)
-    return lambda seed: evaluate(cells, task, SCORED_PROBE, fit, seed)
+    return lambda seed: evaluate(cells.sha256, task, SCORED_PROBE, fit, seed)
 
 
 def judge_with(

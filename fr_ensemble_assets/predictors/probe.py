@@ -174,7 +174,7 @@ def judge_probe(cells: Cells, encoder: str, others: bool = True) -> CodecVerdict
         probe_task_rows(cells, encoder)
         everything = task.judging_all()
         fit = probe_fit(everything)
-        return lambda seed: evaluate(cells, everything, PROBE, fit, seed)
+        return lambda seed: evaluate(cells.sha256, everything, PROBE, fit, seed)
 
     return judge_with(cells, encoder, PROBE, runs, others)
 

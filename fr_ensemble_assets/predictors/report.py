@@ -34,11 +34,12 @@ def report(
     files: Sequence[str],
     verdicts: Sequence[CodecVerdict],
     generated: datetime | None = None,
+    unscored: Sequence[CodecVerdict] = (),
 ) -> dict[str, Any]:
     """The document, for strict JSON: what is undefined is ``None``.
 
-    ``files`` name what the cells were read from. The time is the only part that two runs on the
-    same cells differ in.
+    ``files`` name what the cells were read from; ``unscored`` are verdicts on the kind ``probe``,
+    which are told apart. The time is the only part that two runs on the same cells differ in.
     """
     at = (generated or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
     cells, contract = reading.cells, codec_predictor(FORK_CODECS[0])  # the same for all
@@ -65,6 +66,9 @@ def report(
             "n_sources": len(cells.sources),
         },
         "codecs": [_codec(verdict, rows.get(verdict.encoder, 0), files) for verdict in verdicts],
+        "unscored_codecs": [
+            _codec(verdict, rows.get(verdict.encoder, 0), files) for verdict in unscored
+        ],
         "summary": {
             key: sum(verdict.status in statuses for verdict in verdicts)
             for key, statuses in _SUMMARY.items()

@@ -146,7 +146,7 @@ def _judged(
     try:
         task = task_of(cells, encoder)
         task = task if kind == SCORED_PROBE else task.judging_all()
-        evaluation = evaluate(cells, task, kind, lambda _: lambda rows: _nothing(task, len(rows)))
+        evaluation = evaluate(cells.sha256, task, kind, lambda _: lambda rows: _nothing(task, len(rows)))
     except NotJudged as refusal:
         raise UnusableInput(
             f"{path}: expected no predictions of {encoder}, which has no verdict ({refusal}), "

@@ -28,6 +28,8 @@ class CellsOriginDocument(Document):
         What was kept.
     read_from
         The path, or the planning cells of the clips, in words.
+    files
+        Their names.
     rows_read, repeats_dropped, failed_dropped
         Rows before, those that repeat another one, and those of encodes that failed.
     extra_keys
@@ -40,6 +42,7 @@ class CellsOriginDocument(Document):
     sha256: Sha256
     n_rows: Count
     read_from: str
+    files: tuple[str, ...] = ()
     rows_read: Count
     repeats_dropped: Count
     failed_dropped: Count
