@@ -30,6 +30,14 @@ from fr_ensemble_assets.gate.checks import seed_plcc, verdict_checks
 from fr_ensemble_assets.loso.assets import loso_results, study_results
 from fr_ensemble_assets.members.assets import ensemble_members
 from fr_ensemble_assets.members.checks import members_checks
+from fr_ensemble_assets.predictors.assets import (
+    planning_cells,
+    planning_corpus,
+    predictor_results,
+    predictor_verdict,
+    predictors,
+)
+from fr_ensemble_assets.predictors.checks import predictor_checks
 from fr_ensemble_assets.training.resources import RecipeResource, TrainerResource
 
 #: Looks into the clips folder and makes a partition of each clip.
@@ -41,8 +49,8 @@ LIST_CLIPS = dg.define_asset_job(
 #: Encodes and scores the clips of the run's partitions.
 SCORE_CLIPS = dg.define_asset_job(
     "score_clips",
-    selection=dg.AssetSelection.assets(corpus_shards),
-    description="One corpus shard for each clip that the run is asked for.",
+    selection=dg.AssetSelection.assets(corpus_shards, planning_cells),
+    description="One corpus shard for each clip that the run is asked for, and its planning cells.",
 )
 #: The whole chain; a run takes the seeds of its partition range.
 TRAIN_ENSEMBLE = dg.define_asset_job(
@@ -63,6 +71,14 @@ TRAIN_STUDY = dg.define_asset_job(
     "train_study",
     selection=dg.AssetSelection.assets(study_results),
     description="Leave-one-source-out results of seeds beyond the ensemble's, for studies.",
+)
+#: From cells to the predictors of codecs that pass; a run takes the codecs of its range.
+TRAIN_PREDICTORS = dg.define_asset_job(
+    "train_predictors",
+    selection=dg.AssetSelection.assets(
+        planning_corpus, predictor_results, predictor_verdict, predictors
+    ),
+    description="From cells of encodes to a verdict a codec, and the files of those that pass.",
 )
 #: What the schedule runs: only the checks.
 VERIFY_CANDIDATE = dg.define_asset_job(
@@ -93,6 +109,11 @@ def build_definitions(
                 ensemble_verdict,
                 interval_calibration,
                 ensemble_members,
+                planning_cells,
+                planning_corpus,
+                predictor_results,
+                predictor_verdict,
+                predictors,
                 registry_candidate,
             ]
         ),
@@ -103,6 +124,7 @@ def build_definitions(
             verdict_checks,
             calibration_checks,
             members_checks,
+            predictor_checks,
             candidate_checks,
         ],
         sensors=[
@@ -111,7 +133,10 @@ def build_definitions(
             failures_sensor(),
         ],
         schedules=[reverify_schedule(VERIFY_CANDIDATE.name)],
-        jobs=[LIST_CLIPS, SCORE_CLIPS, TRAIN_ENSEMBLE, TRAIN_SEEDS, TRAIN_STUDY, VERIFY_CANDIDATE],
+        jobs=[
+            *(LIST_CLIPS, SCORE_CLIPS, TRAIN_ENSEMBLE, TRAIN_SEEDS, TRAIN_STUDY),
+            *(TRAIN_PREDICTORS, VERIFY_CANDIDATE),
+        ],
         resources={
             "home": fixed(home or HomeResource()),
             "ffmpeg": FfmpegResource(),

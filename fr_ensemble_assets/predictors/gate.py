@@ -30,6 +30,8 @@ from fr_ensemble_assets.predictors.evaluation import (
 from fr_ensemble_assets.predictors.folds import FOLD_SEED, folds_digest
 
 PASS, FAIL = "pass", "fail"
+#: Of a codec without cells: nothing is judged, and nothing is wrong.
+MISSING_ROWS = "missing-rows"
 SCORED_PROBE = "scored-probe"
 #: What other groupings are dealt with; fixed, like the one that is judged.
 OTHER_SEEDS = tuple(range(10))

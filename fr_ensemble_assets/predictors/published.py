@@ -13,7 +13,7 @@ from upath import UPath
 from fr_ensemble_assets.contract.agreed import CODECS
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.files import json_bytes, parse_json
+from fr_ensemble_assets.foundation.files import json_bytes, parse_json, sha256_of
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.predictors.cell_store import load_cells, load_reading
 from fr_ensemble_assets.predictors.cells import CellReading, Cells
@@ -22,6 +22,7 @@ from fr_ensemble_assets.predictors.probe_card import build_probe, file_names
 from fr_ensemble_assets.predictors.report import report
 from fr_ensemble_assets.predictors.results import (
     CodecVerdicts,
+    fitted_in_this_process,
     judge_codec,
     load_results,
     results_folder,
@@ -102,7 +103,9 @@ def _standing_time(path: UPath, document: Mapping[str, Any]) -> Any:
 
 
 def make_predictors(home: Home, cells_sha256: str) -> dict[str, bytes]:
-    """The report and the files of each codec that passes, by name; fitted again.
+    """The report and the files of each codec that passes, by name.
+
+    Fitted again, unless this very process fitted them.
 
     Raises
     ------
@@ -124,7 +127,7 @@ def make_predictors(home: Home, cells_sha256: str) -> dict[str, bytes]:
     files = {REPORT_FILE: standing}
     for verdict in verdicts:
         if verdict.encoder in reading.cells.encoders:
-            _require_same(verdict, judge_codec(reading.cells, verdict.encoder, others=False))
+            _require_same(verdict, fitted_in_this_process(reading.cells, verdict.encoder))
             files |= codec_files(reading.cells, verdict)
     return files
 
@@ -165,6 +168,29 @@ def publish_predictors(home: Home, cells_sha256: str) -> tuple[UPath, dict[str, 
     folder = published_folder(home, cells_sha256)
     store.publish(folder, files, REPORT_FILE)
     return folder, files
+
+
+def predictors_at_hand(home: Home, cells_sha256: str) -> dict[str, bytes]:
+    """What was published on these cells, made again; nothing where nothing was.
+
+    Raises
+    ------
+    GateRefusal
+        If what lies there isn't what is made again.
+    UnusableInput
+        As :func:`make_predictors`.
+    """
+    folder = published_folder(home, cells_sha256)
+    if not store.is_published(folder, REPORT_FILE):
+        return {}
+    files = make_predictors(home, cells_sha256)
+    if store.digests(folder) != {name: sha256_of(data) for name, data in files.items()}:
+        raise GateRefusal(
+            f"{folder}: expected the files that fitting the predictors again gives, found others: "
+            "they were altered, or made by another machine or version; materialise 'predictors' "
+            "again."
+        )
+    return files
 
 
 def verdicts_in(home: Home, cells_sha256: str) -> tuple[CodecVerdicts, ...]:

@@ -64,9 +64,23 @@ class CodecVerdicts:
 
 def judge_codec(cells: Cells, encoder: str, others: bool = True) -> CodecVerdicts:
     """Train and judge both kinds; ``others`` asks how other groupings of the first come out."""
-    return CodecVerdicts(
+    judged = CodecVerdicts(
         judge_scored_probe(cells, encoder, others), judge_probe(cells, encoder, others=False)
     )
+    _fitted[cells.sha256, encoder] = judged
+    return judged
+
+
+#: What this very process trained, by cells and codec: it need not be trained again to be believed.
+_fitted: dict[tuple[str, str], CodecVerdicts] = {}
+
+
+def fitted_in_this_process(cells: Cells, encoder: str) -> CodecVerdicts:
+    """Both kinds as this process trained and judged them, which it does now where it hasn't yet.
+
+    Nothing of it was read from a store.
+    """
+    return _fitted.get((cells.sha256, encoder)) or judge_codec(cells, encoder, others=False)
 
 
 def results_folder(home: Home, cells: Cells, encoder: str) -> UPath:
@@ -146,7 +160,9 @@ def _judged(
     try:
         task = task_of(cells, encoder)
         task = task if kind == SCORED_PROBE else task.judging_all()
-        evaluation = evaluate(cells.sha256, task, kind, lambda _: lambda rows: _nothing(task, len(rows)))
+        evaluation = evaluate(
+            cells.sha256, task, kind, lambda _: lambda rows: _nothing(task, len(rows))
+        )
     except NotJudged as refusal:
         raise UnusableInput(
             f"{path}: expected no predictions of {encoder}, which has no verdict ({refusal}), "

@@ -88,9 +88,7 @@ def _report_problems(report: PredictorsDocument) -> Iterator[str]:
 def _fold(codec: CodecDocument, number: int) -> FoldResult:
     fold = codec.folds[number]
     agreement = Agreement(fold.plcc, fold.srocc, fold.rmse)
-    return FoldResult(
-        fold.fold_index, fold.held_out_sources, agreement, fold.n_train, fold.n_val
-    )
+    return FoldResult(fold.fold_index, fold.held_out_sources, agreement, fold.n_train, fold.n_val)
 
 
 def _file_problems(
