@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from upath import UPath
@@ -20,6 +20,7 @@ from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import Judgement, judge
+from fr_ensemble_assets.operations.codecs import Codecs, standing_codecs
 from fr_ensemble_assets.operations.instance import (
     open_instance,
     unfinished_backfills,
@@ -75,6 +76,8 @@ class Status:
         How many reported materialisations of the corpus, newer than the current one, don't count.
     candidates
         All that are published, the current corpus' first.
+    codecs
+        What the gate says of the codecs' predictors.
     """
 
     home: UPath
@@ -87,6 +90,7 @@ class Status:
     skipped: int
     candidates: tuple[Candidate, ...]
     work: tuple[Work, ...]
+    codecs: Codecs = field(default_factory=Codecs)
 
     def to_json(self) -> dict[str, Any]:
         decision = self.judgement.decision if self.judgement else None
@@ -104,6 +108,7 @@ class Status:
                 {"folder": str(c.folder), "current": c.current, "problems": list(c.problems)}
                 for c in self.candidates
             ],
+            "predictors": self.codecs.to_json(),
             "work": [{"name": w.name, "state": w.state, "id": w.identity} for w in self.work],
         }
 
@@ -120,6 +125,7 @@ def status_of(home: Home) -> Status:
     with open_instance(home) as instance:
         sha256, work = newest_corpus(instance), tuple(_work(instance))
         skipped = skipped_reports(instance)
+        codecs = standing_codecs(instance, home)
     corpus, judgement, damage = _judged(home, sha256) if sha256 else (None, None, "")
     return Status(
         home=home.root,
@@ -132,6 +138,7 @@ def status_of(home: Home) -> Status:
         skipped=skipped,
         candidates=tuple(_candidates(home, sha256)),
         work=work,
+        codecs=codecs,
     )
 
 

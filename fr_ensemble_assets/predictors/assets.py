@@ -37,6 +37,7 @@ from fr_ensemble_assets.predictors.gate import CodecVerdict
 from fr_ensemble_assets.predictors.published import publish_predictors, write_report
 from fr_ensemble_assets.predictors.results import (
     CodecVerdicts,
+    judge_anew,
     judge_codec,
     load_results,
     results_folder,
@@ -279,7 +280,7 @@ def _evaluated(home: Home, cells: Cells, codec: str, force: bool) -> tuple[Codec
             return load_results(folder, cells, codec), True
         except UnusableInput:
             pass  # none yet, or altered: trained again
-    judged = judge_codec(cells, codec)
+    judged = judge_anew(cells, codec) if force else judge_codec(cells, codec)
     if codec in cells.encoders:
         save_results(folder, cells, judged)
     return judged, False

@@ -28,11 +28,6 @@ _VERSION = 1
 _MIN_SOURCES = 2
 
 
-def scored_probe_file(codec: str) -> str:
-    """The file's name."""
-    return f"predictor_{codec}_scored_probe.json"
-
-
 def build_scored_probe(cells: Cells, verdict: CodecVerdict) -> dict[str, Any]:
     """The predictor fitted to all cells, as strict JSON; only for a codec that passes.
 

@@ -13,7 +13,7 @@ from fr_ensemble_assets.contract.agreed import Contract, codec_predictor
 from fr_ensemble_assets.evidence.metrics import Agreement, agreement
 from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.schema import TARGET
-from fr_ensemble_assets.predictors.cells import Cells, ladder
+from fr_ensemble_assets.predictors.cells import Cells
 from fr_ensemble_assets.predictors.folds import FOLD_SEED, Folds, grouped_folds
 from fr_ensemble_assets.predictors.ladders import (
     Ladders,
@@ -77,7 +77,8 @@ class Task:
     @cached_property
     def of_source(self) -> dict[str, pd.DataFrame]:
         """Each source's rows, by ascending quality."""
-        return {name: ladder(self.rows, name) for name in self.sources}
+        by_source = self.rows.sort_values("cq", kind="stable").groupby("src", sort=True)
+        return {str(name): rows for name, rows in by_source}
 
 
 @dataclass(frozen=True)
@@ -129,21 +130,22 @@ class Evaluation:
 
     def results(self, without: Sequence[str] = ()) -> tuple[FoldResult, ...]:
         """The figures of each fold, recomputed; ``without`` some sources' encodes."""
-        truth = self.predictions[TARGET].to_numpy(dtype=np.float64)
-        predicted = self.predictions["predicted"].to_numpy(dtype=np.float64)
-        kept = ~self.predictions["src"].isin(without).to_numpy(dtype=bool)
-        fold = self.predictions["fold"].to_numpy()
-        per_source = len(self.task.judged)
-        return tuple(
-            FoldResult(
-                index=number,
-                held_out=held_out,
-                agreement=_agreement(predicted[rows], truth[rows]),
-                n_train=per_source * (len(self.task.sources) - len(held_out)),
-                n_val=int(rows.sum()),
-            )
-            for number, held_out in enumerate(self.folds)
-            for rows in [kept & (fold == number)]
+        return tuple(self.fold(number, without) for number in range(len(self.folds)))
+
+    def fold(self, number: int, without: Sequence[str] = ()) -> FoldResult:
+        """The figures of one of them."""
+        table, held_out = self.predictions, self.folds[number]
+        rows = (table["fold"] == number).to_numpy(dtype=bool)
+        if without:
+            rows = rows & ~table["src"].isin(without).to_numpy(dtype=bool)
+        truth = table[TARGET].to_numpy(dtype=np.float64)
+        predicted = table["predicted"].to_numpy(dtype=np.float64)
+        return FoldResult(
+            index=number,
+            held_out=held_out,
+            agreement=_agreement(predicted[rows], truth[rows]),
+            n_train=len(self.task.judged) * (len(self.task.sources) - len(held_out)),
+            n_val=int(rows.sum()),
         )
 
 

@@ -17,27 +17,18 @@ from fr_ensemble_assets.foundation.files import json_bytes, parse_json, sha256_o
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.predictors.cell_store import load_cells, load_reading
 from fr_ensemble_assets.predictors.cells import CellReading, Cells
-from fr_ensemble_assets.predictors.document import build_scored_probe, scored_probe_file
-from fr_ensemble_assets.predictors.probe_card import build_probe, file_names
+from fr_ensemble_assets.predictors.document import build_scored_probe
+from fr_ensemble_assets.predictors.names import REPORT_FILE, file_names, scored_probe_file
+from fr_ensemble_assets.predictors.probe_card import build_probe
 from fr_ensemble_assets.predictors.report import report
 from fr_ensemble_assets.predictors.results import (
     CodecVerdicts,
-    fitted_in_this_process,
     judge_codec,
     load_results,
     results_folder,
 )
 
-REPORT_FILE = "predictors.json"
 _FOLDER = "predictors"
-#: Every file that predictors may have, whatever codecs pass.
-PREDICTOR_FILES = frozenset(
-    {
-        REPORT_FILE,
-        *(scored_probe_file(codec) for codec in CODECS),
-        *(name for codec in CODECS for name in file_names(codec).values()),
-    }
-)
 
 
 def published_folder(home: Home, cells_sha256: str) -> UPath:
@@ -127,7 +118,7 @@ def make_predictors(home: Home, cells_sha256: str) -> dict[str, bytes]:
     files = {REPORT_FILE: standing}
     for verdict in verdicts:
         if verdict.encoder in reading.cells.encoders:
-            _require_same(verdict, fitted_in_this_process(reading.cells, verdict.encoder))
+            _require_same(verdict, judge_codec(reading.cells, verdict.encoder, others=False))
             files |= codec_files(reading.cells, verdict)
     return files
 

@@ -17,6 +17,7 @@ from fr_ensemble_assets.contract.agreed import codec_predictor
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.predictors.cells import Cells
 from fr_ensemble_assets.predictors.evaluation import NotJudged, Task, evaluate, task_of
@@ -63,7 +64,18 @@ class CodecVerdicts:
 
 
 def judge_codec(cells: Cells, encoder: str, others: bool = True) -> CodecVerdicts:
-    """Train and judge both kinds; ``others`` asks how other groupings of the first come out."""
+    """Train and judge both kinds; ``others`` asks how other groupings of the first come out.
+
+    What this process trained on these cells it trains once.
+    """
+    known = _fitted.get((cells.sha256, encoder))
+    if known is not None and (known.scored.others or known.scored.evaluation is None or not others):
+        return known
+    return judge_anew(cells, encoder, others)
+
+
+def judge_anew(cells: Cells, encoder: str, others: bool = True) -> CodecVerdicts:
+    """:func:`judge_codec`, whatever was trained before."""
     judged = CodecVerdicts(
         judge_scored_probe(cells, encoder, others), judge_probe(cells, encoder, others=False)
     )
@@ -71,16 +83,8 @@ def judge_codec(cells: Cells, encoder: str, others: bool = True) -> CodecVerdict
     return judged
 
 
-#: What this very process trained, by cells and codec: it need not be trained again to be believed.
+#: What this very process trained, by cells and codec; nothing of it was read from a store.
 _fitted: dict[tuple[str, str], CodecVerdicts] = {}
-
-
-def fitted_in_this_process(cells: Cells, encoder: str) -> CodecVerdicts:
-    """Both kinds as this process trained and judged them, which it does now where it hasn't yet.
-
-    Nothing of it was read from a store.
-    """
-    return _fitted.get((cells.sha256, encoder)) or judge_codec(cells, encoder, others=False)
 
 
 def results_folder(home: Home, cells: Cells, encoder: str) -> UPath:
@@ -125,13 +129,23 @@ def load_results(folder: UPath, cells: Cells, encoder: str) -> CodecVerdicts:
     UnusableInput
         If there are none, or they are of another codec, other cells or another contract.
     """
+    path = folder / RESULTS_FILE
+    data = store.read(path, f"results of the predictor of {encoder}")
+    seen = (cells.sha256, encoder, sha256_of(data))
+    if seen not in _judged_again:
+        _judged_again[seen] = _judge_stored(path, data, cells, encoder)
+    return _judged_again[seen]
+
+
+#: What this process judged again, by cells, codec and the very bytes of the results.
+_judged_again: dict[tuple[str, str, str], CodecVerdicts] = {}
+
+
+def _judge_stored(path: UPath, data: bytes, cells: Cells, encoder: str) -> CodecVerdicts:
     from fr_ensemble_assets.foundation.documents import parse_document
     from fr_ensemble_assets.predictors.schema import CodecResultsDocument
 
-    path = folder / RESULTS_FILE
-    kept = parse_document(
-        CodecResultsDocument, store.read(path, f"results of the predictor of {encoder}"), str(path)
-    )
+    kept = parse_document(CodecResultsDocument, data, str(path))
     wanted = (codec_predictor(encoder).id, encoder, cells.sha256, FOLD_SEED)
     if (kept.contract, kept.codec, kept.corpus_sha256, kept.fold_seed) != wanted:
         raise UnusableInput(

@@ -19,7 +19,7 @@ from fr_ensemble_assets.evidence.metrics import Agreement
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.members.onnx_export import forbidden_operators
-from fr_ensemble_assets.predictors.document import parse_scored_probe, scored_probe_file
+from fr_ensemble_assets.predictors.document import parse_scored_probe
 from fr_ensemble_assets.predictors.evaluation import (
     Evaluation,
     FoldResult,
@@ -32,8 +32,12 @@ from fr_ensemble_assets.predictors.folds import FOLD_SEED
 from fr_ensemble_assets.predictors.gate import PASS, SCORED_PROBE, figures_of
 from fr_ensemble_assets.predictors.ladders import Ladders
 from fr_ensemble_assets.predictors.model import Probe
-from fr_ensemble_assets.predictors.probe_card import file_names
-from fr_ensemble_assets.predictors.published import PREDICTOR_FILES, REPORT_FILE
+from fr_ensemble_assets.predictors.names import (
+    PREDICTOR_FILES,
+    REPORT_FILE,
+    file_names,
+    scored_probe_file,
+)
 from fr_ensemble_assets.predictors.scale import Array
 from fr_ensemble_assets.predictors.scope import in_judged_range, probe_index
 
