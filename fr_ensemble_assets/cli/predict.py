@@ -143,8 +143,9 @@ def recommend(
     """Which quality keeps the target? The largest, for each encoder.
 
     `--clip` encodes a video (one probe, then where the predictor says) until little is left to
-    save: the answer is an encode that was measured. Needs no candidate. `--frames` asks the
-    candidate about encodes made before.
+    save: the answer is an encode that was measured. Needs no candidate; where the current one has a
+    predictor of the codec, that one is asked. `--frames` asks the candidate about encodes made
+    before.
     **Exit codes**: 0 answered, be it that none does; 1 some clips of a folder failed; 2 unusable
     input; 3 answered at a lower confidence than was asked for (0 with `--allow-lower`).
     """
@@ -167,6 +168,8 @@ def recommend(
             out=out,
             ffmpeg=ffmpeg,
             workers=workers,
+            candidate=candidate,
+            home=home,
             as_json=as_json,
         )
         code = recommend_clip(asked)
