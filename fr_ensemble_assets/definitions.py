@@ -14,10 +14,10 @@ from fr_ensemble_assets.candidate.schedules import reverify_schedule
 from fr_ensemble_assets.clips.assets import reference_clips
 from fr_ensemble_assets.clips.checks import clips_usable
 from fr_ensemble_assets.clips.resources import FfmpegResource
-from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.agreed import CODECS, ENSEMBLE
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.checks import corpus_checks
-from fr_ensemble_assets.corpus.sensors import inbox_sensor
+from fr_ensemble_assets.corpus.sensors import Taker, inbox_sensor
 from fr_ensemble_assets.doors.fixed import fixed, no_io
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.progress import LogProgress, Watch
@@ -30,6 +30,7 @@ from fr_ensemble_assets.gate.checks import seed_plcc, verdict_checks
 from fr_ensemble_assets.loso.assets import loso_results, study_results
 from fr_ensemble_assets.members.assets import ensemble_members
 from fr_ensemble_assets.members.checks import members_checks
+from fr_ensemble_assets.predictors.arrivals import CSV_SUFFIXES, holds_cells
 from fr_ensemble_assets.predictors.assets import (
     planning_cells,
     planning_corpus,
@@ -128,7 +129,12 @@ def build_definitions(
             candidate_checks,
         ],
         sensors=[
-            inbox_sensor(TRAIN_ENSEMBLE.name, ENSEMBLE.units),
+            inbox_sensor(
+                corpora=Taker(TRAIN_ENSEMBLE, "corpus", [str(seed) for seed in ENSEMBLE.units]),
+                cells=Taker(
+                    *(TRAIN_PREDICTORS, "planning_corpus", CODECS), CSV_SUFFIXES, holds_cells
+                ),
+            ),
             clips_sensor(LIST_CLIPS, SCORE_CLIPS),
             failures_sensor(),
         ],

@@ -7,6 +7,13 @@ from fr_ensemble_assets.contract.agreed import CODECS
 #: Every codec's verdict.
 REPORT_FILE = "predictors.json"
 
+#: What the fork's consumer asks a codec's predictor for. ``libvpx-vp9`` is ours besides.
+FORK_CODECS = (
+    *("libx264", "libx265", "libsvtav1", "libaom-av1", "libvvenc"),
+    *("h264_nvenc", "hevc_nvenc", "av1_nvenc", "h264_amf", "hevc_amf", "av1_amf"),
+    *("h264_qsv", "hevc_qsv", "av1_qsv"),
+)
+
 
 def scored_probe_file(codec: str) -> str:
     """The predictor from one encode that was scored."""

@@ -11,14 +11,9 @@ from fr_ensemble_assets.predictors.cells import CellReading
 from fr_ensemble_assets.predictors.evaluation import FoldResult
 from fr_ensemble_assets.predictors.folds import AGREED_DEAL, FOLD_SEED, folds_digest
 from fr_ensemble_assets.predictors.gate import CodecVerdict, Grouping, Hard
+from fr_ensemble_assets.predictors.names import FORK_CODECS
 from fr_ensemble_assets.predictors.scope import PROBE_VMAF
 
-#: What the fork's consumer asks a codec's predictor for. ``libvpx-vp9`` is ours besides.
-FORK_CODECS = (
-    *("libx264", "libx265", "libsvtav1", "libaom-av1", "libvvenc"),
-    *("h264_nvenc", "hevc_nvenc", "av1_nvenc", "h264_amf", "hevc_amf", "av1_amf"),
-    *("h264_qsv", "hevc_qsv", "av1_qsv"),
-)
 _SUMMARY = {
     "n_pass": ("pass",),
     "n_fail": ("fail",),
