@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from upath import UPath
 
-from fr_ensemble_assets.contract.agreed import ENSEMBLE, Contract
+from fr_ensemble_assets.contract.agreed import ENSEMBLE, FOLD, Contract
 from fr_ensemble_assets.foundation.home import Home
 
 _MEMBERS = "members"
@@ -28,7 +28,9 @@ class Places:
 
     @property
     def corpus(self) -> UPath:
-        """What belongs to the corpus, whatever is trained on it."""
+        """What belongs to the corpus, whatever is trained on it; a codec's are planning cells."""
+        if self.contract.unit == FOLD:
+            return self.home.cells_dir(self.corpus_sha256)
         return self.home.corpus_dir(self.corpus_sha256)
 
     @property
@@ -52,4 +54,4 @@ class Places:
     @property
     def told(self) -> str:
         """The results' place as a verdict tells it: from the home on, with slashes."""
-        return f"store/{self.corpus_sha256}/{self.contract.folder}"
+        return f"{self.corpus.parent.name}/{self.corpus_sha256}/{self.contract.folder}"

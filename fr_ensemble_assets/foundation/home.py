@@ -6,7 +6,6 @@
     ├── clips/                         reference clips, dropped here
     ├── cells/<clip sha256>/           one scored encode a file
     ├── shards/                        one corpus shard a clip, and the clips' inventory
-    ├── planning/                      a clip's planning cells: its encodes, every frame pooled
     ├── inbox/                         corpora that wait to be noticed
     ├── store/<corpus sha256>/         everything that belongs to one corpus
     │   ├── corpus.parquet             its rows, in canonical order
@@ -16,10 +15,11 @@
     │       ├── loso_seed{N}.json, loso_seed{N}_predictions.parquet
     │       ├── PROMOTE.json or HOLD.json
     │       └── members/               ONNX, sidecars, manifest (after PROMOTE)
-    ├── store/<planning cells sha256>/ the same for cells of encodes
+    ├── planning/clips/                planning cells: encodes of a clip, every frame pooled
+    ├── planning/<cells sha256>/       everything that belongs to cells of some clips
     │   ├── planning_cells.csv.gz, planning_cells.json
-    │   ├── fr_predictor_<codec>-<recipe>/  a codec's folds
-    │   └── predictors/                verdicts, and what is made for codecs that pass
+    │   ├── fr_predictor_<codec>-<recipe>/  the folds of a codec's predictors
+    │   └── predictors.json, predictors/    verdicts, and the files of codecs that pass
     ├── candidates/<sha, short>/       registry candidates
     ├── logs/                          of the services, and failures.log
     └── dagster/                       Dagster's own home
@@ -147,6 +147,11 @@ class Home:
         return self.root / "planning"
 
     @property
+    def clip_cells(self) -> UPath:
+        """Each clip's planning cells."""
+        return self.planning / "clips"
+
+    @property
     def inbox(self) -> UPath:
         return self.root / "inbox"
 
@@ -187,6 +192,10 @@ class Home:
     def corpus_dir(self, corpus_sha256: str) -> UPath:
         """Where everything that belongs to one corpus is kept."""
         return self.store / require_digest(corpus_sha256, "corpus")
+
+    def cells_dir(self, cells_sha256: str) -> UPath:
+        """Where everything is kept that belongs to planning cells."""
+        return self.planning / require_digest(cells_sha256, "planning cells")
 
     def candidate_dir(self, corpus_sha256: str) -> UPath:
         """Where the registry candidate of one corpus is published."""

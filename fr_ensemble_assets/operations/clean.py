@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from upath import UPath
 
 from fr_ensemble_assets.candidate.places import has_candidate
-from fr_ensemble_assets.corpus.in_use import CELLS, newest_corpus
+from fr_ensemble_assets.corpus.in_use import newest_corpus
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.digests import is_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -46,7 +46,7 @@ def list_stores(home: Home) -> list[Store]:
     """Every store, the needed ones first."""
     home.prepare()
     with open_instance(home) as instance:
-        current = newest_corpus(instance), newest_corpus(instance, kind=CELLS)
+        current = newest_corpus(instance)
     stores = [
         Store(
             folder, store.size_of(folder), _verdict(folder), _kept_for(home, folder.name, current)
@@ -77,15 +77,12 @@ def remove_stores(home: Home, stores: Sequence[Store]) -> int:
     return sum(kept.size_bytes for kept in stores)
 
 
-def _kept_for(home: Home, sha256: str, current: tuple[str | None, str | None]) -> str:
+def _kept_for(home: Home, sha256: str, current: str | None) -> str:
     if not is_digest(sha256):
         return "not being a corpus' store by its name"
     if has_candidate(home, sha256):
         return "its candidate"
-    corpus, cells = current
-    if sha256 == cells:
-        return "being the current planning cells"
-    return "being the current corpus" if sha256 == corpus else ""
+    return "being the current corpus" if sha256 == current else ""
 
 
 def _verdict(folder: UPath) -> str:

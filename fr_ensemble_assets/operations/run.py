@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
+from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import Judgement
 from fr_ensemble_assets.operations.codecs import Codecs, train_codecs
@@ -97,12 +98,28 @@ def run_ensemble(plan: Plan, progress: Progress) -> Outcome:
     with open_instance(plan.home) as instance:
         close_dead_runs(instance)
         # Before the candidate, which takes those that pass.
-        codecs = train_codecs(instance, plan.home, plan.force, progress)
+        codecs = Codecs()
+        if _can_be_read(plan.corpus):
+            codecs = train_codecs(instance, plan.home, plan.force, progress)
         *others, last = consecutive(plan.seeds)
         for seeds in others:
             raise_refusals(_execute(instance, "train_seeds", plan, seeds, progress).all_events)
         result = _execute(instance, "train_ensemble", plan, last, progress)
         return _outcome(plan, result, codecs)
+
+
+def _can_be_read(corpus: str) -> bool:
+    """Whether a corpus that was named is one; else its own step says why, at once."""
+    from fr_ensemble_assets.corpus.fitness import require_fit
+    from fr_ensemble_assets.corpus.reader import read_corpus
+    from fr_ensemble_assets.foundation.files import parse_path
+
+    try:
+        if corpus:
+            require_fit(read_corpus(parse_path(corpus)).corpus)
+    except UnusableInput:
+        return False
+    return True
 
 
 def _execute(

@@ -126,8 +126,8 @@ def planning_cells(
         for clip in clips:
             if clip.src in made.cells:
                 cells = made.cells[clip.src]
-                sha256 = save_clip_cells(kept.planning, found, clip, settings, cells)
-                path = cells_file(kept.planning, clip.src)
+                sha256 = save_clip_cells(kept.clip_cells, found, clip, settings, cells)
+                path = cells_file(kept.clip_cells, clip.src)
                 described = _of_clip(cells, sha256) | {
                     "stored_at": dg.MetadataValue.path(str(path))
                 }
@@ -222,7 +222,7 @@ def planning_corpus(config: CellsConfig, home: HomeResource) -> dg.MaterializeRe
             "extra_keys": listed(reading.extra_keys) or "none",
             "read_from": shown(origin),
             "cells_sha256": sha256,
-            "stored_at": dg.MetadataValue.path(str(kept.corpus_dir(sha256) / CELLS_FILE)),
+            "stored_at": dg.MetadataValue.path(str(kept.cells_dir(sha256) / CELLS_FILE)),
         },
     )
 
@@ -237,9 +237,9 @@ def _read(config: CellsConfig, home: Home) -> tuple[CellReading, str, list[str]]
             return read_cells(path), config.path, [path.name]
     known = inventory_file(home)
     inventory = load_inventory(known) if known.exists() else None
-    if inventory is not None and any_clip_cells(home.planning, inventory):
-        reading = read_clip_cells(home.planning, inventory)
-        names = [cells_file(home.planning, clip.src).name for clip in inventory.clips]
+    if inventory is not None and any_clip_cells(home.clip_cells, inventory):
+        reading = read_clip_cells(home.clip_cells, inventory)
+        names = [cells_file(home.clip_cells, clip.src).name for clip in inventory.clips]
         return reading, f"the planning cells of {len(names)} clips", names
     without = " (no clip has planning cells)" if inventory is not None and inventory.clips else ""
     return read_cells(BUNDLED_CELLS), f"the bundled cells{without}", [BUNDLED_CELLS.name]

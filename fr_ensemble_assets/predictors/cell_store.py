@@ -1,4 +1,4 @@
-"""Cells as they are kept: ``store/<sha256>/planning_cells.csv.gz`` and where they came from."""
+"""Cells as they are kept: ``planning/<sha256>/planning_cells.csv.gz`` and where they came from."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def save_cells(home: Home, reading: CellReading, origin: str, files: Sequence[st
 
     ``origin`` says it in words, ``files`` are the files' names.
     """
-    folder = home.corpus_dir(reading.cells.sha256)
+    folder = home.cells_dir(reading.cells.sha256)
     if not _is_stored(home, reading.cells):
         data = gzip.compress(cells_bytes(reading.cells), mtime=0)
         store.put(folder / CELLS_FILE, data)
@@ -55,7 +55,7 @@ def load_cells(home: Home, sha256: str) -> Cells:
     UnusableInput
         If they aren't there, are damaged, or hash to another sha256.
     """
-    path = home.corpus_dir(sha256) / CELLS_FILE
+    path = home.cells_dir(sha256) / CELLS_FILE
     looks = store.stamp(path)
     return _load(path, sha256) if looks is None else _load_once(path, sha256, looks)
 
@@ -93,7 +93,7 @@ def read_cells_origin(home: Home, sha256: str) -> CellsOriginDocument:
     from fr_ensemble_assets.foundation.documents import parse_document
     from fr_ensemble_assets.predictors.schema import CellsOriginDocument
 
-    path = home.corpus_dir(sha256) / CELLS_ORIGIN_FILE
+    path = home.cells_dir(sha256) / CELLS_ORIGIN_FILE
     return parse_document(CellsOriginDocument, store.read(path, "cells' origin"), str(path))
 
 

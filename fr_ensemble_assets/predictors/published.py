@@ -1,6 +1,6 @@
 """The codecs' verdicts and the files of those that pass: made from the cells, copied from nowhere.
 
-``store/<cells sha256>/predictors.json`` is the verdict; ``…/predictors/`` holds it with the files.
+``planning/<cells sha256>/predictors.json`` is the verdict; ``…/predictors/`` holds it with the files.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FOLDER = "predictors"
 
 def published_folder(home: Home, cells_sha256: str) -> UPath:
     """Where the files of codecs that pass lie."""
-    return home.corpus_dir(cells_sha256) / _FOLDER
+    return home.cells_dir(cells_sha256) / _FOLDER
 
 
 def stored_verdicts(home: Home, cells: Cells) -> tuple[CodecVerdicts, ...]:
@@ -63,7 +63,7 @@ def write_report(home: Home, cells_sha256: str) -> tuple[UPath, tuple[CodecVerdi
     """
     reading, files = load_reading(home, cells_sha256)
     verdicts = stored_verdicts(home, reading.cells)
-    path = home.corpus_dir(cells_sha256) / REPORT_FILE
+    path = home.cells_dir(cells_sha256) / REPORT_FILE
     data = _report(path, reading, files, verdicts)
     if not (path.exists() and store.read(path, "a report") == data):
         store.put(path, data)
@@ -108,7 +108,7 @@ def make_predictors(home: Home, cells_sha256: str) -> dict[str, bytes]:
     """
     reading, names = load_reading(home, cells_sha256)
     verdicts = stored_verdicts(home, reading.cells)
-    path = home.corpus_dir(cells_sha256) / REPORT_FILE
+    path = home.cells_dir(cells_sha256) / REPORT_FILE
     standing = store.read(path, "the codecs' verdicts (materialise 'predictor_verdict')")
     if _report(path, reading, names, verdicts) != standing:
         raise GateRefusal(

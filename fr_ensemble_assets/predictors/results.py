@@ -1,6 +1,6 @@
 """What a codec's folds reached: kept with its predictions, and judged from them again.
 
-Beside the cells, in the contract's own folder: ``store/<cells sha256>/fr_predictor_<codec>-…/``.
+Beside the cells, in the contract's own folder: ``planning/<cells sha256>/fr_predictor_<codec>-…/``.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _judged(
         # Cells that can't be judged are refused before anything is fitted: asked once more.
         ask = judge_scored_probe if kind == SCORED_PROBE else judge_probe
         found = ask(cells, encoder, False)
-        if (found.status, found.reasons) != (kept.status, kept.reasons):
+        if found.evaluation or (found.status, found.reasons) != (kept.status, kept.reasons):
             raise UnusableInput(
                 f"{path}: expected why {encoder} has no verdict on the kind '{kind}', found "
                 f"another reason than its cells give; {_REMEDY}."

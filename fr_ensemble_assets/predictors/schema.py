@@ -36,7 +36,7 @@ class CellsOriginDocument(Document):
         Keys that are no columns of cells.
     """
 
-    model_config = ConfigDict(title="store/<planning cells sha256>/planning_cells.json")
+    model_config = ConfigDict(title="planning/<cells sha256>/planning_cells.json")
     advice: ClassVar[str] = "materialise 'planning_corpus' again from its source"
 
     sha256: Sha256
@@ -60,7 +60,7 @@ class ClipCellsDocument(Document):
         Of the cells' file beside it.
     """
 
-    model_config = ConfigDict(title="planning/<clip>.json")
+    model_config = ConfigDict(title="planning/clips/<clip>.json")
     advice: ClassVar[str] = "materialise 'planning_cells' for this clip again"
 
     made_from: dict[str, object]
@@ -123,7 +123,7 @@ class CodecResultsDocument(Document):
     """Predictions of sources held out, for one codec's predictors."""
 
     model_config = ConfigDict(
-        title="store/<planning cells sha256>/fr_predictor_<codec>-…/predictor_results.json"
+        title="planning/<cells sha256>/fr_predictor_<codec>-…/predictor_results.json"
     )
     advice: ClassVar[str] = "materialise 'predictor_results' for this codec again"
 

@@ -189,12 +189,12 @@ def _probe_problems(
         yield f"{named['sidecar']} is of another codec or other cells than {REPORT_FILE} tells"
     if sidecar.sha256 != onnx:
         yield f"{named['onnx']} has the sha256 {onnx}, {named['sidecar']} says {sidecar.sha256}"
+    elif found := forbidden_operators(files[named["onnx"]]):
+        yield f"{named['onnx']} has operators that libvmaf doesn't load: {', '.join(found)}"
     if onnx not in files[named["card"]].decode("utf-8", "replace"):
         yield f"{named['card']} tells of another file than {named['onnx']}"
     if sidecar.gate.status != PASS or _apart(sidecar.gate.mean_plcc, told.mean_plcc):
         yield f"{named['sidecar']} tells another verdict than {REPORT_FILE}"
-    if found := forbidden_operators(files[named["onnx"]]):
-        yield f"{named['onnx']} has operators that libvmaf doesn't load: {', '.join(found)}"
     name = named["calibration"]
     calibration = parse_document(ProbeCalibrationDocument, files[name], name)
     residuals = np.array(calibration.residuals)
