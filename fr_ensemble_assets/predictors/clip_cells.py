@@ -1,7 +1,7 @@
 """A clip's planning cells: its encodes over the grid, every frame pooled, and a probe an encoder.
 
-``planning/clips/<src>.csv.gz``, and beside it what the cells were made from. Encodes are those of the
-corpus shards, in ``cells/``: what one of the two has scored the other takes as it is.
+``planning/clips/<src>.csv.gz``, and beside it what the cells were made from. Encodes are those of
+the corpus shards, in ``cells/``: what one of the two has scored the other takes as it is.
 """
 
 from __future__ import annotations

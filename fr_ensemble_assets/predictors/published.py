@@ -1,6 +1,7 @@
 """The codecs' verdicts and the files of those that pass: made from the cells, copied from nowhere.
 
-``planning/<cells sha256>/predictors.json`` is the verdict; ``…/predictors/`` holds it with the files.
+``planning/<cells sha256>/predictors.json`` is the verdict; ``…/predictors/`` holds it with the
+files.
 """
 
 from __future__ import annotations
