@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from upath import UPath
 
@@ -37,6 +38,8 @@ from fr_ensemble_assets.members.fit import fit_members, fits_of_this_process
 from fr_ensemble_assets.members.names import MANIFEST_FILE
 from fr_ensemble_assets.training.trainer import Trainer
 
+NO_PREDICTORS: Mapping[str, bytes] = MappingProxyType({})
+
 
 @dataclass(frozen=True)
 class Published:
@@ -63,6 +66,7 @@ def build_candidate(
     judgement: Judgement,
     trainer: Trainer,
     report: StepReport = report_nothing,
+    predictors: Mapping[str, bytes] = NO_PREDICTORS,
 ) -> Published:
     """Publish the candidate of ``corpus``, whole or not at all.
 
@@ -75,6 +79,9 @@ def build_candidate(
         Where results, members and candidate of this corpus and contract are kept.
     judgement
         From :func:`~fr_ensemble_assets.gate.verdict.authorise`, which let it through.
+    predictors
+        The files of codecs' predictors that pass, by name, with their report
+        (:func:`~fr_ensemble_assets.predictors.published.predictors_at_hand`).
 
     Raises
     ------
@@ -98,7 +105,7 @@ def build_candidate(
     told, card = carried_files(
         corpus, frames, evidence, champion.evidence, kept_note(places.corpus)
     )
-    files = candidate_files(replace(evidence, carried={**carried, **told}))
+    files = candidate_files(replace(evidence, carried={**carried, **told, **predictors}))
     problems = verify_contents(Contents(str(place), files)).problems
     if problems:
         raise GateRefusal(

@@ -149,7 +149,8 @@ def recommend(
     """Find the largest CRF, QP or CQ of each encoder that keeps the target VMAF.
 
     `--clip` encodes a video a few times and scores each encode, so the answer is measured. It needs
-    no candidate. `--frames` asks the candidate about encodes made before.
+    no candidate; where the current one has a predictor of the codec, that one is asked. `--frames`
+    asks the candidate about encodes made before.
 
     **Exit codes**: 0 answered, even if no quality keeps the target; 1 some clips of a folder
     failed; 2 unusable input; 3 answered at a lower confidence than asked for (0 with
@@ -174,6 +175,8 @@ def recommend(
             out=out,
             ffmpeg=ffmpeg,
             workers=workers,
+            candidate=candidate,
+            home=home,
             as_json=as_json,
         )
         code = recommend_clip(asked)

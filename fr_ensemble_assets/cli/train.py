@@ -138,7 +138,6 @@ def run(
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.instance import OrchestrationFailure
     from fr_ensemble_assets.operations.run import Plan, run_ensemble
-    from fr_ensemble_assets.predictors.shipped import bundled_verdicts
 
     with errors_in_one_sentence():
         # Absolute, since Dagster keeps it: a run started again from the UI has another folder.
@@ -156,7 +155,7 @@ def run(
         places.append(("candidate", str(outcome.candidate_dir)))
     judgement = outcome.judgement
     print_verdict(judgement.decision, judgement.scores, places, to_stderr=as_json)
-    print_codecs(bundled_verdicts(), to_stderr=as_json)
+    print_codecs(outcome.codecs, to_stderr=as_json)
     if as_json:
         sys.stdout.write(json.dumps(outcome.to_json(), indent=2, allow_nan=False) + "\n")
     raise typer.Exit(EXIT_PROMOTE if judgement.decision.promote else EXIT_HOLD)

@@ -25,6 +25,7 @@ def print_status(status: Status, to_stderr: bool) -> None:
         out.print("corpus:    none yet: type fr-ensemble run, or put one into inbox/")
     else:
         _print_corpus(out, status)
+    _print_codecs(out, status)
     if status.skipped:
         told = f"{status.skipped} materialisations of 'corpus' were reported, not made by a run"
         print_places(out, [("skipped", told)])
@@ -57,6 +58,19 @@ def _print_corpus(out: Terminal, status: Status) -> None:
         print_decision(out, decision)
     else:
         out.print("seeds:     none yet: type fr-ensemble backfill")
+
+
+def _print_codecs(out: Terminal, status: Status) -> None:
+    """A line: which codecs' predictors pass, which are held."""
+    codecs = status.codecs
+    if codecs.problem:
+        print_places(out, [("predictors", codecs.problem)])
+    elif codecs.cells_sha256 is not None:
+        passed = [one.encoder for one in codecs.verdicts if one.scored.passed]
+        held = [one.encoder for one in codecs.verdicts if not one.scored.passed]
+        told = f"PASS {', '.join(passed) or 'none'}; HOLD {', '.join(held) or 'none'}"
+        cells = f"cells {codecs.cells_sha256[:SHORT_SHA_LENGTH]}"
+        print_places(out, [("predictors", f"{told} ({cells})")])
 
 
 def print_stores(stores: Sequence[Store], removed: bool, freed: int) -> None:
