@@ -24,7 +24,7 @@ def main() -> None:
         found = shown((str(error).splitlines() or [""])[0], 400)
         with contextlib.suppress(Exception):
             sys.stderr.write(
-                f"error: something failed that should not: {type(error).__name__}: {found} "
+                f"error: unexpected failure: {type(error).__name__}: {found} "
                 "(set FR_ENSEMBLE_TRACEBACK=1 to see where).\n"
             )
         # Whatever is left to flush (a closed pipe, a full disk) must not change the exit code.

@@ -25,7 +25,7 @@ BACKFILL_ENDED = frozenset(
 RUN_ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 #: The form of the tables that is read here, as Dagster stamps it.
 _FORM = "29b539ebc72a"
-_CORPUS = '["corpus"]'
+_CORPUS, _CELLS = '["corpus"]', '["planning_corpus"]'
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,14 @@ class Glance:
         How many newer materialisations of it were only reported.
     at_work
         Whether a run or a backfill waits or is at work.
+    cells_sha256
+        The planning cells that a run materialised last; ``None`` if none did.
     """
 
     corpus_sha256: str | None
     skipped: int
     at_work: bool
+    cells_sha256: str | None = None
 
 
 def glance_at(home: Home) -> Glance | None:
@@ -58,13 +61,10 @@ def glance_at(home: Home) -> Glance | None:
         return None
     try:
         with _opened(home, RUNS_DATABASE) as runs, _opened(home, EVENTS_DATABASE) as events:
-            wiped = (
-                "SELECT count(*) FROM asset_keys WHERE asset_key = ? AND wipe_timestamp IS NOT ?"
-            )
-            if any(map(_other_form, (runs, events))) or _count(events, wiped, _CORPUS, None):
+            if any(map(_other_form, (runs, events))) or _wiped(events):
                 return None
-            sha256, skipped = _newest(events)
-            return Glance(sha256, skipped, _at_work(runs))
+            (sha256, skipped), (cells, _) = _newest(events, _CORPUS), _newest(events, _CELLS)
+            return Glance(sha256, skipped, _at_work(runs), cells)
     except (sqlite3.Error, ValueError, KeyError, TypeError):
         return None
 
@@ -80,9 +80,12 @@ def _other_form(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT version_num FROM alembic_version").fetchall() != [(_FORM,)]
 
 
-def _count(connection: sqlite3.Connection, query: str, *values: str | None) -> int:
-    (count,) = connection.execute(query, values).fetchone()
-    return int(count)
+def _wiped(events: sqlite3.Connection) -> bool:
+    query = (
+        "SELECT count(*) FROM asset_keys WHERE asset_key IN (?, ?) AND wipe_timestamp IS NOT NULL"
+    )
+    (count,) = events.execute(query, (_CORPUS, _CELLS)).fetchone()
+    return int(count) > 0
 
 
 def _at_work(runs: sqlite3.Connection) -> bool:
@@ -94,14 +97,14 @@ def _at_work(runs: sqlite3.Connection) -> bool:
     )
 
 
-def _newest(events: sqlite3.Connection) -> tuple[str | None, int]:
+def _newest(events: sqlite3.Connection, key: str) -> tuple[str | None, int]:
     """As :func:`~fr_ensemble_assets.corpus.in_use.newest_corpus` chooses."""
     query = (
         "SELECT run_id, event FROM event_logs WHERE asset_key = ? "
         "AND dagster_event_type = 'ASSET_MATERIALIZATION' ORDER BY id DESC"
     )
     skipped = 0
-    for run_id, text in events.execute(query, (_CORPUS,)):
+    for run_id, text in events.execute(query, (key,)):
         told = json.loads(text)["dagster_event"]["event_specific_data"]["materialization"]["tags"]
         version = told.get("dagster/data_version")
         if run_id and isinstance(version, str) and is_digest(version):

@@ -38,6 +38,11 @@ def chosen_candidate(named: str | None, home: str | None) -> UPath:
     return path
 
 
+def has_any(home: str | None) -> bool:
+    """Whether the home has a candidate; nothing is created, and Dagster isn't asked."""
+    return bool(_published(Home.at(home)))
+
+
 def _beginning_so(home: Home, digits: str) -> UPath:
     fitting = [folder for folder in _published(home) if _is_of(folder, digits)]
     if len(fitting) != 1:

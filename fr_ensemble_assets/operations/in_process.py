@@ -22,7 +22,7 @@ def execute(
     instance: dg.DagsterInstance,
     home: Home,
     job: str,
-    seeds: Sequence[int],
+    seeds: Sequence[int | str],
     progress: Progress,
     *,
     ops: Mapping[str, Any] | None = None,
@@ -31,6 +31,8 @@ def execute(
     tags: Mapping[str, str] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Run ``job`` over the range of ``seeds``, which is without gaps, and show its progress.
+
+    A job that is partitioned otherwise gets the names of its partitions instead.
 
     Parameters
     ----------

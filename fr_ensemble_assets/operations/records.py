@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fr_ensemble_assets.corpus.in_use import newest_corpus, skipped_reports
+from fr_ensemble_assets.corpus.in_use import CELLS, newest_corpus, skipped_reports
 from fr_ensemble_assets.doors.workers import Worker, worker_of
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.operations.instance import (
@@ -27,7 +27,12 @@ def records_of(home: Home) -> Records:
         If the home can't be opened.
     """
     with open_instance(home) as instance:
-        return Records(newest_corpus(instance), skipped_reports(instance), tuple(_work(instance)))
+        return Records(
+            newest_corpus(instance),
+            skipped_reports(instance),
+            tuple(_work(instance)),
+            newest_corpus(instance, kind=CELLS),
+        )
 
 
 def _work(instance: dg.DagsterInstance) -> list[Work]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from upath import UPath
@@ -19,6 +19,7 @@ from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import Judgement, judge
+from fr_ensemble_assets.operations.codecs import Codecs, standing_codecs
 from fr_ensemble_assets.operations.serving.lock import served_at
 
 
@@ -50,11 +51,12 @@ class Work:
 
 @dataclass(frozen=True)
 class Records:
-    """What Dagster knows; the attributes are those of :class:`Status`."""
+    """What Dagster knows; the attributes are those of :class:`Status`, and the newest cells."""
 
     corpus_sha256: str | None
     skipped: int
     work: tuple[Work, ...]
+    cells_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class Status:
         How many reported materialisations of the corpus, newer than the current one, don't count.
     candidates
         All that are published, the current corpus' first.
+    codecs
+        What the gate says of the codecs' predictors.
     """
 
     home: UPath
@@ -87,6 +91,7 @@ class Status:
     skipped: int
     candidates: tuple[Candidate, ...]
     work: tuple[Work, ...]
+    codecs: Codecs = field(default_factory=Codecs)
 
     def to_json(self) -> dict[str, Any]:
         decision = self.judgement.decision if self.judgement else None
@@ -104,6 +109,7 @@ class Status:
                 {"folder": str(c.folder), "current": c.current, "problems": list(c.problems)}
                 for c in self.candidates
             ],
+            "predictors": self.codecs.to_json(),
             "work": [{"name": w.name, "state": w.state, "id": w.identity} for w in self.work],
         }
 
@@ -131,6 +137,7 @@ def status_of(home: Home) -> Status:
         skipped=records.skipped,
         candidates=tuple(_candidates(home, sha256)),
         work=records.work,
+        codecs=standing_codecs(home, records.cells_sha256),
     )
 
 
@@ -153,7 +160,7 @@ def _records(home: Home) -> Records:
     second more to import than all else here."""
     glance = glance_at(home)
     if glance is not None and not glance.at_work:
-        return Records(glance.corpus_sha256, glance.skipped, ())
+        return Records(glance.corpus_sha256, glance.skipped, (), glance.cells_sha256)
     from fr_ensemble_assets.operations.records import records_of
 
     return records_of(home)

@@ -40,8 +40,8 @@ def home(tmp_path: Path) -> Home:
     return made
 
 
-def materialise(home: Home, sha256: str) -> None:
-    @dg.asset(name="corpus")
+def materialise(home: Home, sha256: str, name: str = "corpus") -> None:
+    @dg.asset(name=name)
     def stub() -> dg.MaterializeResult[None]:
         return dg.MaterializeResult(data_version=dg.DataVersion(sha256))
 
@@ -62,6 +62,12 @@ def test_newest_corpus_of_a_run_is_seen_and_reported_ones_are_counted(home: Home
         report(home, version)
     assert glance_at(home) == Glance(NEWER, 2, False)
     assert records_of(home) == Records(NEWER, 2, ())
+
+
+def test_newest_planning_cells_are_seen_beside_the_corpus(home: Home) -> None:
+    materialise(home, OLDER, "planning_corpus")
+    assert glance_at(home) == Glance(NEWER, 0, False, OLDER)
+    assert records_of(home) == Records(NEWER, 0, (), OLDER)
 
 
 def test_home_that_was_opened_has_no_corpus_yet(tmp_path: Path) -> None:
