@@ -125,6 +125,9 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Train again even what is already trained.")
     ] = False,
+    evidence: Annotated[
+        bool, typer.Option(help="Say what the verdict is worth; it takes a second or two.")
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Train and judge an ensemble; on PROMOTE, publish a candidate.
@@ -142,7 +145,7 @@ def run(
     with errors_in_one_sentence():
         # Absolute, since Dagster keeps it: a run started again from the UI has another folder.
         source = "" if corpus is None else str(named_path("--corpus", corpus).absolute())
-        plan = Plan(Home.at(home), source, parse_seeds(seeds), epochs, force)
+        plan = Plan(Home.at(home), source, parse_seeds(seeds), epochs, force, evidence)
         err.print(f"home {plan.home.root}", markup=False)
         try:
             with watched() as progress:
@@ -154,7 +157,7 @@ def run(
     if outcome.candidate_dir is not None:
         places.append(("candidate", str(outcome.candidate_dir)))
     judgement = outcome.judgement
-    print_verdict(judgement.decision, judgement.scores, places, to_stderr=as_json)
+    print_verdict(judgement.decision, judgement.scores, places, as_json, outcome.worth)
     print_codecs(outcome.codecs, to_stderr=as_json)
     if as_json:
         sys.stdout.write(json.dumps(outcome.to_json(), indent=2, allow_nan=False) + "\n")

@@ -12,7 +12,7 @@
     │   ├── corpus.json                where they came from, what was dropped
     │   ├── scaler.json, codec_block.parquet, codec_block.json
     │   └── loso-200epochs-<recipe>/   one folder a recipe
-    │       ├── loso_seed{N}.json, loso_seed{N}_predictions.parquet
+    │       ├── loso_seed{N}.json, loso_seed{N}_predictions.parquet, recentring_seed{N}.json
     │       ├── PROMOTE.json or HOLD.json
     │       └── members/               ONNX, sidecars, manifest (after PROMOTE)
     ├── planning/clips/                planning cells: encodes of a clip, every frame pooled

@@ -37,6 +37,7 @@ class Plan:
     seeds: tuple[int, ...]
     epochs: int
     force: bool
+    evidence: bool = True
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Outcome:
         The published candidate; ``None`` on HOLD.
     codecs
         What the gate says of each codec's predictor.
+    worth
+        What the verdict is worth, in lines: none where that wasn't asked for.
     """
 
     judgement: Judgement
@@ -62,6 +65,7 @@ class Outcome:
     results_dir: UPath
     candidate_dir: UPath | None
     codecs: Codecs
+    worth: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         decision = self.judgement.decision
@@ -76,6 +80,7 @@ class Outcome:
             "candidate_dir": str(self.candidate_dir) if self.candidate_dir else None,
             "dry_run": decision.dry_run,
             "predictors": self.codecs.to_json(),
+            "worth": list(self.worth),
         }
 
 
@@ -128,10 +133,13 @@ def _execute(
 ) -> dg.ExecuteInProcessResult:
     force = {"config": {"force": plan.force}}
     ops = {"corpus": {"config": {"path": plan.corpus}}, "loso_results": force}
+    if job == "train_ensemble":
+        ops["ensemble_verdict"] = {"config": {"evidence": plan.evidence}}
     return execute(instance, plan.home, job, seeds, progress, ops=ops, epochs=plan.epochs)
 
 
 def _outcome(plan: Plan, result: dg.ExecuteInProcessResult, codecs: Codecs) -> Outcome:
+    from fr_ensemble_assets.assurance.assess import worth_of
     from fr_ensemble_assets.contract.agreed import ENSEMBLE
     from fr_ensemble_assets.contract.places import Places
     from fr_ensemble_assets.corpus.store import load_corpus
@@ -148,7 +156,8 @@ def _outcome(plan: Plan, result: dg.ExecuteInProcessResult, codecs: Codecs) -> O
     if judgement.decision.promote and not result.success:
         raise OrchestrationFailure(_told(result))
     candidate = places.candidate if judgement.decision.promote else None
-    return Outcome(judgement, corpus.sha256, places.results, candidate, codecs)
+    worth = worth_of(corpus, judgement.results) if plan.evidence else ()
+    return Outcome(judgement, corpus.sha256, places.results, candidate, codecs, worth)
 
 
 def _materialisations(result: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:

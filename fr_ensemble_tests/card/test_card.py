@@ -122,7 +122,7 @@ def test_figures_of_an_encoder_are_means_over_sources(facts: Facts, frames: OutO
 def test_intervals_are_those_of_the_calibration(facts: Facts, candidate: UPath) -> None:
     told = json.loads((candidate / "calibration.json").read_text())["coverage"]["results"]
     listed = {(c["unit"], c["rule"], f"{c['level'] * 100:.4g} %"): c for c in told}
-    rows = table(card_text(facts), "## Intervals, and what they promise")
+    rows = table(card_text(facts), "## Intervals, and what they hold")
     assert rows
     for unit, rule, level, covered, least, width in rows:
         found = listed[unit, rule, level]

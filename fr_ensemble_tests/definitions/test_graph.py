@@ -64,12 +64,12 @@ def test_definitions_load_and_name_what_the_ui_shows() -> None:
         "interval_calibration": (
             "calibration",
             ["corpus", "ensemble_verdict", "loso_results"],
-            ["coverage", "monotone", "sharpness"],
+            ["coverage", "sharpness"],
         ),
         "ensemble_members": (
             "members",
             ["codec_block", "corpus", "ensemble_verdict", "fitted_scaler", "interval_calibration"],
-            ["onnx_matches_torch", "operators"],
+            ["coverage", "onnx_matches_torch", "operators"],
         ),
         "planning_cells": ("predictors", ["reference_clips"], []),
         "planning_corpus": ("predictors", ["planning_cells"], []),
@@ -127,7 +127,9 @@ def test_numbers_that_the_ui_plots_over_time_have_stable_names(promoted_once: Ch
             *("rows_read", "repeats_dropped", "rows_with_preset"),
         },
         "loso_results": {"mean_plcc", "wall_time_s"},
-        "ensemble_verdict": {"mean_plcc", "plcc_spread", "lowest_fold_plcc"},
+        "ensemble_verdict": {
+            *("mean_plcc", "plcc_spread", "lowest_fold_plcc", "skill_over_quadratic"),
+        },
         # Six sources carry 85.7 %: no width at 90 % here.
         "interval_calibration": {"sources", "mean_sigma", "highest_level"},
         "registry_candidate": set(),
@@ -155,7 +157,6 @@ def test_blocking_checks_are_the_ones_that_the_gate_needs() -> None:
     assert blocking == {
         *("row_count", "schema", "sources"),
         *("all_seeds", "mean_plcc", "plcc_spread", "per_seed_plcc"),
-        "monotone",
         *("operators", "onnx_matches_torch"),
     }
 

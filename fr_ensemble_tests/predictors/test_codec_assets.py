@@ -21,7 +21,8 @@ from fr_ensemble_assets.clips.inventory import inventory_file as inventory_of
 from fr_ensemble_assets.clips.inventory import load_inventory
 from fr_ensemble_assets.contract.agreed import CODECS, ENSEMBLE
 from fr_ensemble_assets.contract.places import Places
-from fr_ensemble_assets.corpus.in_use import CELLS, newest_corpus
+from fr_ensemble_assets.corpus.in_use import CELLS as CELLS_KIND
+from fr_ensemble_assets.corpus.in_use import newest_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.definitions import build_definitions
 from fr_ensemble_assets.doors.home import HomeResource
@@ -92,7 +93,7 @@ def test_cells_go_to_a_verdict_a_codec_and_files_of_those_that_pass(
     files = {entry.name for entry in published_folder(home, CELLS.sha256).iterdir()}
     assert files == {"predictors.json", scored_probe_file(X264), *file_names(X264).values()}
     with open_instance(home) as instance:
-        (codec,) = standing_codecs(home, newest_corpus(instance, kind=CELLS)).verdicts
+        (codec,) = standing_codecs(home, newest_corpus(instance, kind=CELLS_KIND)).verdicts
     assert (codec.encoder, codec.scored.passed) == (X264, True)
 
 
@@ -260,7 +261,7 @@ def test_sensor_starts_a_job_for_cells_and_another_for_frames(tmp_path: Path) ->
             instance=instance, run_config=request.run_config, tags=request.tags
         )
         assert result.success
-        (codec,) = standing_codecs(home, newest_corpus(instance, kind=CELLS)).verdicts
+        (codec,) = standing_codecs(home, newest_corpus(instance, kind=CELLS_KIND)).verdicts
     assert codec.scored.passed
 
 

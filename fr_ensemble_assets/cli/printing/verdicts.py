@@ -24,11 +24,14 @@ def print_verdict(
     scores: Sequence[SeedScore],
     places: Sequence[tuple[str, str]],
     to_stderr: bool,
+    worth: Sequence[str] = (),
 ) -> None:
-    """The table that ends a run: a row a seed, the verdict, what failed by how much, places."""
+    """The table that ends a run: a row a seed, the verdict, what it is worth, places."""
     out = err if to_stderr else stdout()
     out.print(seed_table(scores, decision))
     print_decision(out, decision)
+    for line in worth:
+        out.print(line, markup=False)
     print_places(out, places)
 
 
