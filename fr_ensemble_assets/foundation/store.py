@@ -95,6 +95,24 @@ def _bounded(data: bytes, path: UPath, what: str, most: int | None) -> bytes:
     return data
 
 
+def found_at(path: UPath | Path, wanted: str = "file") -> str:
+    """What lies at ``path``, in words for a message: ``a file``, ``a folder``, ``no such`` wanted.
+
+    A name that no file can have, or a folder that can't be entered, is told as the system tells it.
+    """
+    if not is_local(path):
+        return "a file" if path.is_file() else "a folder" if path.is_dir() else f"no such {wanted}"
+    try:
+        kind = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "a link that leads nowhere" if path.is_symlink() else f"no such {wanted}"
+    except (OSError, ValueError) as error:
+        return f"it unreadable ({getattr(error, 'strerror', None) or error})"
+    if stat.S_ISREG(kind):
+        return "a file"
+    return "a folder" if stat.S_ISDIR(kind) else "a pipe or a device"
+
+
 def put(path: UPath, data: bytes) -> None:
     """Write ``data`` to ``path`` so that ``path`` is whole at any moment.
 

@@ -190,7 +190,10 @@ def test_leftovers_of_dead_processes_are_swept_and_those_of_living_ones_are_not(
     (dead / "half").write_bytes(b"x")
     elsewhere = promoted.candidates / f".tmp-another-{beyond}-0123abcd-x"
     elsewhere.mkdir()
-    assert promoted.sweep() == 1
+    settings = promoted.dagster / dead.name
+    settings.write_bytes(b"stor")
+    assert promoted.sweep() == 2
     assert not dead.exists()
+    assert not settings.exists()
     assert alive.exists()
     assert elsewhere.exists()
