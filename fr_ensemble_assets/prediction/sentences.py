@@ -42,7 +42,9 @@ def recommendation_sentence(of: Recommendation) -> str:
         which = "smaller" if of.saved > 0 else "larger"
         line += f", {abs(of.saved):.0%} {which} than at {of.measured[0].quality:g}"
     if of.next_probe is not None and (of.choice is None or of.ends_the_file):
-        line += f"; probe {of.next_probe:g} " + ("to find a cheaper one" if of.choice else "next")
+        cheaper = of.choice is not None and of.next_probe > of.choice.quality
+        why = "to find a cheaper one" if cheaper else "next"
+        line += f"; probe {of.next_probe:g} {why}"
     if told.extrapolates:
         line += f"; {told.extrapolates:.0%} of its frames are unlike the training frames"
     if of.rises:

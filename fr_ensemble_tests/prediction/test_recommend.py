@@ -221,7 +221,10 @@ def test_encode_unlike_any_trained_on_is_never_recommended(known: Candidate) -> 
 
 def test_predictions_that_rise_with_the_quality_value_are_told(known: Candidate) -> None:
     item = only(known, ladder({20: 90.0, 30: 96.0}), target=80)
-    assert "the predictions rise with the quality value, look at the probes" in item.sentence
+    assert (
+        "the predictions rise with the quality value, which can't be: look at the probes"
+        in item.sentence
+    )
 
 
 # --- what was measured is believed -----------------------------------------------------------
@@ -281,6 +284,7 @@ def test_largest_of_those_probed_is_said_with_the_next_probe(known: Candidate) -
     assert item.sentence.endswith("; probe 40 to find a cheaper one.")
     single = only(known, ladder({51: 96.0}), target=92)  # there is no coarser quality of x264
     assert single.ends_the_file
+    assert single.sentence.endswith("; probe 51 next.")  # it was predicted: no cheaper one
     measured = only(known, scored(ladder({51: 96.0}), {51: 96.0}), target=92)
     assert measured.next_probe is None
     out_of_reach = only(known, ladder({0: 90.0}), target=92)
