@@ -43,8 +43,10 @@ from fr_ensemble_assets.predictors.names import PREDICTOR_FILES, file_names, sco
 from fr_ensemble_assets.predictors.pooling import cells_bytes
 from fr_ensemble_assets.predictors.probe_features import probe_clip
 from fr_ensemble_assets.predictors.published import make_predictors, published_folder
+from fr_ensemble_assets.schemas import DOCUMENTS
 from fr_ensemble_tests.conftest import CPU, Chain
 from fr_ensemble_tests.fork import contents, git, make_fork
+from fr_ensemble_tests.house.test_schemas import require_known
 from fr_ensemble_tests.predictors.made import easy_cells
 from fr_ensemble_tests.video import MakeClip
 
@@ -184,6 +186,11 @@ def test_each_clip_gets_cells_with_every_frame_pooled_and_a_probe(
     assert sum("probe-" in path.name for path in kept) == 4
     assert score(home).success
     assert kept == {path: path.stat().st_mtime_ns for path in kept}  # scored and probed once
+
+    (note, *_) = sorted(Path(str(home.clip_cells)).glob("*.json"))
+    require_known(DOCUMENTS["clip_cells"], "clip_cells", note)
+    probe = next(path for path in kept if "probe-" in path.name)
+    require_known(DOCUMENTS["probe"], "probe", probe)
 
     reading = read_clip_cells(home.clip_cells, inventory)
     assert reading.cells.sources == ("a", "b")
