@@ -110,8 +110,8 @@ def planning_cells(
 ) -> None:
     """Each clip's encodes with every frame pooled, a row an encode, and a probe an encoder.
 
-    The grid is that of ``corpus_shards``, over all frames: what one has scored the other takes as
-    it is. A cell or probe that fails fails its clip's partition, and no other.
+    The grid is that of ``corpus_shards``: what one has scored the other takes as it is. A cell or
+    probe that fails fails its clip's partition, and no other.
     """
     with refusals_as_failures():
         kept = home.open()

@@ -54,9 +54,10 @@ def print_codecs(codecs: Codecs, to_stderr: bool) -> None:
 
 
 def codec_table(verdicts: Sequence[CodecVerdict]) -> Table:
-    """A row a codec, coloured by whether it passes."""
+    """A row a codec, coloured by whether it passes; ``regrouped``: how many other dealings pass."""
     table = Table(title_justify="left", header_style="bold")
-    for heading in ("predictor", "mean PLCC", "spread", "lowest fold", "RMSE", "verdict"):
+    columns = ("predictor", "mean PLCC", "spread", "lowest fold", "RMSE", "verdict", "regrouped")
+    for heading in columns:
         table.add_column(heading, justify="left" if heading == "predictor" else "right")
     for verdict in verdicts:
         lowest = [f.agreement.plcc for f in verdict.folds if f.agreement.plcc is not None]
@@ -68,6 +69,9 @@ def codec_table(verdicts: Sequence[CodecVerdict]) -> Table:
             figure(min(lowest) if lowest else None),
             "undefined" if verdict.rmse is None else f"{verdict.rmse:.2f}",
             held,
+            f"{sum(other.passes for other in verdict.others)} of {len(verdict.others)}"
+            if verdict.others
+            else "",
         )
     return table
 
