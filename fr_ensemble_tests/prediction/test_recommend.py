@@ -316,7 +316,7 @@ def test_one_preset_in_training_is_the_one_of_rows_that_tell_none(known: Candida
     found = recommend(with_presets(known, medium=0.55), ladder({20: 96.0, 21: 93.2}), target=92)
     assert found.assumed_presets == {"libx264": "medium"}
     assert found.items[0].choice is not None
-    assert found.items[0].sentence.startswith("clip with libx264: quality 21 is the largest")
+    assert found.items[0].sentence.startswith("clip with libx264: CRF 21 is the largest")
 
 
 def test_two_presets_in_training_leave_rows_without_one_unanswered_and_say_why(
@@ -338,7 +338,7 @@ def test_candidate_that_was_trained_without_presets_takes_any(known: Candidate) 
     (untold,), (item,) = recommend(known, frames, 92).items, recommend(known, told, 92).items
     assert item.choice == untold.choice
     assert item.choice is not None
-    assert "libx264 (veryslow): quality 21" in item.sentence
+    assert "libx264 (veryslow): CRF 21" in item.sentence
 
 
 # --- the curve -----------------------------------------------------------------------------------
