@@ -327,8 +327,8 @@ def test_two_presets_in_training_leave_rows_without_one_unanswered_and_say_why(
     assert found.assumed_presets == {}
     assert found.items[0].choice is None
     assert found.items[0].sentence == (
-        "clip with libx264: nothing is recommended; 100% of its frames are unlike any that were "
-        "trained on."
+        "clip with libx264: nothing is recommended; 100% of its frames are unlike the "
+        "training frames."
     )
 
 
