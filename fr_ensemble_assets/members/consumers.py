@@ -76,6 +76,5 @@ def q_covers(calibration: Calibration, level: float) -> str:
         f"conformal_q_residual is the quantile of rule '{rule}' for mu ± q·sigma of the members as "
         "they are (sigma with ddof = 1, no floor, not brought into 0..100), in units of the "
         f"shipped members' sigma. {whose}. Nothing is proved of it, and nothing said of the mean "
-        "of an encode: recentred members and rule 'source' of calibration_file are for that, at "
-        "half the width."
+        "of an encode: recentred members and rule 'source' of calibration_file are for that."
     )

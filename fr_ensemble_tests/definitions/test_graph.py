@@ -71,7 +71,7 @@ def test_definitions_load_and_name_what_the_ui_shows() -> None:
             ["codec_block", "corpus", "ensemble_verdict", "fitted_scaler", "interval_calibration"],
             ["coverage", "onnx_matches_torch", "operators"],
         ),
-        "planning_cells": ("predictors", ["reference_clips"], []),
+        "planning_cells": ("predictors", ["corpus_shards"], []),
         "planning_corpus": ("predictors", ["planning_cells"], []),
         "predictor_results": ("predictors", ["planning_corpus"], []),
         "predictor_verdict": (

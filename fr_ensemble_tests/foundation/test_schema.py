@@ -11,12 +11,12 @@ import pytest
 
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import first_invalid_value
-from fr_ensemble_assets.foundation.schema import MAX_EXACT_INTEGER, is_plainly_valid, row_schema
+from fr_ensemble_assets.foundation.schema import MAX_EXACT_INTEGER, ROW_RULES
 
 
 def obeys_the_schema(frame: pd.DataFrame) -> bool:
     try:
-        row_schema().validate(frame, lazy=True)
+        ROW_RULES.schema().validate(frame, lazy=True)
     except pandera.errors.SchemaErrors:
         return False
     return True
@@ -48,12 +48,12 @@ def test_one_value_decides_and_both_agree(
 ) -> None:
     frame = few.frame.assign(preset="medium", enc_time_ms=1.5)
     frame.loc[7, column] = value
-    assert is_plainly_valid(frame) == obeys_the_schema(frame) == valid
+    assert ROW_RULES.plainly_hold(frame) == obeys_the_schema(frame) == valid
     assert (first_invalid_value(frame) is None) == valid
 
 
 def test_column_that_is_missing_or_of_another_type_is_left_to_the_schema(few: Corpus) -> None:
-    assert is_plainly_valid(few.frame)
-    assert not is_plainly_valid(few.frame.drop(columns="vmaf"))
-    assert not is_plainly_valid(few.frame.assign(src=7))
-    assert not is_plainly_valid(few.frame.assign(vmaf="high"))
+    assert ROW_RULES.plainly_hold(few.frame)
+    assert not ROW_RULES.plainly_hold(few.frame.drop(columns="vmaf"))
+    assert not ROW_RULES.plainly_hold(few.frame.assign(src=7))
+    assert not ROW_RULES.plainly_hold(few.frame.assign(vmaf="high"))
