@@ -91,7 +91,8 @@ def build_candidate(
     made = make_members(corpus, contract, judgement, calibration, fitted)
     _require_stored(places.members, made)
     evidence = Evidence(made.facts, judgement, made.models, calibration, made.mean_sigma, carried)
-    champion = champion_before(places.home.candidates, place, carried[VERDICT_FILE])
+    groups = judgement.decision.groups
+    champion = champion_before(places.home.candidates, place, carried[VERDICT_FILE], groups)
     told, card = carried_files(corpus, frames, evidence, champion, kept_note(places.corpus))
     files = candidate_files(replace(evidence, carried={**carried, **told}))
     problems = verify_contents(Contents(str(place), files)).problems

@@ -25,7 +25,9 @@ from fr_ensemble_assets.members.onnx_export import run_onnx
 _LEVELS = (0.9, 0.95)
 
 
-def champion_before(candidates: UPath, place: UPath, judged: bytes) -> Evidence | None:
+def champion_before(
+    candidates: UPath, place: UPath, judged: bytes, groups: int | None = None
+) -> Evidence | None:
     """The candidate that was judged last before this verdict; ``None`` if there is none.
 
     Only one that verifies. Time is the verdict's, so that making an old candidate again gives the
@@ -39,6 +41,8 @@ def champion_before(candidates: UPath, place: UPath, judged: bytes) -> Evidence 
         Where the new one goes; what lies there is no rival of it.
     judged
         The new one's verdict.
+    groups
+        In how many groups its sources were held out: figures under another plan say nothing.
     """
     now = _judged_at(judged)
     earlier = []
@@ -53,7 +57,8 @@ def champion_before(candidates: UPath, place: UPath, judged: bytes) -> Evidence 
         if when is not None and now is not None and when < now:
             earlier.append((when, folder))
     found = (verify_candidate(folder).evidence for _, folder in sorted(earlier, reverse=True))
-    return next((evidence for evidence in found if evidence is not None), None)
+    same = (e for e in found if e is not None and e.judgement.decision.groups == groups)
+    return next(same, None)
 
 
 def _judged_at(verdict: bytes) -> datetime | None:

@@ -8,6 +8,7 @@ from fr_ensemble_assets.candidate.assets import registry_candidate
 from fr_ensemble_assets.candidate.drift import Drift, drift_of
 from fr_ensemble_assets.candidate.places import has_candidate
 from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.in_use import sha256_in_use
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
@@ -42,9 +43,10 @@ def candidate_checks(
     """Verify the published folder against itself, and against what it was made from."""
     with refusals_as_failures():
         kept, current = home.open(), sha256_in_use(context)
-        published = _published(context.instance, kept, current)
-        found = verify_candidate(kept.candidate_dir(published))
-        drift = drift_of(kept, published, current, recipe.contract())
+        contract = recipe.contract()
+        published = _published(context.instance, kept, current, contract.variant)
+        found = verify_candidate(Places(kept, contract, published).candidate)
+        drift = drift_of(kept, published, current, contract)
     for name, problems, threshold in (
         ("digests", (*found.files, *found.digests, *found.gate), "no file off its digest"),
         ("registry_schema", found.schema, "contracts section 6"),
@@ -65,9 +67,9 @@ def candidate_checks(
     yield _drift_result(drift)
 
 
-def _published(instance: dg.DagsterInstance, home: Home, current: str) -> str:
+def _published(instance: dg.DagsterInstance, home: Home, current: str, variant: str) -> str:
     """The corpus of the current candidate: the current one, else that of the last published."""
-    if has_candidate(home, current):
+    if has_candidate(home, current, variant):
         return current
     newest = instance.get_latest_materialization_event(registry_candidate.key)
     told = newest.asset_materialization if newest is not None else None

@@ -44,7 +44,7 @@ class Places:
     @property
     def candidate(self) -> UPath:
         """Where the candidate is published."""
-        return self.home.candidate_dir(self.corpus_sha256)
+        return self.home.candidate_dir(self.corpus_sha256, self.contract.variant)
 
     @property
     def told(self) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fr_ensemble_assets.contract.folds import Assignment
 from fr_ensemble_assets.contract.recipe import Recipe
+from fr_ensemble_assets.foundation.machine import machine_record
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.loso.prepared import PreparedCorpus
 from fr_ensemble_assets.training.compiled import predict
@@ -27,11 +29,14 @@ class HeldOut:
         Positions in the corpus, int64, shape (n,).
     prediction
         VMAF, float64, shape (n,).
+    machine
+        On what it was made (:func:`~fr_ensemble_assets.foundation.machine.machine_record`).
     """
 
     rows: npt.NDArray[np.int64]
     prediction: npt.NDArray[np.float64]
     seconds: float
+    machine: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class Part:
             rows=np.concatenate([fold.held_out_rows for fold in folds]),
             prediction=np.concatenate(predicted),
             seconds=time.perf_counter() - started,
+            machine=machine_record(),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -24,15 +25,25 @@ from fr_ensemble_assets.training.streams import STREAMS_VERSION
 
 
 def save_seed(
-    folder: UPath, corpus: Corpus, contract: Contract, result: SeedResult, backend: str
+    folder: UPath,
+    corpus: Corpus,
+    contract: Contract,
+    result: SeedResult,
+    backend: str,
+    machine: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the predictions, then the results that name their digest."""
+    """Write the predictions, then the results that name their digest.
+
+    ``machine`` is the record of those that trained; of this one unless told.
+    """
     assignment = contract.plan.assign(rows_by_source(corpus))
     predictions = parquet_bytes(predictions_table(corpus, result, assignment))
     store.put(folder / predictions_file(result.seed), predictions)
     document = results_document(
         corpus, contract, assignment, result, backend, sha256_of(predictions)
     )
+    if machine is not None:
+        document["machine"] = dict(machine)
     store.put_json(folder / results_file(result.seed), document)
 
 

@@ -60,6 +60,9 @@ def print_decision(out: Terminal, decision: Decision) -> None:
         f"spread {figure(decision.plcc_spread)} (<= {ADR_0303.plcc_spread_max:g})   "
         f"each seed >= {ADR_0303.each_plcc_min:g}"
     )
+    if decision.groups is not None:
+        out.print(f"folds:   {decision.protocol}, a variant of its own: not to be compared with")
+        out.print("         figures of sources left out one at a time, or in another number of groups")
     colour = "green" if decision.promote else "red"
     dry = " (dry run)" if decision.dry_run else ""
     out.print(f"verdict: [bold {colour}]{decision.verdict}[/]{dry}")
