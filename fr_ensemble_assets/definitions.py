@@ -30,7 +30,7 @@ from fr_ensemble_assets.gate.checks import seed_plcc, verdict_checks
 from fr_ensemble_assets.loso.assets import loso_results, study_results
 from fr_ensemble_assets.members.assets import ensemble_members
 from fr_ensemble_assets.members.checks import members_checks
-from fr_ensemble_assets.training.resources import RecipeResource, TrainerResource
+from fr_ensemble_assets.training.resources import ExecutorResource, RecipeResource, TrainerResource
 
 #: Looks into the clips folder and makes a partition of each clip.
 LIST_CLIPS = dg.define_asset_job(
@@ -77,6 +77,7 @@ def build_definitions(
     recipe: RecipeResource | None = None,
     trainer: TrainerResource | None = None,
     grid: GridResource | None = None,
+    executor: ExecutorResource | None = None,
     watch: Watch = LogProgress,
 ) -> dg.Definitions:
     """All definitions, with these settings; the defaults are what the Dagster UI gets."""
@@ -118,6 +119,7 @@ def build_definitions(
             "grid": grid or GridResource(),
             "recipe": recipe or RecipeResource(),
             "trainer": trainer or TrainerResource(),
+            "executor": fixed(executor or ExecutorResource()),
             "watch": fixed(watch, "From a step's log to whoever shows its progress."),
             "notices": fixed(NoticesResource(os.environ.get(WEBHOOK_VARIABLE, ""))),
             "io_manager": no_io(),

@@ -23,7 +23,6 @@ from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.members.names import MANIFEST_FILE
 
-
 #: What a folder's name may have behind its twelve digits (``Contract.variant``).
 _VARIANT = re.compile(r"(-[0-9]{1,6}folds)?")
 

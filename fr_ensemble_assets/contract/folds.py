@@ -126,5 +126,9 @@ class ShuffledDeal(FoldPlan):
 #: chooses a number of groups could choose a verdict. Groups of fewer are a dry run.
 MOST_SOURCES_ALONE = 64
 
+#: From so many sources on, leaving out one at a time takes hours: whoever asks for it is told, and
+#: finished parts are kept.
+MANY_SOURCES = 200
+
 #: Each source by itself: the ensemble's plan (contracts section 2).
 LEAVE_ONE_SOURCE_OUT = FoldPlan()

@@ -9,7 +9,6 @@ from typing import Any
 
 from fr_ensemble_assets.foundation.wording import shown
 
-
 #: What to do about machines that differ.
 ONE_KIND = (
     "take machines of one kind, or pin NUMBA_CPU_NAME, NUMBA_CPU_FEATURES and OPENBLAS_CORETYPE on "
@@ -32,13 +31,16 @@ def machine_record() -> dict[str, Any]:
     import llvmlite.binding as llvm
     import numba
     import numpy as np
+    import scipy.linalg.cython_blas  # noqa: F401 (the kernel multiplies through it, numpy by itself)
     from threadpoolctl import threadpool_info
 
     found = [lib for lib in threadpool_info() if lib.get("user_api") == "blas"]
     names = sorted({_name(lib) for lib in found})
     # As numba compiles for, which whoever has machines of several kinds pins to the least of them.
-    name = numba.config.CPU_NAME or str(llvm.get_host_cpu_name())
-    features = _switched_on(numba.config.CPU_FEATURES, llvm.get_host_cpu_features())
+    name = getattr(numba.config, "CPU_NAME", None) or str(llvm.get_host_cpu_name())
+    features = _switched_on(
+        getattr(numba.config, "CPU_FEATURES", None), llvm.get_host_cpu_features()
+    )
     return {
         "processor": name,
         "vectors": 512 if "avx512f" in features else 256 if "avx2" in features else 128,

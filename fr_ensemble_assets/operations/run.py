@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
+from fr_ensemble_assets.contract.agreed import ENSEMBLE, Contract
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import Judgement
 from fr_ensemble_assets.operations.in_process import consecutive, execute
@@ -16,6 +17,7 @@ from fr_ensemble_assets.operations.instance import (
     open_instance,
 )
 from fr_ensemble_assets.operations.refusals import first_failure, raise_refusals
+from fr_ensemble_assets.training.executors import ExecutorChoice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +36,12 @@ class Plan:
     seeds: tuple[int, ...]
     epochs: int
     force: bool
+    groups: int | None = None
+    executor: ExecutorChoice = ExecutorChoice()
+
+    @property
+    def contract(self) -> Contract:
+        return ENSEMBLE.under(epochs=self.epochs).grouped(self.groups)
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,7 @@ def run_ensemble(plan: Plan, progress: Progress) -> Outcome:
     OrchestrationFailure
         If anything else failed; Dagster's UI has the whole story.
     """
+    plan.executor.reach()
     plan.home.require_room()
     plan.home.prepare()
     plan.home.sweep()
@@ -98,16 +107,41 @@ def run_ensemble(plan: Plan, progress: Progress) -> Outcome:
         return _outcome(plan, result)
 
 
+def rows_to_read(home: Home, corpus: str) -> dict[str, int]:
+    """How many rows each source has of what a run would read, as ``corpus`` reads it."""
+    from fr_ensemble_assets.clips.inventory import inventory_file, load_inventory
+    from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, count_rows, shard_paths
+    from fr_ensemble_assets.encodes.shards import shards_of
+    from fr_ensemble_assets.foundation.files import parse_path
+
+    if corpus:
+        return count_rows(shard_paths(parse_path(corpus))[0])
+    known = inventory_file(home)
+    inventory = load_inventory(known) if known.exists() else None
+    if inventory is not None and inventory.clips:
+        return count_rows(shards_of(home.shards, inventory))
+    return count_rows([BUNDLED_CORPUS])
+
+
 def _execute(
     instance: dg.DagsterInstance, job: str, plan: Plan, seeds: Sequence[int], progress: Progress
 ) -> dg.ExecuteInProcessResult:
     force = {"config": {"force": plan.force}}
     ops = {"corpus": {"config": {"path": plan.corpus}}, "loso_results": force}
-    return execute(instance, plan.home, job, seeds, progress, ops=ops, epochs=plan.epochs)
+    return execute(
+        instance,
+        plan.home,
+        job,
+        seeds,
+        progress,
+        ops=ops,
+        epochs=plan.epochs,
+        folds=plan.groups,
+        executor=plan.executor,
+    )
 
 
 def _outcome(plan: Plan, result: dg.ExecuteInProcessResult) -> Outcome:
-    from fr_ensemble_assets.contract.agreed import ENSEMBLE
     from fr_ensemble_assets.contract.places import Places
     from fr_ensemble_assets.corpus.store import load_corpus
     from fr_ensemble_assets.gate.verdict import judge
@@ -116,7 +150,7 @@ def _outcome(plan: Plan, result: dg.ExecuteInProcessResult) -> Outcome:
     materialised = {event.asset_key.to_user_string() for event in _materialisations(result)}
     if "ensemble_verdict" not in materialised:
         raise OrchestrationFailure(_told(result))
-    contract = ENSEMBLE.under(epochs=plan.epochs)
+    contract = plan.contract
     corpus = load_corpus(plan.home, _corpus_sha256(result))
     places = Places(plan.home, contract, corpus.sha256)
     judgement = judge(places.results, corpus, contract)
