@@ -65,8 +65,8 @@ def registry_row(member: Member, decision: Decision, corpus_sha256: str) -> dict
         "license_url": LICENSE_URL,
         "notes": (
             f"fr_regressor_v2 deep ensemble, seed {member.seed}: canonical-6 and 14-column codec "
-            f"block to VMAF. {protocol} mean PLCC {plcc:.4f} (ensemble {decision.mean_plcc:.4f}, spread "
-            f"{decision.plcc_spread:.4f}); gate ADR-0303 PROMOTE on corpus {corpus_sha256}."
+            f"block to VMAF. {protocol} mean PLCC {plcc:.4f} (ensemble {decision.mean_plcc:.4f}, "
+            f"spread {decision.plcc_spread:.4f}); gate ADR-0303 PROMOTE on corpus {corpus_sha256}."
         ),
         # A name: the file is made by the CI of whoever takes the row, and can't be ours.
         "sigstore_bundle": f"{onnx_file(member.seed)}{BUNDLE_SUFFIX}",
