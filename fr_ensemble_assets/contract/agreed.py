@@ -110,7 +110,7 @@ class Contract:
 
     @property
     def _plan_allowed(self) -> bool:
-        """Groups are a variant of leaving one source out; whether of enough sources, asks the gate."""
+        """Groups are a variant of leaving one out; whether of enough sources, asks the gate."""
         variant = type(self.plan) is FoldPlan and self.agreed.plan == LEAVE_ONE_SOURCE_OUT
         return variant or self.plan == self.agreed.plan
 

@@ -241,11 +241,8 @@ def conclude(plan: BackfillPlan, events: Sequence[dg.DagsterEvent]) -> Ending:
         If a seed, or after PROMOTE the candidate, isn't there.
     """
     used = load_corpus(plan.home, plan.corpus_sha256)
-    missing = [
-        seed
-        for seed in plan.seeds
-        if finished_seed(plan.results, used, plan.contract, seed) is None
-    ]
+    results, contract = plan.results, plan.contract
+    missing = [seed for seed in plan.seeds if finished_seed(results, used, contract, seed) is None]
     if missing:
         raise_refusals(events)
         named = ", ".join(map(str, missing))

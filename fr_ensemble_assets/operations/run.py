@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from upath import UPath
@@ -37,7 +37,7 @@ class Plan:
     epochs: int
     force: bool
     groups: int | None = None
-    executor: ExecutorChoice = ExecutorChoice()
+    executor: ExecutorChoice = field(default_factory=ExecutorChoice)
 
     @property
     def contract(self) -> Contract:

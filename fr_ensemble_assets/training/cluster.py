@@ -188,9 +188,7 @@ def _answer(ray: Any, ref: Any) -> tuple[str, dict[str, Any]]:
     try:
         project, machine = ray.get(ref)
         return str(project), dict(machine)
-    except (
-        Exception
-    ) as error:  # whatever kept it from our code: the project isn't there, or another
+    except Exception as error:  # the project isn't there, or another
         last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         return f"none that answers ('{shown(last)}')", {}
 

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, replace
+from typing import Self
 
 import dagster as dg
 
@@ -69,7 +70,7 @@ class ExecutorResource(TreatAsResourceParam):
     address: str = ""
 
     @classmethod
-    def of(cls, choice: ExecutorChoice) -> ExecutorResource:
+    def of(cls, choice: ExecutorChoice) -> Self:
         return cls(choice.kind, choice.address)
 
     def choice(self) -> ExecutorChoice:

@@ -61,10 +61,7 @@ def print_decision(out: Terminal, decision: Decision) -> None:
         f"each seed >= {ADR_0303.each_plcc_min:g}"
     )
     if decision.groups is not None:
-        out.print(f"folds:   {decision.protocol}, a variant of its own: not to be compared with")
-        out.print(
-            "         figures of sources left out one at a time, or in another number of groups"
-        )
+        out.print(f"folds:     {decision.protocol}, a variant of its own, compared with no other")
     colour = "green" if decision.promote else "red"
     dry = " (dry run)" if decision.dry_run else ""
     out.print(f"verdict: [bold {colour}]{decision.verdict}[/]{dry}")
