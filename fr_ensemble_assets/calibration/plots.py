@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -72,13 +73,13 @@ def coverage_figure(coverages: Sequence[Coverage]) -> Figure:
 
 
 def _draw_sources(axis: Axes, shown: dict[Rule, Coverage]) -> None:
-    """One line a source, the one that the frame rule covers best at the bottom."""
+    """One line a source that is listed, the one that the frame rule covers best at the bottom."""
     ordered = shown.get("frame", next(iter(shown.values()))).by_source
     names = [g.name for g in sorted(ordered, key=lambda group: -group.coverage)]
     for place, (rule, c) in enumerate(shown.items()):
         share = {group.name: group.coverage for group in c.by_source}
         axis.plot(
-            [share[name] for name in names],
+            [share.get(name, math.nan) for name in names],
             np.arange(len(names)) + 0.24 * (1 - place),
             "o",
             color=COLOURS[rule],

@@ -44,6 +44,7 @@ _STYLE: dict[Any, Any] = {
     "text.parse_math": False,
 }
 _DOTS_PER_INCH = 100
+_COLOURS = 64
 
 _Arguments = ParamSpec("_Arguments")
 
@@ -82,3 +83,14 @@ def png_bytes(figure: Figure) -> bytes:
         warnings.simplefilter("ignore", UserWarning)
         figure.savefig(rendered, format="png", dpi=_DOTS_PER_INCH)
     return rendered.getvalue()
+
+
+def small_png(picture: bytes) -> bytes:
+    """The same picture in :data:`_COLOURS` colours, a third of the bytes: it lies in a database."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(picture)) as opened:
+        few = opened.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+    written = io.BytesIO()
+    few.save(written, format="png", optimize=True)
+    return written.getvalue()

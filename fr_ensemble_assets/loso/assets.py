@@ -18,7 +18,7 @@ from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.evidence.metrics import mean_or_none
 from fr_ensemble_assets.features.assets import codec_block
 from fr_ensemble_assets.features.stored import load_codec_block
-from fr_ensemble_assets.loso.plots import fold_figure
+from fr_ensemble_assets.loso.plots import SOURCES_DRAWN, WORST_FOLDS, fold_figure, worst_folds
 from fr_ensemble_assets.loso.run import SeedOutcome, evaluate_seeds
 from fr_ensemble_assets.training.resources import (
     TRAINING_POOL,
@@ -135,6 +135,8 @@ def _evaluate(
 
 def _describe(used: Corpus, outcome: SeedOutcome) -> dict[str, dg.MetadataValue]:
     result = outcome.result
+    few = len(result.folds) <= SOURCES_DRAWN
+    shown = result.folds if few else worst_folds(result.folds)[:WORST_FOLDS]
     folds = [
         {
             "held_out": fold.held_out,
@@ -144,13 +146,14 @@ def _describe(used: Corpus, outcome: SeedOutcome) -> dict[str, dg.MetadataValue]
             "srocc": fold.agreement.srocc,
             "rmse": fold.agreement.rmse,
         }
-        for fold in result.folds
+        for fold in shown
     ]
     plcc = mean_or_none([fold.agreement.plcc for fold in result.folds])
     figures = {} if plcc is None else {"mean_plcc": dg.MetadataValue.float(plcc)}
     return figures | {
         "folds_plot": plot(fold_figure(used, result), f"folds of seed {result.seed}"),
         "folds": table(folds),
+        "folds_in_all": dg.MetadataValue.int(len(result.folds)),
         "wall_time_s": dg.MetadataValue.float(result.wall_time_s),
         "reused": dg.MetadataValue.bool(outcome.reused),
         "parts_kept": dg.MetadataValue.int(outcome.kept),
