@@ -42,15 +42,15 @@ class FoldPlan:
         Raises
         ------
         UnusableInput
-            If there are fewer than two folds.
+            If there are fewer than two folds of several sources.
         """
-        if self.n_folds is not None and self.n_folds < 2:
-            raise UnusableInput(
-                f"folds: expected 2 folds or more, found {self.n_folds}; name another number, or "
-                "leave one source out at a time."
-            )
         if self.n_folds is None or self.n_folds >= len(rows):
             return Assignment(tuple((source,) for source in sorted(rows)))
+        if self.n_folds < 2:
+            raise UnusableInput(
+                f"folds: expected from 2 folds to one a source ({len(rows)}), found "
+                f"{self.n_folds}; name another number, or leave one source out at a time."
+            )
         folds: list[list[str]] = [[] for _ in range(self.n_folds)]
         sizes = [(0, 0, number) for number in range(self.n_folds)]
         for source in sorted(rows, key=_name_digest):

@@ -27,7 +27,7 @@ _COMMAND = "from fr_ensemble_assets.cli.main import main; main()"
 
 
 class Lab:
-    """Hosts 1 (the head, which has no processor to give) to 3, and the desk, from which one types."""
+    """Hosts 1 (the head, which gives no processor) to 3, and the desk from which one types."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._name = folder, f"fr{os.getpid()}"
