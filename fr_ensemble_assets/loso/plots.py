@@ -17,6 +17,7 @@ from fr_ensemble_assets.foundation.figures import (
     styled,
 )
 from fr_ensemble_assets.foundation.schema import VMAF_MAX
+from fr_ensemble_assets.foundation.wording import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 #: So many sources are drawn one by one; of more, the folds with the lowest PLCC.
 SOURCES_DRAWN, WORST_FOLDS = 64, 25
-_BINS = 80
+_BINS, _NAME = 80, 24
 
 
 def worst_folds(folds: Sequence[FoldResult]) -> list[FoldResult]:
@@ -81,7 +82,7 @@ def _draw_folds(axis: Axes, result: SeedResult) -> None:
     colours = [PASS_COLOUR if above else FAIL_COLOUR for above in passed]
     places = range(len(ordered))
     axis.scatter(plccs, places, c=colours, s=28, zorder=3)
-    axis.set_yticks(places, [fold.held_out for fold in ordered])
+    axis.set_yticks(places, [shown(fold.held_out, _NAME) for fold in ordered])
     axis.axvline(
         ADR_0303.each_plcc_min,
         color=LINE_COLOUR,
