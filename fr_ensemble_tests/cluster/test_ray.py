@@ -6,14 +6,17 @@ import json
 import re
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.operations.instance import open_instance
+from fr_ensemble_assets.training.cluster import reach
 from fr_ensemble_tests.cluster.lab import HEAD, ROOT, WORKERS, Lab, lab, wait_for
 from fr_ensemble_tests.conftest import Row, write_rows
 
@@ -21,7 +24,7 @@ pytest.importorskip("ray", reason="the extra fr-ensemble[cluster] isn't installe
 pytestmark = pytest.mark.cluster
 
 #: Of all seeds and six sources: 30 parts, long enough to be killed in the midst of them.
-EPOCHS = "1500"
+EPOCHS = "1000"
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +137,17 @@ def test_ctrl_c_frees_the_cluster(cluster: Lab, corpus: Path, tmp_path: Path) ->
         "error: interrupted; what was done is kept, type the same command to go on."
     )
     wait_for(lambda: cluster.free_processors() == len(WORKERS), "nothing is at work", 60)
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_an_address_without_a_cluster_is_told_within_seconds(listens: bool) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        if listens:
+            other.listen()
+        address = f"ray://127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(UnusableInput, match=r"expected a Ray cluster that answers, found"):
+            reach(address)
 
 
 def test_another_version_of_the_project_is_refused(

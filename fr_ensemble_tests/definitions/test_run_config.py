@@ -24,7 +24,13 @@ from fr_ensemble_assets.operations.instance import open_instance
 from fr_ensemble_assets.operations.status import status_of
 
 JOBS = ("list_clips", "score_clips", "train_ensemble", "train_seeds", "train_study")
-_WITH_A_PATH = {"home": "path", "ffmpeg": "path", "io_manager": "base_dir", "grid": "qsv_device"}
+_WITH_A_PATH = {
+    "home": "path",
+    "ffmpeg": "path",
+    "io_manager": "base_dir",
+    "grid": "qsv_device",
+    "executor": "address",
+}
 ODD = ("../../../../etc", "", "A" * 64, "a" * 63, "a" * 65, "a" * 64 + "\n", "٣" * 64)
 
 
