@@ -2,9 +2,9 @@
 
 ``.venv/bin/python -m benchmarks.scale [SOURCES] [ROWS] [GROUPS]`` makes a corpus of so many sources
 (1000) and rows (200000) out of the bundled one, each row moved a little, and runs the chain over it
-for one epoch, in a process of its own: a dry run, whose figures mean nothing. GROUPS (21) of 0 leave
-out one source at a time, which takes a quarter of an hour of one core. What 200 epochs would cost is
-told beside it, from ``docs/benchmark.md``.
+for one epoch, in a process of its own: a dry run, whose figures mean nothing. GROUPS (21) of 0
+leave out one source at a time, which takes a quarter of an hour of one core. What 200 epochs would
+cost is told beside it, from ``docs/benchmark.md``.
 """
 
 from __future__ import annotations
