@@ -153,9 +153,9 @@ def _describe(used: Corpus, outcome: SeedOutcome) -> dict[str, dg.MetadataValue]
     return figures | {
         "folds_plot": plot(fold_figure(used, result), f"folds of seed {result.seed}"),
         "folds": table(folds),
-        "folds_in_all": dg.MetadataValue.int(len(result.folds)),
+        "folds_in_all": dg.MetadataValue.text(str(len(result.folds))),
         "wall_time_s": dg.MetadataValue.float(result.wall_time_s),
         "reused": dg.MetadataValue.bool(outcome.reused),
-        "parts_kept": dg.MetadataValue.int(outcome.kept),
+        "parts_kept": dg.MetadataValue.text(str(outcome.kept)),
         "corpus_sha256": dg.MetadataValue.text(used.sha256),
     }

@@ -80,8 +80,9 @@ def reach(address: str) -> None:
     """
     ray = _ray()
     if not ray.is_initialized():
-        if address:
-            _require_listener(address)
+        listens = address or _address_of_this_machine()
+        if listens:
+            _require_listener(listens)
         _connect(ray, address)
     _require_nodes(ray, address or "the cluster of this machine")
 
@@ -96,6 +97,15 @@ def _ray() -> Any:
             "--executor ray: expected the extra fr-ensemble[cluster], found no module 'ray'; "
             "pip install 'fr-ensemble[cluster]', or leave the option out."
         ) from error
+
+
+def _address_of_this_machine() -> str:
+    """Where Ray would look; a head that is gone would keep it busy for a minute."""
+    noted = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
+    with contextlib.suppress(OSError):
+        told = os.environ.get("RAY_ADDRESS") or noted.read_text().strip()
+        return told if "://" in told else f"ray://{told}"
+    return ""
 
 
 def _require_listener(address: str) -> None:

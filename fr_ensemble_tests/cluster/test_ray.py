@@ -140,14 +140,18 @@ def test_ctrl_c_frees_the_cluster(cluster: Lab, corpus: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("listens", [False, True])
-def test_an_address_without_a_cluster_is_told_within_seconds(listens: bool) -> None:
+@pytest.mark.parametrize("named", [False, True])
+def test_an_address_without_a_cluster_is_told_within_seconds(
+    monkeypatch: pytest.MonkeyPatch, listens: bool, named: bool
+) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         if listens:
             other.listen()
-        address = f"ray://127.0.0.1:{other.getsockname()[1]}"
+        place = f"127.0.0.1:{other.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", place)
         with pytest.raises(UnusableInput, match=r"expected a Ray cluster that answers, found"):
-            reach(address)
+            reach(f"ray://{place}" if named else "")
 
 
 def test_another_version_of_the_project_is_refused(

@@ -80,7 +80,7 @@ def test_the_event_of_a_seed_shows_the_worst_folds(many: Corpus, results: list[S
     metadata = describe_seed(many, SeedOutcome(results[0], reused=False))
     shown = [record.data["held_out"] for record in metadata["folds"].value.records]  # type: ignore[union-attr]
     assert shown == [f.held_out for f in worst_folds(results[0].folds)[:WORST_FOLDS]]
-    assert metadata["folds_in_all"].value == SOURCES
+    assert metadata["folds_in_all"].value == str(SOURCES)
     assert size_of(metadata) <= EVENT_MAX
 
 
