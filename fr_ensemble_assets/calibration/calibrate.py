@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from fr_ensemble_assets.calibration.coverage import Coverage, Unit, leave_one_source_out
+from fr_ensemble_assets.calibration.coverage import UNITS, Coverage, Unit, leave_one_source_out
 from fr_ensemble_assets.calibration.interpolation import (
     interpolation_by_encoder,
 )
@@ -173,9 +173,10 @@ def _calibrate(corpus: Corpus, judged: OutOfFold, recentred: OutOfFold | None) -
         frame=_tables(frames),
         encode=_tables(encodes),
         plain=_conformal_tables(plain, judged, floor=0.0),
-        coverages=(
-            *leave_one_source_out(frames, "frame"),
-            *leave_one_source_out(encodes, "encode"),
+        coverages=tuple(
+            coverage.shortened()
+            for rows, unit in zip((frames, encodes), UNITS, strict=True)
+            for coverage in leave_one_source_out(rows, unit)
         ),
         trained_on=_trained_on(corpus),
         interpolation=interpolation_by_encoder(encodes),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -45,6 +45,20 @@ class GroupCoverage:
     width: float
 
 
+#: So many sources are listed one by one; of more, those that are covered least.
+SOURCES_LISTED, LEAST_COVERED = 64, 25
+
+
+@dataclass(frozen=True)
+class AllSources:
+    """The figures over all sources, where only some of them are listed."""
+
+    n: int
+    coverage: float
+    standard_error: float
+    width: float
+
+
 @dataclass(frozen=True)
 class Coverage:
     """Leave-one-source-out coverage of one rule at one level.
@@ -58,6 +72,8 @@ class Coverage:
     by_source, by_encoder
         Each source calibrated without itself; the same rows by encoder. Empty where the sources
         that remain when one is left out don't carry the level.
+    over_all
+        There where ``by_source`` lists but the sources that are covered least.
     """
 
     unit: Unit
@@ -65,19 +81,37 @@ class Coverage:
     level: float
     by_source: tuple[GroupCoverage, ...]
     by_encoder: tuple[GroupCoverage, ...]
+    over_all: AllSources | None = None
 
     @property
     def measured(self) -> bool:
         return bool(self.by_source)
 
     @property
+    def n_sources(self) -> int:
+        """How many sources were left out in turn."""
+        return self.over_all.n if self.over_all else len(self.by_source)
+
+    def shortened(self) -> Coverage:
+        """The same with only the sources listed that are covered least, where there are many."""
+        if len(self.by_source) <= SOURCES_LISTED:
+            return self
+        figures = AllSources(self.n_sources, self.coverage, self.standard_error, self.width)
+        ordered = sorted(self.by_source, key=lambda group: (group.coverage, group.name))
+        return replace(self, by_source=tuple(ordered[:LEAST_COVERED]), over_all=figures)
+
+    @property
     def coverage(self) -> float:
         """Mean over the sources, each weighing the same."""
+        if self.over_all:
+            return self.over_all.coverage
         return float(np.mean([group.coverage for group in self.by_source]))
 
     @property
     def width(self) -> float:
         """Mean width over the sources, each weighing the same; in VMAF."""
+        if self.over_all:
+            return self.over_all.width
         return float(np.mean([group.width for group in self.by_source]))
 
     @property
@@ -88,6 +122,8 @@ class Coverage:
     @property
     def standard_error(self) -> float:
         """Of :attr:`coverage`, from how much the sources differ."""
+        if self.over_all:
+            return self.over_all.standard_error
         shares = [group.coverage for group in self.by_source]
         return float(np.std(shares, ddof=1) / math.sqrt(len(shares)))
 
@@ -98,7 +134,7 @@ class Coverage:
         counted. Where it is one of several ``comparisons``, all of them together raise a false
         alarm in at most :data:`FALSE_ALARMS_MAX` (Bonferroni).
         """
-        return student(len(self.by_source), comparisons) * self.standard_error
+        return student(self.n_sources, comparisons) * self.standard_error
 
 
 def student(n_sources: int, comparisons: int) -> float:
@@ -215,7 +251,7 @@ def find_coverage(coverages: Sequence[Coverage]) -> Finding:
     margin = {c: c.coverage - c.level + c.chance(len(judged)) for c in judged}
     failing = [c for c in judged if margin[c] < 0]
     told = failing or [min(judged, key=lambda c: margin[c])]
-    n_sources = len(judged[0].by_source)
+    n_sources = judged[0].n_sources
     return Finding(
         passed=not failing,
         observed="; ".join(_told(c, len(judged)) for c in told),

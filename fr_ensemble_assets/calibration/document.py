@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from upath import UPath
 
 from fr_ensemble_assets.calibration.calibrate import Calibration, Range, TrainedOn
-from fr_ensemble_assets.calibration.coverage import Coverage, GroupCoverage
+from fr_ensemble_assets.calibration.coverage import AllSources, Coverage, GroupCoverage
 from fr_ensemble_assets.calibration.interpolation import SMALLEST_DROP
 from fr_ensemble_assets.calibration.mean_curve import MeanCurve
 from fr_ensemble_assets.calibration.rules import (
@@ -208,6 +208,7 @@ def _coverage_document(coverage: Coverage) -> dict[str, Any]:
         "mean_coverage": coverage.coverage if measured else None,
         "standard_error": coverage.standard_error if measured else None,
         "mean_width": coverage.width if measured else None,
+        **({"n_sources": coverage.n_sources} if coverage.over_all else {}),
         "by_source": [_group_document(group) for group in coverage.by_source],
         "by_encoder": [_group_document(group) for group in coverage.by_encoder],
     }
@@ -290,4 +291,13 @@ def _coverage(told: CoverageDocument) -> Coverage:
         tuple(GroupCoverage(g.name, g.rows, g.coverage, g.mean_width) for g in groups)
         for groups in (told.by_source, told.by_encoder)
     )
-    return Coverage(told.unit, told.rule, told.level, by_source, by_encoder)
+    over_all = _over_all(told)
+    return Coverage(told.unit, told.rule, told.level, by_source, by_encoder, over_all)
+
+
+def _over_all(told: CoverageDocument) -> AllSources | None:
+    figures = (told.mean_coverage, told.standard_error, told.mean_width)
+    if told.n_sources is None or None in figures:
+        return None
+    coverage, error, width = (float(figure or 0.0) for figure in figures)
+    return AllSources(told.n_sources, coverage, error, width)

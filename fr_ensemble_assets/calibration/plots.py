@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from fr_ensemble_assets.calibration.coverage import UNITS, Coverage, leave_one_s
 from fr_ensemble_assets.calibration.pooling import OutOfFold, pool_encodes
 from fr_ensemble_assets.calibration.rules import RULES, Rule, bounds
 from fr_ensemble_assets.foundation.figures import LINE_COLOUR, PALETTE, new_figure, styled
+from fr_ensemble_assets.foundation.wording import shown as shown_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +24,8 @@ COLOURS: dict[Rule, str] = dict(zip(RULES, (PALETTE[7], PALETTE[1], PALETTE[0]),
 _CURVE_LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _SHOWN_LEVEL = 0.95
 _BINS = 12
+#: Names are shortened, and of many sources so many are drawn: text is most of a picture.
+_NAME, _LEAST_COVERED = 24, 12
 
 
 @styled
@@ -72,20 +76,22 @@ def coverage_figure(coverages: Sequence[Coverage]) -> Figure:
 
 
 def _draw_sources(axis: Axes, shown: dict[Rule, Coverage]) -> None:
-    """One line a source, the one that the frame rule covers best at the bottom."""
+    """One line a source that is listed, the one that the frame rule covers best at the bottom."""
     ordered = shown.get("frame", next(iter(shown.values()))).by_source
     names = [g.name for g in sorted(ordered, key=lambda group: -group.coverage)]
+    if any(c.over_all for c in shown.values()):
+        names = names[-_LEAST_COVERED:]
     for place, (rule, c) in enumerate(shown.items()):
         share = {group.name: group.coverage for group in c.by_source}
         axis.plot(
-            [share[name] for name in names],
+            [share.get(name, math.nan) for name in names],
             np.arange(len(names)) + 0.24 * (1 - place),
             "o",
             color=COLOURS[rule],
             markersize=4,
             label=f"{rule}: mean {c.coverage:.1%}, width {c.width:.2f}",
         )
-    axis.set_yticks(range(len(names)), names)
+    axis.set_yticks(range(len(names)), [shown_name(name, _NAME) for name in names])
     axis.tick_params(axis="y", labelsize=7)
     axis.legend(loc="lower left")
 

@@ -125,6 +125,8 @@ class CoverageDocument(Document):
         Of the mean, over sources.
     mean_width
         From lower to upper bound, in VMAF.
+    n_sources
+        There where ``by_source`` lists but the sources that are covered least.
     """
 
     unit: Unit
@@ -133,6 +135,7 @@ class CoverageDocument(Document):
     mean_coverage: Finite | None = None
     standard_error: Finite | None = None
     mean_width: Finite | None = None
+    n_sources: Count | None = None
     by_source: tuple[GroupDocument, ...]
     by_encoder: tuple[GroupDocument, ...]
 

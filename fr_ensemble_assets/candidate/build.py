@@ -103,7 +103,8 @@ def build_candidate(
     evidence = Evidence(
         made.facts, judgement, made.models, made.calibration, made.mean_sigma, carried
     )
-    champion = champion_before(places.home.candidates, place, carried[VERDICT_FILE])
+    groups = judgement.decision.groups
+    champion = champion_before(places.home.candidates, place, carried[VERDICT_FILE], groups)
     told, card = carried_files(
         corpus, predicted, evidence, champion.evidence, kept_note(places.corpus)
     )

@@ -28,6 +28,7 @@ from fr_ensemble_assets.candidate.registry import (
     registry_row,
 )
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.evidence.plans import variant_of
 from fr_ensemble_assets.evidence.results import SeedScore, parse_seed, results_file
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import json_bytes, sha256_of
@@ -172,9 +173,10 @@ def evidence_of(contents: Contents) -> Evidence:
     mean_sigma = ensemble.eval.mean_sigma
     if mean_sigma is None:
         raise UnusableInput(f"{MANIFEST_FILE} tells no mean_sigma")
+    decision = decide(scores, variant_of(scores, ENSEMBLE), corpus_sha256)
     return Evidence(
         facts=facts,
-        judgement=Judgement(decide(scores, ENSEMBLE, corpus_sha256), scores),
+        judgement=Judgement(decision, scores),
         models=tuple(contents.files[onnx_file(seed)] for seed in ENSEMBLE.units),
         calibration=calibration,
         mean_sigma=mean_sigma,

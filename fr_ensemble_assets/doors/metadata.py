@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from fr_ensemble_assets.foundation.figures import png_bytes
+from fr_ensemble_assets.foundation.figures import small_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,7 @@ Cell = str | int | float | bool | None
 
 def plot(figure: Figure, caption: str) -> dg.MarkdownMetadataValue:
     """A figure as a picture inside Markdown."""
-    encoded = base64.b64encode(png_bytes(figure)).decode()
+    encoded = base64.b64encode(small_png(figure)).decode()
     return dg.MetadataValue.md(f"![{escaped(caption)}](data:image/png;base64,{encoded})")
 
 

@@ -81,7 +81,7 @@ def section(summary: Summary) -> str:
         "### Provenance",
         "",
         f"Trained on {summary.n_rows} frames of {len(summary.calibration.sources)} sources, corpus "
-        f"sha256 `{summary.corpus_sha256}`. Leave-one-source-out PLCC: mean "
+        f"sha256 `{summary.corpus_sha256}`. PLCC, {summary.protocol}: mean "
         f"{summary.mean_plcc:.6f}, spread over the seeds {summary.plcc_spread:.6f} (gate ADR-0303: "
         f"at least {gate['mean_plcc_threshold']:g}, at most {gate['plcc_spread_max']:g}); verdict "
         f"`{VERDICT_IN_TREE}`, intervals `{CALIBRATION_IN_TREE}`. Licence: {LICENSE}.",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fr_ensemble_assets.contract.folds import Assignment
 from fr_ensemble_assets.contract.recipe import Recipe
+from fr_ensemble_assets.foundation.machine import machine_record
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.loso.prepared import PreparedCorpus
 from fr_ensemble_assets.loso.recentred import correct_fold
@@ -31,12 +33,15 @@ class HeldOut:
         VMAF, float64, shape (n,).
     corrections
         Of each fold's model, in the order of the part's folds.
+    machine
+        On what it was made (:func:`~fr_ensemble_assets.foundation.machine.machine_record`).
     """
 
     rows: npt.NDArray[np.int64]
     prediction: npt.NDArray[np.float64]
     corrections: tuple[Correction, ...]
     seconds: float
+    machine: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class Part:
             prediction=np.concatenate(predicted),
             corrections=corrections,
             seconds=time.perf_counter() - started,
+            machine=machine_record(),
         )
 
 

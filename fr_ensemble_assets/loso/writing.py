@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -33,10 +33,12 @@ def save_seed(
     result: SeedResult,
     backend: str,
     corrections: Sequence[Correction] = (),
+    machine: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the predictions, what recentres them, then the results that name their digest.
 
     ``corrections`` are those of the folds, in the order of the plan; without any none are kept.
+    ``machine`` is the record of those that trained; of this one unless told.
     """
     assignment = contract.plan.assign(rows_by_source(corpus))
     predictions = parquet_bytes(predictions_table(corpus, result, assignment))
@@ -47,6 +49,8 @@ def save_seed(
     document = results_document(
         corpus, contract, assignment, result, backend, sha256_of(predictions)
     )
+    if machine is not None:
+        document["machine"] = dict(machine)
     store.put_json(folder / results_file(result.seed), document)
 
 

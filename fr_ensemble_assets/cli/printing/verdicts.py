@@ -93,6 +93,8 @@ def print_decision(out: Terminal, decision: Decision) -> None:
         f"spread {figure(decision.plcc_spread)} (<= {ADR_0303.plcc_spread_max:g})   "
         f"each seed >= {ADR_0303.each_plcc_min:g}"
     )
+    if decision.groups is not None:
+        out.print(f"folds:     {decision.protocol}, a variant of its own, compared with no other")
     colour = "green" if decision.promote else "red"
     dry = " (dry run)" if decision.dry_run else ""
     out.print(f"verdict: [bold {colour}]{decision.verdict}[/]{dry}")
