@@ -8,6 +8,7 @@ relies on renaming a folder, which an object store can't do.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -18,6 +19,7 @@ from typing import Any
 
 from upath import UPath
 
+from fr_ensemble_assets.foundation import objects
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import (
     json_bytes,
@@ -28,10 +30,12 @@ from fr_ensemble_assets.foundation.files import (
 from fr_ensemble_assets.foundation.trouble import trouble_behind
 
 _LOCAL = frozenset({"", "file", "local"})
+objects.set_up_drivers()
+#: What S3 says where something lies already, or somebody else is just putting it.
+_THERE_ALREADY = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 
 
-#: How a file looks from outside; any change of it shows there.
-Looks = tuple[int | float | str, ...]
+Looks = objects.Looks
 
 
 def is_local(path: UPath | Path) -> bool:
@@ -47,10 +51,13 @@ def read(path: UPath, what: str) -> bytes:
     if is_local(path):
         return read_regular(path, what, follow=True)
     try:
-        return bytes(path.read_bytes())
+        # One request; opening the file would ask for its size first.
+        return bytes(path.fs.cat_file(path.path))
     except FileNotFoundError as error:
         raise UnusableInput(f"{path}: expected {what}, found no such file.") from error
     except OSError as error:
+        if trouble := trouble_behind(error):
+            raise trouble from error
         raise UnusableInput(
             f"{path}: expected {what}, found it unreadable ({error.strerror or error})."
         ) from error
@@ -112,7 +119,7 @@ def put(path: UPath, data: bytes) -> None:
             _put_on_disk(Path(str(path)), data)
         else:
             # Stores of objects show an object only once it was sent whole.
-            path.write_bytes(data)
+            path.fs.pipe_file(path.path, data)
     except OSError as error:
         if trouble := trouble_behind(error):
             raise trouble from error
@@ -120,6 +127,33 @@ def put(path: UPath, data: bytes) -> None:
             f"{path}: expected to be able to write this file, found '{error.strerror or error}'; "
             "choose another place (--home, FR_ENSEMBLE_HOME, --out) or mend the permissions."
         ) from error
+
+
+def put_new(path: UPath, data: bytes) -> bool:
+    """:func:`put` where nothing lies yet; whether it was we who put it, of all who tried at once.
+
+    Only in a store of objects (``If-None-Match: *``).
+
+    Raises
+    ------
+    UnusableInput
+        If the store can't be written.
+    """
+    try:
+        path.fs.pipe_file(path.path, data, mode="create")
+    except OSError as error:
+        told = getattr(error.__cause__, "response", {})
+        refused = told.get("Error", {}).get("Code") in _THERE_ALREADY
+        if refused or isinstance(error, FileExistsError):
+            # An answer may have been lost, and the driver have asked again.
+            return read(path, "what was put") == data
+        if trouble := trouble_behind(error):
+            raise trouble from error
+        raise UnusableInput(
+            f"{path}: expected to be able to write this object, found '{error}'; look at the "
+            "credentials."
+        ) from error
+    return True
 
 
 def put_json(path: UPath, value: Any) -> None:
@@ -164,10 +198,7 @@ def stamp(path: UPath | Path) -> Looks | None:
         told = UPath(path).fs.info(UPath(path).path)
     except OSError:
         return None
-    if UPath(path).protocol == "memory":  # each writing makes another object, and notes when
-        return str(told.get("created")), int(told["size"])
-    etag = told.get("ETag") or told.get("etag")
-    return (str(etag),) if etag else None
+    return objects.looks(UPath(path), told)
 
 
 def is_there(path: UPath) -> bool:
@@ -186,7 +217,7 @@ def entries(folder: UPath) -> dict[str, bool]:
         If it can't be listed.
     """
     if not is_local(folder):
-        return {name: (folder / name).is_file() for name in names(folder)}
+        return {name: told["type"] == "file" for name, told in objects.listed(folder).items()}
     try:
         mode = os.lstat(str(folder)).st_mode
         if not stat.S_ISDIR(mode):
@@ -200,7 +231,9 @@ def entries(folder: UPath) -> dict[str, bool]:
 def names(folder: UPath) -> list[str]:
     """What lies in ``folder``, sorted, without what is hidden or half-made; nothing if it isn't."""
     try:
-        found = [entry.name for entry in folder.iterdir()]
+        found = (
+            [entry.name for entry in folder.iterdir()] if is_local(folder) else objects.listed(folder)
+        )
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(name for name in found if name and not name.startswith("."))
@@ -208,6 +241,9 @@ def names(folder: UPath) -> list[str]:
 
 def folders(folder: UPath) -> list[UPath]:
     """The folders that lie in ``folder``, sorted; as :func:`names`, and no links."""
+    if not is_local(folder):
+        inside = objects.listed(folder)
+        return [folder / name for name in sorted(inside) if inside[name]["type"] == "directory"]
     found = (folder / name for name in names(folder))
     return [path for path in found if path.is_dir() and not path.is_symlink()]
 
@@ -235,8 +271,11 @@ def delete(path: UPath) -> None:
             shutil.rmtree(aside, ignore_errors=True)
         else:
             local.unlink(missing_ok=True)
-    elif path.exists():
-        path.fs.rm(path.path, recursive=True)
+    elif gone := [f"{path.path}/{name}" for name in objects.under(path)]:
+        path.fs.rm(gone)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            path.fs.rm_file(path.path)
 
 
 def publish(folder: UPath, files: Mapping[str, bytes], manifest: str) -> None:
@@ -287,5 +326,6 @@ def _holds(folder: UPath, files: Mapping[str, bytes]) -> bool:
 
 def digests(folder: UPath) -> dict[str, str]:
     """The sha256 of each file that lies in ``folder`` itself, by name."""
-    files = (folder / name for name in names(folder))
-    return {path.name: sha256_of(path.read_bytes()) for path in files if path.is_file()}
+    inside = sorted(entries(folder).items())
+    files = (folder / name for name, is_file in inside if is_file and not name.startswith("."))
+    return {path.name: sha256_of(read(path, "a file")) for path in files}
