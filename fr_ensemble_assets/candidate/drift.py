@@ -13,8 +13,10 @@ from fr_ensemble_assets.contract.agreed import Contract
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.store import load_corpus
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.versions import standing
 from fr_ensemble_assets.gate.verdict import authorise, read_verdict
 from fr_ensemble_assets.members.names import MANIFEST_FILE
 from fr_ensemble_assets.members.sidecars import facts_of
@@ -54,8 +56,9 @@ def drift_of(home: Home, candidate_sha256: str, current_sha256: str, contract: C
         altered.append(str(error))
     if corpus_of(folder) != candidate_sha256:
         altered.append(f"{folder.name} holds no candidate of {candidate_sha256}")
-    altered += _differences(folder, places.results)
-    altered += _differences(folder, places.members, but=(MANIFEST_FILE,))
+    lying = standing(folder)
+    altered += _differences(lying, places.results)
+    altered += _differences(lying, places.members, but=(MANIFEST_FILE,))
     return Drift(tuple(altered), _overtaken(home, candidate_sha256, current_sha256, contract))
 
 
@@ -64,7 +67,7 @@ def _differences(folder: UPath, stored: UPath, but: tuple[str, ...] = ()) -> lis
 
     The manifest gains the root digest when it is published; all else is the same to the byte.
     """
-    both = [name for name in CANDIDATE_FILES if name not in but and (stored / name).exists()]
+    both = [name for name in CANDIDATE_FILES if name not in but and store.exists(stored / name)]
     return [
         f"{name} is not the one in the store"
         for name in both

@@ -34,7 +34,7 @@ from pathlib import Path
 
 from upath import UPath
 
-from fr_ensemble_assets.foundation import objects, store
+from fr_ensemble_assets.foundation import objects, seen, store
 from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import (
@@ -249,6 +249,7 @@ class Home:
         """
         if not store.is_local(self.root):
             objects.require_reachable(self.root)
+            seen.look_again()
         for folder in self._folders:
             require_no_link(folder)
         if store.is_local(self.root):

@@ -37,7 +37,10 @@ def set_up_drivers() -> None:
         conf = fsspec.config.conf.setdefault(protocol, {})
         for key, value in _ALL.items():
             conf.setdefault(key, value)
-    fsspec.config.conf["s3"].setdefault("config_kwargs", _S3)
+    s3 = fsspec.config.conf["s3"]
+    s3.setdefault("config_kwargs", _S3)
+    # Reading in several pieces at once would ask for the size first, and mix what is replaced.
+    s3.setdefault("max_concurrency", 1)
 
 
 def missing_driver(address: str, found: Exception) -> UnusableInput:

@@ -19,7 +19,7 @@ from typing import Any
 
 from upath import UPath
 
-from fr_ensemble_assets.foundation import objects
+from fr_ensemble_assets.foundation import objects, seen
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import (
     json_bytes,
@@ -51,8 +51,7 @@ def read(path: UPath, what: str) -> bytes:
     if is_local(path):
         return read_regular(path, what, follow=True)
     try:
-        # One request; opening the file would ask for its size first.
-        return bytes(path.fs.cat_file(path.path))
+        return seen.content(path)
     except FileNotFoundError as error:
         raise UnusableInput(f"{path}: expected {what}, found no such file.") from error
     except OSError as error:
@@ -118,8 +117,7 @@ def put(path: UPath, data: bytes) -> None:
         if is_local(path):
             _put_on_disk(Path(str(path)), data)
         else:
-            # Stores of objects show an object only once it was sent whole.
-            path.fs.pipe_file(path.path, data)
+            _put_object(path, data)
     except OSError as error:
         if trouble := trouble_behind(error):
             raise trouble from error
@@ -127,6 +125,13 @@ def put(path: UPath, data: bytes) -> None:
             f"{path}: expected to be able to write this file, found '{error.strerror or error}'; "
             "choose another place (--home, FR_ENSEMBLE_HOME, --out) or mend the permissions."
         ) from error
+
+
+def _put_object(path: UPath, data: bytes) -> None:
+    """Stores of objects show an object only once it was sent whole; one that is the same stays."""
+    if not seen.holds(path, data):
+        path.fs.pipe_file(path.path, data)
+        seen.was_put(path, data)
 
 
 def put_new(path: UPath, data: bytes) -> bool:
@@ -140,6 +145,7 @@ def put_new(path: UPath, data: bytes) -> bool:
         If the store can't be written.
     """
     try:
+        seen.was_changed(path)
         path.fs.pipe_file(path.path, data, mode="create")
     except OSError as error:
         told = getattr(error.__cause__, "response", {})
@@ -195,15 +201,25 @@ def stamp(path: UPath | Path) -> Looks | None:
         if is_local(path):
             found = Path(str(path)).stat()
             return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-        told = UPath(path).fs.info(UPath(path).path)
+        told = seen.told_of(UPath(path))
     except OSError:
         return None
-    return objects.looks(UPath(path), told)
+    return None if told is None else objects.looks(UPath(path), told)
 
 
 def is_there(path: UPath) -> bool:
     """Whether anything lies at ``path``, be it a link that leads nowhere."""
-    return os.path.lexists(str(path)) if is_local(path) else path.exists()
+    return os.path.lexists(str(path)) if is_local(path) else seen.told_of(path) is not None
+
+
+def exists(path: UPath) -> bool:
+    """Whether a file or a folder can be read at ``path``; of a link, what it leads to."""
+    return path.exists() if is_local(path) else seen.told_of(path) is not None
+
+
+def is_folder(path: UPath) -> bool:
+    """Whether ``path`` is a folder, or a link to one; in a store of objects, if anything is in it."""
+    return path.is_dir() if is_local(path) else bool(seen.listing(path))
 
 
 def entries(folder: UPath) -> dict[str, bool]:
@@ -217,7 +233,7 @@ def entries(folder: UPath) -> dict[str, bool]:
         If it can't be listed.
     """
     if not is_local(folder):
-        return {name: told["type"] == "file" for name, told in objects.listed(folder).items()}
+        return {name: told["type"] == "file" for name, told in seen.listing(folder).items()}
     try:
         mode = os.lstat(str(folder)).st_mode
         if not stat.S_ISDIR(mode):
@@ -232,7 +248,7 @@ def names(folder: UPath) -> list[str]:
     """What lies in ``folder``, sorted, without what is hidden or half-made; nothing if it isn't."""
     try:
         found = (
-            [entry.name for entry in folder.iterdir()] if is_local(folder) else objects.listed(folder)
+            [entry.name for entry in folder.iterdir()] if is_local(folder) else seen.listing(folder)
         )
     except (FileNotFoundError, NotADirectoryError):
         return []
@@ -242,7 +258,7 @@ def names(folder: UPath) -> list[str]:
 def folders(folder: UPath) -> list[UPath]:
     """The folders that lie in ``folder``, sorted; as :func:`names`, and no links."""
     if not is_local(folder):
-        inside = objects.listed(folder)
+        inside = seen.listing(folder)
         return [folder / name for name in sorted(inside) if inside[name]["type"] == "directory"]
     found = (folder / name for name in names(folder))
     return [path for path in found if path.is_dir() and not path.is_symlink()]
@@ -271,11 +287,17 @@ def delete(path: UPath) -> None:
             shutil.rmtree(aside, ignore_errors=True)
         else:
             local.unlink(missing_ok=True)
-    elif gone := [f"{path.path}/{name}" for name in objects.under(path)]:
-        path.fs.rm(gone)
     else:
+        _delete_objects(path)
+
+
+def _delete_objects(path: UPath) -> None:
+    found = seen.told_of(path)
+    if found is not None:
+        inside = objects.under(path) if found.get("type") == "directory" else {}
         with contextlib.suppress(FileNotFoundError):
-            path.fs.rm_file(path.path)
+            path.fs.rm([f"{path.path}/{name}" for name in inside] or [path.path])
+        seen.was_changed(path)
 
 
 def publish(folder: UPath, files: Mapping[str, bytes], manifest: str) -> None:
@@ -312,7 +334,7 @@ def publish(folder: UPath, files: Mapping[str, bytes], manifest: str) -> None:
 
 def is_published(folder: UPath, manifest: str) -> bool:
     """Whether a publication stands in ``folder``."""
-    return (folder / manifest).is_file()
+    return (folder / manifest).is_file() if is_local(folder) else exists(folder / manifest)
 
 
 def _holds(folder: UPath, files: Mapping[str, bytes]) -> bool:
@@ -324,8 +346,9 @@ def _holds(folder: UPath, files: Mapping[str, bytes]) -> bool:
         return False
 
 
-def digests(folder: UPath) -> dict[str, str]:
-    """The sha256 of each file that lies in ``folder`` itself, by name."""
+def digests(folder: UPath) -> dict[str, tuple[int, str]]:
+    """Size and sha256 of each file that lies in ``folder`` itself, by name."""
     inside = sorted(entries(folder).items())
-    files = (folder / name for name, is_file in inside if is_file and not name.startswith("."))
-    return {path.name: sha256_of(read(path, "a file")) for path in files}
+    names_of_files = [name for name, is_file in inside if is_file and not name.startswith(".")]
+    files = {name: read(folder / name, "a file") for name in names_of_files}
+    return {name: (len(data), sha256_of(data)) for name, data in files.items()}
