@@ -35,6 +35,12 @@ def look_again() -> None:
         _listings.clear()
 
 
+def forget_contents() -> None:
+    """Keep no content that was read before."""
+    with _lock:
+        _contents.clear()
+
+
 def listing(folder: UPath) -> Mapping[str, Mapping[str, Any]]:
     """What lies in ``folder``, by name, as the store tells it; asked once a look."""
     key = str(folder).rstrip("/")
