@@ -34,7 +34,7 @@ from pathlib import Path
 
 from upath import UPath
 
-from fr_ensemble_assets.foundation import objects, seen, store
+from fr_ensemble_assets.foundation import objects, orchestration, seen, store
 from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import (
@@ -49,8 +49,6 @@ HOME_VARIABLE = "FR_ENSEMBLE_HOME"
 LOCAL_VARIABLE = "FR_ENSEMBLE_LOCAL"
 DEFAULT_HOME = ".fr-ensemble"
 SHORT_SHA_LENGTH = 12
-#: Dagster's settings, under its own home.
-SETTINGS_FILE = "dagster.yaml"
 _PRIVATE = 0o700
 #: So much of an address is part of its local folder's name.
 _READABLE = 60
@@ -58,34 +56,6 @@ _READABLE = 60
 #: disk stops Dagster's databases in the midst.
 MIN_FREE_VARIABLE = "FR_ENSEMBLE_MIN_FREE_MB"
 _MIN_FREE_MB = 200
-
-# Dagster warns at every command where this file is missing. A retried gate would only repeat its
-# refusal, so retries are for crashes (a killed process), never for failures of ours; a crash is
-# noticed by our launcher, which looks at the process itself. One run trains at a time: its seeds
-# share all cores already.
-_DAGSTER_YAML = """\
-telemetry:
-  enabled: false
-nux:
-  enabled: false
-run_launcher:
-  module: fr_ensemble_assets.doors.workers
-  class: WatchedRunLauncher
-run_monitoring:
-  enabled: true
-  poll_interval_seconds: 10
-  start_timeout_seconds: 120
-  max_resume_run_attempts: 0
-run_retries:
-  enabled: true
-  max_retries: 2
-  retry_on_asset_or_op_failure: false
-concurrency:
-  pools:
-    default_limit: 1
-    granularity: run
-"""
-
 
 def _require_utf8(*paths: str) -> None:
     for path in paths:
@@ -243,13 +213,14 @@ class Home:
         UnusableInput
             If the home can't be created or written, or a link lies in it: what is published here
             would appear elsewhere, or what lies elsewhere would pass for ours. If the store of
-            objects doesn't open.
+            objects or the database doesn't open.
         StorageTrouble
-            If the store of objects doesn't answer.
+            If the store of objects or the database doesn't answer.
         """
         if not store.is_local(self.root):
             objects.require_reachable(self.root)
             seen.look_again()
+        orchestration.require_services()
         for folder in self._folders:
             require_no_link(folder)
         if store.is_local(self.root):
@@ -263,9 +234,7 @@ class Home:
                 folder.mkdir(mode=_PRIVATE, exist_ok=True)
                 if not os.access(str(folder), os.W_OK | os.X_OK):
                     raise PermissionError(13, "Permission denied", str(folder))
-            settings = UPath(self.dagster / SETTINGS_FILE)
-            if not settings.exists():
-                store.put(settings, _DAGSTER_YAML.encode())
+            orchestration.write(self.dagster)
         except OSError as error:
             raise UnusableInput(
                 f"{self.local}: expected a home folder that can be written, found "

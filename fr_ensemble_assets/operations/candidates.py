@@ -9,7 +9,8 @@ from upath import UPath
 from fr_ensemble_assets.candidate.places import corpus_of, has_candidate, is_published
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_path
-from fr_ensemble_assets.foundation.home import SETTINGS_FILE, Home
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.orchestration import SETTINGS_FILE
 from fr_ensemble_assets.foundation.wording import listed, shown
 
 _DIGITS = re.compile(r"[0-9a-fA-F]{1,64}")
