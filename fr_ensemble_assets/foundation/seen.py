@@ -26,6 +26,7 @@ _KEPT_BYTES = 128 << 20
 
 _lock = threading.Lock()
 _listings: dict[str, tuple[float, Mapping[str, Mapping[str, Any]]]] = {}
+_changed = 0
 _contents: OrderedDict[tuple[str, str], bytes] = OrderedDict()
 
 
@@ -45,12 +46,13 @@ def listing(folder: UPath) -> Mapping[str, Mapping[str, Any]]:
     """What lies in ``folder``, by name, as the store tells it; asked once a look."""
     key = str(folder).rstrip("/")
     with _lock:
-        found = _listings.get(key)
+        found, known = _listings.get(key), _changed
     if found is not None and time.monotonic() - found[0] < _BELIEVED_S:
         return found[1]
     began, told = time.monotonic(), objects.listed(folder)
     with _lock:
-        _listings[key] = began, told
+        if _changed == known:  # else another thread wrote while we asked
+            _listings[key] = began, told
     return told
 
 
@@ -90,8 +92,10 @@ def was_put(path: UPath, data: bytes) -> None:
 
 def was_changed(path: UPath) -> None:
     """Note that this process wrote or removed something at ``path``, or under it."""
+    global _changed
     changed = str(path).rstrip("/")
     with _lock:
+        _changed += 1
         for folder in list(_listings):
             if f"{changed}/".startswith(f"{folder}/") or f"{folder}/".startswith(f"{changed}/"):
                 del _listings[folder]
