@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import subprocess
-import time
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -21,9 +20,8 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.operations.instance import close_dead_runs, open_instance
 from fr_ensemble_assets.operations.status import status_of
-from fr_ensemble_tests.cluster.services import SECRET, Postgres, free_ports
+from fr_ensemble_tests.cluster.services import Postgres
 from fr_ensemble_tests.conftest import Row, run_in, write_rows
-from fr_ensemble_tests.platform import COMMAND
 
 pytestmark = pytest.mark.cluster
 
@@ -200,40 +198,7 @@ def test_runs_of_another_container_are_closed_only_where_nobody_serves(
         assert close_dead_runs(instance, unattended=True) == 1
 
 
-# --- what can't be used ---------------------------------------------------------------------------
-
-
-def told(home: Path | str, **environment: str) -> tuple[int, str, float]:
-    """Exit code, what it said, and how long ``status`` took (s)."""
-    began = time.monotonic()
-    done = subprocess.run(
-        [COMMAND, "status", "--home", str(home)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
-    assert "Traceback" not in done.stderr
-    assert done.stderr.count("\n") == 1, done.stderr
-    return done.returncode, done.stderr, time.monotonic() - began
-
-
-def test_a_database_that_cannot_be_used_is_told_and_nothing_is_written(
-    postgres: Postgres, tmp_path: Path
-) -> None:
-    nowhere = free_ports(1)[0]
-    for url, code, found in (
-        (f"postgresql://dagster@127.0.0.1:{nowhere}/postgres", 3, "the database doesn't answer"),
-        ("postgresql://dagster@no-such-host.invalid/postgres", 3, "the database doesn't answer"),
-        (postgres.url.replace(SECRET, "wrong-word"), 2, "password authentication failed"),
-        (postgres.url.replace("/postgres", "/none"), 2, 'database "none" does not exist'),
-        ("mysql://dagster@127.0.0.1/dagster", 2, "expected postgresql://USER@HOST:5432/NAME"),
-    ):
-        told_code, said, _ = told(tmp_path / "home", FR_ENSEMBLE_DATABASE=url)
-        assert (told_code, found in said) == (code, True), said
-        assert SECRET not in said
-        assert "wrong-word" not in said
-        assert not (tmp_path / "home").exists()
+# --- a cluster -----------------------------------------------------------------------------------
 
 
 def test_a_cluster_is_written_down_with_its_launcher(
