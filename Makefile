@@ -37,7 +37,7 @@ run: setup
 	@$(BIN)/fr-ensemble run
 
 test: setup
-	@$(BIN)/python -m pytest -n 2 -m "not live"
+	@$(BIN)/python -m pytest -n 2 -m "not live and not cluster"
 
 # Real services, killed and started again, and the UI in Chromium: some minutes.
 test-live: setup

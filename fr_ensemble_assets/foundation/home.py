@@ -57,6 +57,7 @@ _READABLE = 60
 MIN_FREE_VARIABLE = "FR_ENSEMBLE_MIN_FREE_MB"
 _MIN_FREE_MB = 200
 
+
 def _require_utf8(*paths: str) -> None:
     for path in paths:
         try:

@@ -1,4 +1,4 @@
-"""Stores of objects: how their drivers are set up, whether one answers, what it tells in a listing."""
+"""Stores of objects: how their drivers are set up, whether one answers, what a listing tells."""
 
 from __future__ import annotations
 

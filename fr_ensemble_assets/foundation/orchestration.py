@@ -1,8 +1,8 @@
 """Dagster's settings in a home: its database, and who starts its runs.
 
 The embedded ones are SQLite files and processes of this machine. Two variables of the environment
-name others, and are written into the home's ``dagster.yaml`` as soon as a command sees them; without
-them it stays as it is.
+name others, and are written into the home's ``dagster.yaml`` as soon as a command sees them;
+without them it stays as it is.
 """
 
 from __future__ import annotations

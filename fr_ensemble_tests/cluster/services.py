@@ -44,8 +44,8 @@ def wait_until(
     until = time.monotonic() + _PATIENCE_S
     while not seen():
         told = log.read_text("utf-8", "replace")[-2000:] if log.exists() else ""
-        ended = process is not None and process.poll() is not None
-        assert not ended and time.monotonic() < until, f"waited in vain until {what}: {told}"
+        assert process is None or process.poll() is None, f"ended before {what}: {told}"
+        assert time.monotonic() < until, f"waited in vain until {what}: {told}"
         time.sleep(0.1)
 
 

@@ -54,7 +54,9 @@ def wait_for(seen_now: Callable[[], bool], process: subprocess.Popen[str]) -> No
         time.sleep(0.2)
 
 
-def until_it_is_done(home: Home, corpus: UPath, disturb: Callable[[Callable[[], None]], None]) -> None:
+def until_it_is_done(
+    home: Home, corpus: UPath, disturb: Callable[[Callable[[], None]], None]
+) -> None:
     """Type the command until it is done; whoever disturbs it gets a way to wait for a seed."""
 
     with typed(home, corpus) as process:

@@ -86,7 +86,9 @@ def test_twenty_first_commands_at_once_all_succeed(
     context.set_forkserver_preload(["dagster", "fr_ensemble_tests.cluster.test_database"])
     start = context.Barrier(20)
     at_once = [
-        context.Process(target=set_and_open, args=(postgres.url, str(tmp_path / f"{n % homes}"), start))
+        context.Process(
+            target=set_and_open, args=(postgres.url, str(tmp_path / f"{n % homes}"), start)
+        )
         for n in range(20)
     ]
     for process in at_once:
@@ -129,14 +131,14 @@ class Cluster(RunLauncher):
 
     def launch_run(self, context: object) -> None: ...
     def terminate(self, run_id: str) -> bool:
-        return False
+        return not run_id
 
     @property
     def supports_check_run_worker_health(self) -> bool:
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        return CheckRunHealthResult(self.says)
+        return CheckRunHealthResult(self.says, run.run_id)
 
 
 @pytest.mark.parametrize(

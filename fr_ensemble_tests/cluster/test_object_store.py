@@ -22,14 +22,14 @@ from fr_ensemble_assets.operations.run import Outcome
 from fr_ensemble_tests.cluster.services import BUCKET, S3
 from fr_ensemble_tests.conftest import Chain, Row, contents_of, run_in, write_rows
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("s3")]
 
 MOST_REQUESTS = 150
 FILES = {"a": b"1", "b": b"2", "manifest": b"a b"}
 
 
 @pytest.fixture
-def address(s3: S3) -> str:
+def address() -> str:
     return f"s3://{BUCKET}/{uuid.uuid4().hex}"
 
 
@@ -70,7 +70,7 @@ def in_s3(
 
 
 def test_the_candidate_is_the_local_one_to_the_byte(
-    s3: S3, in_s3: tuple[Home, UPath, Outcome], promoted_once: Chain, tmp_path: Path
+    in_s3: tuple[Home, UPath, Outcome], promoted_once: Chain, tmp_path: Path
 ) -> None:
     home, _, outcome = in_s3
     local = Home.at(promoted_once[0])
@@ -85,7 +85,7 @@ def test_the_candidate_is_the_local_one_to_the_byte(
 
 
 def test_a_run_in_which_everything_is_done_asks_little_and_writes_nothing(
-    s3: S3, in_s3: tuple[Home, UPath, Outcome], requests: Counter[tuple[str, str]]
+    in_s3: tuple[Home, UPath, Outcome], requests: Counter[tuple[str, str]]
 ) -> None:
     home, corpus, before = in_s3
     forget()
@@ -98,7 +98,6 @@ def test_a_run_in_which_everything_is_done_asks_little_and_writes_nothing(
 
 
 def test_requests_do_not_grow_with_sources_and_rows(
-    s3: S3,
     address: str,
     few_rows: list[Row],
     rows: list[Row],
@@ -118,7 +117,7 @@ def test_requests_do_not_grow_with_sources_and_rows(
 
 
 @pytest.mark.parametrize("publishers", [2, 8])
-def test_publishers_at_once_leave_one_whole_winner(s3: S3, address: str, publishers: int) -> None:
+def test_publishers_at_once_leave_one_whole_winner(address: str, publishers: int) -> None:
     folder, start = UPath(address) / "candidate", threading.Barrier(publishers)
     told: list[str] = []
 
@@ -145,7 +144,7 @@ def test_publishers_at_once_leave_one_whole_winner(s3: S3, address: str, publish
     assert len(left) == publishers - 1 - len(told)
 
 
-def test_of_those_who_put_a_new_object_at_once_one_has_put_it(s3: S3, address: str) -> None:
+def test_of_those_who_put_a_new_object_at_once_one_has_put_it(address: str) -> None:
     path, start, won = UPath(address) / "pointer", threading.Barrier(16), []
 
     def put(number: int) -> None:
@@ -162,7 +161,7 @@ def test_of_those_who_put_a_new_object_at_once_one_has_put_it(s3: S3, address: s
 
 
 def test_a_publisher_that_is_killed_leaves_what_stood(
-    s3: S3, address: str, monkeypatch: pytest.MonkeyPatch
+    address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = UPath(address) / "candidate"
     versions.publish(folder, FILES, "manifest")
@@ -178,7 +177,7 @@ def test_a_publisher_that_is_killed_leaves_what_stood(
     assert store.read(versions.standing(folder) / "a", "a") == b"other"
 
 
-def test_a_pointer_that_was_altered_is_told(s3: S3, address: str) -> None:
+def test_a_pointer_that_was_altered_is_told(address: str) -> None:
     folder = UPath(address) / "candidate"
     store.put_json(folder / versions.PUBLICATIONS / "00000001.json", {"version": "../../elsewhere"})
     with pytest.raises(UnusableInput, match="expected the name of a version"):
@@ -186,7 +185,7 @@ def test_a_pointer_that_was_altered_is_told(s3: S3, address: str) -> None:
 
 
 def test_the_inbox_is_one_listing_and_each_content_is_taken_once(
-    s3: S3, address: str, few_rows: list[Row], tmp_path: Path, requests: Counter[tuple[str, str]]
+    address: str, few_rows: list[Row], tmp_path: Path, requests: Counter[tuple[str, str]]
 ) -> None:
     inbox, memory = UPath(address) / "inbox", Memory()
     data = write_rows(tmp_path / "few.jsonl", few_rows).read_bytes()
@@ -213,7 +212,7 @@ def test_the_inbox_is_one_listing_and_each_content_is_taken_once(
 
 
 def test_an_arrival_that_is_replaced_is_not_read(
-    s3: S3, address: str, few_rows: list[Row], tmp_path: Path
+    address: str, few_rows: list[Row], tmp_path: Path
 ) -> None:
     inbox = UPath(address) / "inbox"
     data = write_rows(tmp_path / "few.jsonl", few_rows).read_bytes()
@@ -230,7 +229,7 @@ def test_an_arrival_that_is_replaced_is_not_read(
         pass
 
 
-def test_what_another_process_writes_is_seen_at_the_next_look(s3: S3, address: str) -> None:
+def test_what_another_process_writes_is_seen_at_the_next_look(address: str) -> None:
     path = UPath(address) / "file"
     store.put(path, b"ours")
     assert store.read(path, "a file") == b"ours"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fr_ensemble_tests.cluster.services import BUCKET, SECRET, Postgres, S3, free_ports
+from fr_ensemble_tests.cluster.services import BUCKET, SECRET, Postgres, free_ports
 from fr_ensemble_tests.platform import COMMAND
 
 pytestmark = pytest.mark.cluster
@@ -36,9 +37,8 @@ def told(home: str, local: Path, **environment: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_a_store_that_cannot_be_used_is_told_and_nothing_is_written(
-    s3: S3, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("s3")
+def test_a_store_that_cannot_be_used_is_told_and_nothing_is_written(tmp_path: Path) -> None:
     local, home = tmp_path / "local", f"s3://{BUCKET}/home"
     nowhere = f"http://127.0.0.1:{free_ports(1)[0]}"
     for code, found, address, environment in (
@@ -100,10 +100,9 @@ def test_without_the_extra_the_command_says_how_to_install_it(
     assert not local.exists()
 
 
-def test_a_server_that_is_silent_is_given_up(s3: S3, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("s3")
+def test_a_server_that_is_silent_is_given_up(tmp_path: Path) -> None:
     """It takes the connection and says nothing, as a broken proxy does."""
-    import socket
-
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(64)

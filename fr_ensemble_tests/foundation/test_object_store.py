@@ -6,7 +6,6 @@ import uuid
 from pathlib import Path
 
 import pytest
-from upath import UPath
 
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
