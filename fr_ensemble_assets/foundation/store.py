@@ -218,7 +218,7 @@ def exists(path: UPath) -> bool:
 
 
 def is_folder(path: UPath) -> bool:
-    """Whether ``path`` is a folder, or a link to one; in a store of objects it has something in it."""
+    """Whether ``path`` is a folder, or a link to one; in a store of objects, no empty one."""
     return path.is_dir() if is_local(path) else bool(seen.listing(path))
 
 
