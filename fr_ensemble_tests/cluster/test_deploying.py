@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,7 +121,7 @@ class Served:
         }
         # Ray is started in namespaces of its own by other tests; here runs are processes.
         for name in ("FR_ENSEMBLE_CLUSTER", "FR_ENSEMBLE_EXECUTOR"):
-            del environment[name]
+            environment.pop(name, None)
         with self._log.open("wb") as output:
             self.process = subprocess.Popen(
                 [COMMAND, *words[1:]],
@@ -180,7 +181,7 @@ def served(
         "FR_ENSEMBLE_DATABASE": postgres.url.replace(f":{SECRET}", ""),
     }
     (command,) = (word for word in services["bucket"]["command"] if "s3fs" in word)
-    subprocess.run([COMMAND.replace("fr-ensemble", "python"), "-c", command], check=True)
+    subprocess.run([sys.executable, "-c", command], check=True)
     started = Served(platform, moved, tmp_path)
     try:
         yield started
