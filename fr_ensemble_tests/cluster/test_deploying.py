@@ -160,12 +160,13 @@ class Served:
         return [(run["jobName"], run["status"]) for run in told["data"]["runsOrError"]["results"]]
 
     def end(self) -> None:
-        children = psutil.Process(self.process.pid).children(recursive=True)
+        leader = psutil.Process(self.process.pid)
+        children = leader.children(recursive=True)
         self.process.send_signal(signal.SIGINT)
         try:
             self.process.wait(60)
         finally:
-            for process in (*children, self.process):
+            for process in (*children, leader):
                 if process.is_running():
                     process.kill()
 
@@ -204,5 +205,8 @@ def test_a_corpus_in_the_bucket_is_trained_on_and_the_front_is_closed(
     corpus = write_rows(tmp_path / "few.jsonl", [{**row, "vmaf": 50.0} for row in few_rows])
     store.put(home / "inbox" / "few.jsonl", corpus.read_bytes())
     served.wait_for(lambda: ("train_ensemble", "FAILURE") in served.runs(), "the run has ended")
-    reasons = (tmp_path / "local" / "logs" / "failures.log").read_text
-    served.wait_for(lambda: "corpus check" in reasons(), "the notice is written")
+    notices = tmp_path / "local" / "logs" / "failures.log"
+    told = served.wait_for(
+        lambda: notices.exists() and notices.read_text(), "the notice is written"
+    )
+    assert "corpus check" in told

@@ -18,6 +18,7 @@ from fr_ensemble_assets.corpus.reader import read_corpus
 from fr_ensemble_assets.foundation import objects, seen, store, versions
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.operations.clean import list_stores, remove_stores
 from fr_ensemble_assets.operations.run import Outcome
 from fr_ensemble_tests.cluster.services import BUCKET, S3
 from fr_ensemble_tests.conftest import Chain, Row, contents_of, run_in, write_rows
@@ -175,6 +176,20 @@ def test_a_publisher_that_is_killed_leaves_what_stood(
     assert len(versions.unpointed(folder)) == 1
     versions.publish(folder, {**FILES, "a": b"other"}, "manifest")
     assert store.read(versions.standing(folder) / "a", "a") == b"other"
+
+
+def test_versions_that_were_replaced_are_cleaned_and_the_standing_stays(
+    address: str, tmp_path: Path
+) -> None:
+    home = Home.at(address, tmp_path / "local")
+    folder = home.candidate_dir("0" * 64)
+    for data in (b"first", b"second", b"third"):
+        versions.publish(folder, {**FILES, "a": data}, "manifest")
+    stores = list_stores(home)
+    assert [kept.verdict for kept in stores] == ["replaced"] * 2
+    assert remove_stores(home, stores) == sum(kept.size_bytes for kept in stores) > 0
+    assert list_stores(home) == []
+    assert store.read(versions.standing(folder) / "a", "a") == b"third"
 
 
 def test_a_pointer_that_was_altered_is_told(address: str) -> None:
