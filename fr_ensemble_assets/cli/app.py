@@ -38,7 +38,11 @@ as a candidate only if it generalises: mean PLCC >= 0.95, spread <= 0.005, every
 
 HomeOption = Annotated[
     str | None,
-    typer.Option("--home", help=f"Home folder [env: {HOME_VARIABLE}] [default: {DEFAULT_HOME}/]"),
+    typer.Option(
+        "--home",
+        help=f"Home: a folder, or s3://bucket/prefix [env: {HOME_VARIABLE}] "
+        f"[default: {DEFAULT_HOME}/]",
+    ),
 ]
 CandidateOption = Annotated[
     str | None,
