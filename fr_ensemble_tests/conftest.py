@@ -22,6 +22,7 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.evidence.measure import SeedResult, measure_folds, rows_by_source
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.digests import is_digest
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import Silent
@@ -31,6 +32,7 @@ from fr_ensemble_assets.loso.prepared import Fold, prepare
 from fr_ensemble_assets.operations.run import Outcome, Plan, run_ensemble
 from fr_ensemble_assets.predictors.published import predictors_at_hand
 from fr_ensemble_assets.training.trainer import Trainer
+from fr_ensemble_tests.cluster.services import postgres, s3, s3_once  # noqa: F401 (fixtures)
 from fr_ensemble_tests.video import FRAMES, MakeClip, call
 
 if TYPE_CHECKING:
@@ -87,6 +89,29 @@ def without_times(path: Path) -> Any:
     # manifest names the list's.
     text = re.sub(r'"(loso_seed\d|PROMOTE|predictors).json": "[0-9a-f]{64}"', "", text)
     return re.sub(r'"file": "digests.json",\s+"sha256": "[0-9a-f]{64}"', "", text)
+
+
+def run_in(home: Home, corpus: UPath, epochs: int = 200) -> Outcome:
+    """What ``fr-ensemble run`` does, in this process, over any kind of home."""
+    return run_ensemble(Plan(home, str(corpus), ENSEMBLE.units, epochs, force=False), Silent())
+
+
+def contents_of(folder: UPath, copied: Path) -> dict[str, object]:
+    """Everything under a folder of any kind but its times, by name, by way of a copy."""
+    copy_of(folder, copied)
+    files = (path for path in sorted(copied.rglob("*")) if path.is_file())
+    return {str(path.relative_to(copied)): without_times(path) for path in files}
+
+
+def copy_of(folder: UPath, to: Path) -> Path:
+    """The objects as files, where tools for files can look at them."""
+    for name, is_file in store.entries(folder).items():
+        if is_file:
+            to.mkdir(parents=True, exist_ok=True)
+            (to / name).write_bytes(store.read(folder / name, "a file"))
+        else:
+            copy_of(folder / name, to / name)
+    return to
 
 
 def run_chain(home: Path, corpus: UPath, epochs: int = 200, force: bool = False) -> Outcome:

@@ -19,6 +19,7 @@ from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.versions import standing
 from fr_ensemble_assets.foundation.wording import listed
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import authorise
@@ -52,8 +53,8 @@ def registry_candidate(
 
     Only on PROMOTE, evaluated again from the results files. The members are fitted again, unless
     this very process did: stored ones must be the same to the byte. What was verified in memory is
-    written under a temporary name and renamed into ``candidates/`` as the last step. Predictors
-    of codecs that pass on the newest planning cells go with it, where there are some.
+    published in ``candidates/`` as the last step, whole or not at all. Predictors of codecs that
+    pass on the newest planning cells go with it, where there are some.
     """
     with refusals_as_failures():
         kept = home.open()
@@ -84,8 +85,8 @@ def registry_candidate(
             **_compared(challenged),
             "contents": table(
                 [
-                    {"file": name, "bytes": (folder / name).stat().st_size, "sha256": sha256}
-                    for name, sha256 in sorted(store.digests(folder).items())
+                    {"file": name, "bytes": size, "sha256": sha256}
+                    for name, (size, sha256) in sorted(store.digests(standing(folder)).items())
                 ]
             ),
             "next_step": dg.MetadataValue.md(

@@ -27,7 +27,7 @@ from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.provenance import kept_note
 from fr_ensemble_assets.evidence.results import results_file
-from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation import store, versions
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
@@ -136,7 +136,7 @@ def _judged_files(places: Places, corpus: Corpus, judgement: Judgement) -> dict[
 def _require_stored(folder: UPath, made: MadeMembers) -> None:
     """Stored members are not believed: they must be what fitting gives, to the byte."""
     for name, data in made.files.items():
-        if not (folder / name).exists():
+        if not store.exists(folder / name):
             raise UnusableInput(
                 f"{folder / name}: expected a member's file, found none; "
                 "materialise ensemble_members."
@@ -155,12 +155,13 @@ def _publish(place: UPath, files: Mapping[str, bytes], corpus_sha256: str) -> bo
     A signature over these very bytes stays. Any other goes; returns whether one did.
     """
     require_place(place, corpus_sha256)
-    signed = (place / SIGNATURE_FILE).exists()
-    if signed and _lies(place, files):
+    signed = store.exists(versions.standing(place) / SIGNATURE_FILE)
+    if _lies(place, files):
         return False
-    store.publish(place, files, MANIFEST_FILE)
+    versions.publish(place, files, MANIFEST_FILE)
     if not _lies(place, files):
-        store.delete(place)
+        if store.is_local(place):  # elsewhere it is another publisher's, who came after us
+            store.delete(place)
         raise GateRefusal(
             f"{place.name}: expected the candidate that was verified, found other files where it "
             "was published: somebody writes there; find out who, and run again."
@@ -170,5 +171,7 @@ def _publish(place: UPath, files: Mapping[str, bytes], corpus_sha256: str) -> bo
 
 def _lies(place: UPath, files: Mapping[str, bytes]) -> bool:
     """Whether exactly these files lie there, beside a signature."""
+    if not store.is_folder(place):
+        return False
     lying = read_contents(place)
     return lying.files == files and not lying.problems

@@ -21,6 +21,7 @@ from fr_ensemble_assets.evidence.metrics import agreement
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.documents import read_object
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.versions import standing
 from fr_ensemble_assets.members.onnx_export import run_onnx
 
 _LEVELS = (0.9, 0.95)
@@ -59,7 +60,7 @@ def champion_before(
         if folder == place:
             continue
         try:
-            when = _judged_at(read_file(folder / VERDICT_FILE))
+            when = _judged_at(read_file(standing(folder) / VERDICT_FILE))
         except UnusableInput:
             continue
         if when is not None and now is not None and when < now:

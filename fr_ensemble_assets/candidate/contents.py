@@ -18,6 +18,7 @@ from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.evidence.results import results_file
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.versions import standing
 from fr_ensemble_assets.foundation.wording import NAMED, shown
 from fr_ensemble_assets.gate.verdict import VERDICT_FILES
 from fr_ensemble_assets.members.consumers import THRESHOLDS_FILE
@@ -84,7 +85,8 @@ def read_contents(folder: UPath) -> Contents:
     UnusableInput
         If there is no such folder, or it can't be listed.
     """
-    names = _listed(folder)
+    lying = standing(folder)
+    names = _listed(lying)
     known = {*CANDIDATE_FILES, *OPTIONAL_FILES}
     # The signature is over these files, and none of them; whoever trusts it reads it there.
     names.discard(SIGNATURE_FILE)
@@ -92,7 +94,7 @@ def read_contents(folder: UPath) -> Contents:
     problems = [f"{name} is missing" for name in CANDIDATE_FILES if name not in names]
     for name in sorted(names & known):
         try:
-            files[name] = read_file(folder / name)
+            files[name] = read_file(lying / name)
         except UnusableInput as error:
             problems.append(str(error))
     foreign = sorted(names - known)
@@ -116,6 +118,8 @@ def _listed(folder: UPath) -> set[str]:
     if found != "a folder":
         raise UnusableInput(f"{folder}: expected a candidate folder, found {found}.")
     try:
+        if not store.is_local(folder):
+            return set(store.entries(folder))
         return {entry.name for entry in folder.iterdir()}
     except OSError as error:
         raise UnusableInput(

@@ -19,6 +19,7 @@ from fr_ensemble_assets.contract.agreed import Contract
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.store import load_corpus
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import authorise, read_verdict
@@ -83,7 +84,7 @@ def _differences(contents: Contents, stored: UPath, but: tuple[str, ...] = ()) -
 
     The manifest gains the root digest when it is published; all else is the same to the byte.
     """
-    both = [name for name in CANDIDATE_FILES if name not in but and (stored / name).exists()]
+    both = [name for name in CANDIDATE_FILES if name not in but and store.exists(stored / name)]
     return [
         f"{name} is not the one in the store"
         for name in both

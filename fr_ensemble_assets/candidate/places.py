@@ -20,6 +20,7 @@ from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import is_temporary
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.versions import standing
 from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.members.names import MANIFEST_FILE
 
@@ -32,8 +33,8 @@ def corpus_of(folder: UPath) -> str | None:
     from fr_ensemble_assets.foundation.documents import parse_document
     from fr_ensemble_assets.members.schema import ManifestDocument
 
-    path = folder / MANIFEST_FILE
     try:
+        path = standing(folder) / MANIFEST_FILE
         return parse_document(ManifestDocument, read_file(path), str(path)).eval.corpus_sha256
     except UnusableInput:
         return None
@@ -55,7 +56,7 @@ def variants_published(home: Home, corpus_sha256: str) -> list[str]:
 
 def is_published(folder: UPath) -> bool:
     """Whether a publication was finished there; the manifest is put last."""
-    return store.is_published(folder, MANIFEST_FILE)
+    return store.is_published(standing(folder), MANIFEST_FILE)
 
 
 def require_place(place: UPath, corpus_sha256: str) -> None:
@@ -66,6 +67,12 @@ def require_place(place: UPath, corpus_sha256: str) -> None:
     UnusableInput
         If a file, a link, a foreign folder or the candidate of another corpus lies there.
     """
+    if not store.is_local(place):
+        # Whatever else lies there, readers go by the pointers.
+        named = corpus_of(place)
+        if named not in (corpus_sha256, None) or (named is None and is_published(place)):
+            raise _taken(place, f"the candidate of corpus {shown(named or 'unknown')}")
+        return
     try:
         entries = store.entries(place)
     except NotADirectoryError as error:

@@ -10,7 +10,8 @@ import base64
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +20,7 @@ from upath import UPath
 
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.versions import standing
 
 #: The format's own default name; it lies in the folder and goes where that goes.
 SIGNATURE_FILE = "model.sig"
@@ -41,6 +43,7 @@ def sign_candidate(folder: UPath, key: Path) -> UPath:
     UnusableInput
         If the library is missing, or the key can't be used.
     """
+    folder = standing(folder)
     signing = _library("signing")
     _require_key(key, "a private key")
     password = os.environ.get(PASSWORD_VARIABLE)
@@ -58,7 +61,8 @@ def sign_candidate(folder: UPath, key: Path) -> UPath:
     with tempfile.TemporaryDirectory() as made:
         written = Path(made) / SIGNATURE_FILE
         try:
-            config.sign(Path(str(folder)), written)
+            with _on_disk(folder) as local:
+                config.sign(local, written)
         except (ValueError, OSError) as error:
             raise UnusableInput(
                 f"{folder}: expected a folder of plain files to sign, found {_first_line(error)}."
@@ -80,7 +84,8 @@ def verify_signature(folder: UPath, key: Path) -> None:
     UnusableInput
         If it isn't signed, not with this key, or any file was altered, added or removed.
     """
-    _verify(folder, key, str(folder))
+    with _on_disk(standing(folder)) as local:
+        _verify(UPath(local), key, str(folder))
 
 
 def require_signature(folder: UPath, files: Mapping[str, bytes]) -> None:
@@ -96,25 +101,39 @@ def require_signature(folder: UPath, files: Mapping[str, bytes]) -> None:
     configured = os.environ.get(PUBLIC_KEY_VARIABLE)
     if not configured:
         return
-    _require_signed(folder)
-    signature = store.read_regular(folder / SIGNATURE_FILE, "a signature", _SIGNATURE_BYTES_MAX)
+    lying = standing(folder)
+    _require_signed(lying, str(folder))
+    signature = store.read_regular(lying / SIGNATURE_FILE, "a signature", _SIGNATURE_BYTES_MAX)
     with tempfile.TemporaryDirectory() as made:
         for name, data in {**files, SIGNATURE_FILE: signature}.items():
             (Path(made) / name).write_bytes(data)
         _verify(UPath(made), Path(configured), str(folder))
 
 
-def _require_signed(folder: UPath) -> None:
-    if not (folder / SIGNATURE_FILE).is_file():
+@contextmanager
+def _on_disk(folder: UPath) -> Iterator[Path]:
+    """The folder, or a copy of it where it lies in a store of objects: the library wants a disk."""
+    if store.is_local(folder):
+        yield Path(str(folder))
+        return
+    with tempfile.TemporaryDirectory() as made:
+        for name in store.names(folder):
+            (Path(made) / name).write_bytes(store.read(folder / name, "a candidate's file"))
+        yield Path(made)
+
+
+def _require_signed(folder: UPath, where: str) -> None:
+    signature = folder / SIGNATURE_FILE
+    if not (signature.is_file() if store.is_local(folder) else store.exists(signature)):
         raise UnusableInput(
-            f"{folder}: expected a signed candidate, found no {SIGNATURE_FILE}; {_REMEDY}."
+            f"{where}: expected a signed candidate, found no {SIGNATURE_FILE}; {_REMEDY}."
         )
 
 
 def _verify(folder: UPath, key: Path, where: str) -> None:
     verifying = _library("verifying")
     _require_key(key, "a public key")
-    _require_signed(folder)
+    _require_signed(folder, where)
     signature = folder / SIGNATURE_FILE
     try:
         config = verifying.Config().use_elliptic_key_verifier(public_key=key)

@@ -39,7 +39,11 @@ Everything is kept in one folder, the home: `.fr-ensemble/` under the working di
 
 HomeOption = Annotated[
     str | None,
-    typer.Option("--home", help=f"Home folder [env: {HOME_VARIABLE}] [default: {DEFAULT_HOME}/]"),
+    typer.Option(
+        "--home",
+        help=f"Home: a folder, or s3://bucket/prefix [env: {HOME_VARIABLE}] "
+        f"[default: {DEFAULT_HOME}/]",
+    ),
 ]
 CandidateOption = Annotated[
     str | None,

@@ -7,6 +7,7 @@ others from being noticed.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,10 +29,10 @@ from fr_ensemble_assets.corpus.parsing import (
     Held,
     opened,
 )
-from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation import objects, store
 from fr_ensemble_assets.foundation.cursor import cursor_text, read_cursor
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.stamps import Stamp, read_stamp, stamp_files
+from fr_ensemble_assets.foundation.stamps import Stamp, read_stamp, stamp_files, stamp_objects
 from fr_ensemble_assets.foundation.wording import shown
 
 #: A folder of shards is whole when this file lies in it.
@@ -200,9 +201,9 @@ def unchanged_arrival(path: UPath, sha256: str) -> Iterator[Held]:
     try:
         before = _touched(path)
         files = _content(path)
-        small = sum(file.stat().st_size for file in files) <= HELD_BYTES
-        held = {file: file.read_bytes() for file in files} if small else {}
-        found = whole_digest(files, path.is_dir(), partial(opened, held=held))
+        small = sum(size for _, size, *_ in _stamp(path)) <= HELD_BYTES
+        held = {file: _bytes(file) for file in files} if small else {}
+        found = whole_digest(files, store.is_folder(path), partial(opened, held=held))
         if found == sha256:
             yield held
             if _touched(path) == before:
@@ -219,14 +220,19 @@ def unchanged_arrival(path: UPath, sha256: str) -> Iterator[Held]:
     )
 
 
+def _bytes(file: UPath) -> bytes:
+    return file.read_bytes() if store.is_local(file) else store.read(file, "what arrived")
+
+
 def _smallest_first(
     inbox: UPath, endings: tuple[str, ...], said: list[str]
 ) -> list[tuple[UPath, Stamp]]:
     """The entries and how they look now; ``said`` gets a sentence for each that can't be seen."""
     found: list[tuple[int, UPath, Stamp]] = []
-    for entry in _entries(inbox, endings):
+    listed = None if store.is_local(inbox) else _listed(inbox, endings)
+    for entry in _entries(inbox, endings) if listed is None else listed:
         try:
-            stamp = _stamp(entry)
+            stamp = _stamp(entry) if listed is None else listed[entry]
             _require_utf8(entry, stamp)
         except OSError as error:
             said.append(_unreadable(entry, error))
@@ -244,7 +250,7 @@ def _see(entry: UPath, stamp: Stamp, memory: Memory, budget: Budget) -> _Seen:
     seen = replace(before, looks=before.looks + 1)
     if _may_become_whole(entry, seen.looks) and not _seems_whole(entry):
         return _Seen(seen, remarks=_waits(entry))
-    progress, sha256 = digest_on(_content(entry), entry.is_dir(), seen.progress, budget)
+    progress, sha256 = digest_on(_content(entry), store.is_folder(entry), seen.progress, budget)
     if _stamp(entry) != stamp:
         return _Seen(Watched(_stamp(entry)), remarks=_waits(entry))
     if sha256 is None:
@@ -266,6 +272,16 @@ def _entries(inbox: UPath, endings: tuple[str, ...]) -> Iterator[UPath]:
             yield entry
 
 
+def _listed(inbox: UPath, endings: tuple[str, ...]) -> dict[UPath, Stamp]:
+    """Entries of an inbox in a store of objects, all from one listing that tells their ETags."""
+    inside: dict[str, dict[str, tuple[int, objects.Looks | None]]] = {}
+    for name, looks in objects.under(inbox).items():
+        entry, _, file = name.partition("/")
+        if not entry.startswith(".") and "/" not in file and (file or entry.endswith(endings)):
+            inside.setdefault(entry, {})[file or entry] = looks
+    return {inbox / entry: stamp_objects(sorted(inside[entry].items())) for entry in inside}
+
+
 def _require_utf8(entry: UPath, stamp: Stamp) -> None:
     """Raise :class:`UnicodeEncodeError` if a name can't be written down."""
     for name in (entry.name, *(name for name, *_ in stamp)):
@@ -273,11 +289,11 @@ def _require_utf8(entry: UPath, stamp: Stamp) -> None:
 
 
 def _may_become_whole(entry: UPath, looks: int) -> bool:
-    return entry.is_dir() or looks <= _PATIENCE
+    return store.is_folder(entry) or looks <= _PATIENCE
 
 
 def _waits(entry: UPath) -> str:
-    wholeness = f"a file {MARKER_FILE} lies in it" if entry.is_dir() else "it is whole"
+    wholeness = f"a file {MARKER_FILE} lies in it" if store.is_folder(entry) else "it is whole"
     return f"'{shown(entry.name)}' waits until {wholeness}"
 
 
@@ -286,7 +302,11 @@ def _unreadable(entry: UPath, error: OSError) -> str:
 
 
 def _files(entry: UPath) -> list[UPath]:
-    return sorted(f for f in entry.iterdir() if f.is_file()) if entry.is_dir() else [entry]
+    if not store.is_folder(entry):
+        return [entry]
+    if store.is_local(entry):
+        return sorted(f for f in entry.iterdir() if f.is_file())
+    return [entry / name for name, is_file in sorted(store.entries(entry).items()) if is_file]
 
 
 def _content(entry: UPath) -> list[UPath]:
@@ -294,7 +314,10 @@ def _content(entry: UPath) -> list[UPath]:
 
 
 def _stamp(entry: UPath) -> Stamp:
-    return stamp_files(_files(entry))
+    if store.is_local(entry) or not store.is_folder(entry):
+        return stamp_files(_files(entry))
+    inside = objects.under(entry)  # asked anew, whatever was seen
+    return stamp_objects(sorted(file for file in inside.items() if "/" not in file[0]))
 
 
 def _touched(path: UPath) -> tuple[object, ...]:
@@ -309,11 +332,11 @@ def _size(stamp: Stamp) -> int:
 
 
 def _seems_whole(entry: UPath) -> bool:
-    if entry.is_dir():
-        return (entry / MARKER_FILE).exists()
+    if store.is_folder(entry):
+        return store.exists(entry / MARKER_FILE)
     with entry.open("rb") as handle:
         head = handle.read(len(PARQUET_MAGIC))
-        size = entry.stat().st_size
+        size = handle.seek(0, io.SEEK_END)
         handle.seek(max(0, size - 4))
         tail = handle.read(4)
     if head.startswith(GZIP_MAGIC):

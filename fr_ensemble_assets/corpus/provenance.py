@@ -68,7 +68,7 @@ def kept_note(folder: UPath) -> Mapping[str, Any] | None:
 
 
 def _read(path: UPath) -> Mapping[str, Any] | None:
-    if not path.exists():
+    if not store.exists(path):
         return None
     return read_object(
         store.read_regular(path, "the provenance of a corpus", _BYTES_MAX), str(path)

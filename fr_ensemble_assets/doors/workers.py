@@ -6,6 +6,7 @@ import contextlib
 import platform
 import re
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -23,6 +24,8 @@ PROCESS_TAG = "fr_ensemble/process"
 HOST_TAG = "fr_ensemble/host"
 #: A process that began this much later than its run has only inherited the number.
 _SLACK_S = 60.0
+#: How Linux calls the numbering of a machine's processes as a whole.
+_ALL_PROCESSES = "pid:[4026531836]"
 #: Anybody who starts a run may set its tags.
 _PROCESS = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -34,6 +37,7 @@ class Worker(Enum):
     GONE = "it ran on this host, and doesn't any more"
     UNNAMED = "none was named yet, as before a run has started"
     ELSEWHERE = "another host's, which can't be seen from here"
+    BEFORE = "this host's, but of a container before this one"
 
 
 class WatchedRunLauncher(dg.DefaultRunLauncher):
@@ -66,15 +70,35 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
 
 def this_host() -> str:
     """The name by which runs know this machine."""
+    return f"{_node()}{_process_numbers()}"
+
+
+def _node() -> str:
     return platform.node() or "localhost"
 
 
+def _process_numbers() -> str:
+    """Which processes are numbered with ours; empty outside containers, and where nobody says."""
+    try:
+        found = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+    return "" if found == _ALL_PROCESSES else f"/{found}"
+
+
 def worker_of(instance: DagsterInstance, run: DagsterRun) -> Worker:
-    """What is known of the process of ``run``; a run that names no host is taken for ours."""
+    """What is known of the process of ``run``; a run that names no host is taken for ours.
+
+    Of a run that a cluster's launcher started, that launcher is asked, wherever we are: tags may be
+    those of an attempt before, and processes are none of this host's.
+    """
     import psutil
 
-    if run.tags.get(HOST_TAG, this_host()) != this_host():
-        return Worker.ELSEWHERE
+    if _is_a_clusters(instance, run):
+        return _told(instance.run_launcher.check_run_worker_health(run))
+    host = run.tags.get(HOST_TAG, this_host())
+    if host != this_host():
+        return Worker.BEFORE if host.partition("/")[0] == _node() else Worker.ELSEWHERE
     process = _process_of(instance, run)
     if process is None:
         return Worker.UNNAMED
@@ -87,6 +111,22 @@ def worker_of(instance: DagsterInstance, run: DagsterRun) -> Worker:
     except psutil.AccessDenied:
         return Worker.ALIVE
     return Worker.ALIVE if lives else Worker.GONE
+
+
+def _is_a_clusters(instance: DagsterInstance, run: DagsterRun) -> bool:
+    """Whether a launcher that isn't of this host started it; one in a process of ours has none."""
+    launcher = instance.run_launcher
+    if isinstance(launcher, dg.DefaultRunLauncher) or not launcher.supports_check_run_worker_health:
+        return False
+    launched = dg.DagsterEventType.PIPELINE_STARTING
+    return bool(instance.get_records_for_run(run.run_id, of_type=launched, limit=1).records)
+
+
+def _told(found: CheckRunHealthResult) -> Worker:
+    if found.status == WorkerStatus.RUNNING:
+        return Worker.ALIVE
+    # Who can't be asked now may still be at work.
+    return Worker.ELSEWHERE if found.status == WorkerStatus.UNKNOWN else Worker.GONE
 
 
 def _process_of(instance: DagsterInstance, run: DagsterRun) -> tuple[int, float] | None:

@@ -91,7 +91,7 @@ def shards_of(shards: UPath, inventory: Inventory) -> list[UPath]:
 
 def _note(shards: UPath, clip: Clip) -> dict[str, Any] | None:
     path = shard_file(shards, clip.src)
-    if not path.exists():
+    if not store.exists(path):
         return None
     data = store.read(path, "a shard")
     try:

@@ -118,7 +118,7 @@ def load_scores(folder: UPath) -> list[SeedScore]:
     UnusableInput
         If the folder doesn't exist, holds no results, or holds one that can't be read.
     """
-    if not folder.is_dir():
+    if not store.is_folder(folder):
         raise UnusableInput(
             f"{folder}: expected a folder of {results_file(0)} and its like, found no such folder."
         )

@@ -56,7 +56,7 @@ def load_codec_block(folder: UPath, corpus: Corpus) -> CodecBlock:
 
 
 def _require_same(path: UPath, given: dict[str, Any], corpus: Corpus, asset: str) -> None:
-    if not path.exists():
+    if not store.exists(path):
         return
     told = parse_json(store.read(path, f"what '{asset}' made"), str(path))
     if told != given | {"corpus_sha256": corpus.sha256}:

@@ -16,6 +16,7 @@ from typing import Any
 from upath import UPath
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.objects import missing_driver
 from fr_ensemble_assets.foundation.wording import shown
 
 # The writer's machine and process id are part of the name, so that leftovers of a killed process
@@ -40,9 +41,7 @@ def parse_path(text: str) -> UPath:
         path = UPath(text)
         path.fs  # noqa: B018 (finds out whether the store's driver is installed)
     except (ImportError, ValueError, TypeError) as error:
-        raise UnusableInput(
-            f"{text}: expected a path, found '{error}'; use a local path or install the driver."
-        ) from error
+        raise missing_driver(text, error) from error
     return path
 
 

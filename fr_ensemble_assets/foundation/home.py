@@ -24,61 +24,43 @@
     ├── logs/                          of the services, and failures.log
     └── dagster/                       Dagster's own home
 
-What is kept may lie in a store of objects; clips, logs, Dagster's home and what is in the making
-need a disk of this machine. A home that is one local folder, the usual one, has both in it.
+What is kept may lie in a store of objects (``s3://bucket/prefix``); clips, logs, Dagster's home and
+what is in the making need a disk of this machine. A home that is one local folder, the usual one,
+has both in it.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from upath import UPath
 
-from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation import objects, orchestration, seen, store
 from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import require_no_link, sweep_temporaries
+from fr_ensemble_assets.foundation.files import (
+    parse_path,
+    require_no_link,
+    sha256_of,
+    sweep_temporaries,
+)
 
 HOME_VARIABLE = "FR_ENSEMBLE_HOME"
+#: The folder for what needs a disk, where the home is the address of a store of objects.
+LOCAL_VARIABLE = "FR_ENSEMBLE_LOCAL"
 DEFAULT_HOME = ".fr-ensemble"
 SHORT_SHA_LENGTH = 12
-#: Dagster's settings, under its own home.
-SETTINGS_FILE = "dagster.yaml"
 _PRIVATE = 0o700
+#: So much of an address is part of its local folder's name.
+_READABLE = 60
 #: What must be free before work begins: a run over the bundled corpus takes some 20 MB, and a full
 #: disk stops Dagster's databases in the midst.
 MIN_FREE_VARIABLE = "FR_ENSEMBLE_MIN_FREE_MB"
 _MIN_FREE_MB = 200
-
-# Dagster warns at every command where this file is missing. A retried gate would only repeat its
-# refusal, so retries are for crashes (a killed process), never for failures of ours; a crash is
-# noticed by our launcher, which looks at the process itself. One run trains at a time: its seeds
-# share all cores already.
-_DAGSTER_YAML = """\
-telemetry:
-  enabled: false
-nux:
-  enabled: false
-run_launcher:
-  module: fr_ensemble_assets.doors.workers
-  class: WatchedRunLauncher
-run_monitoring:
-  enabled: true
-  poll_interval_seconds: 10
-  start_timeout_seconds: 120
-  max_resume_run_attempts: 0
-run_retries:
-  enabled: true
-  max_retries: 2
-  retry_on_asset_or_op_failure: false
-concurrency:
-  pools:
-    default_limit: 1
-    granularity: run
-"""
 
 
 def _require_utf8(*paths: str) -> None:
@@ -90,6 +72,14 @@ def _require_utf8(*paths: str) -> None:
                 f"{path}: expected a home whose path is UTF-8, since documents and databases name "
                 f"it, found another; choose another with --home or {HOME_VARIABLE}."
             ) from error
+
+
+def _state_folder(address: str) -> Path:
+    """Where a person's programs keep their state, by the XDG convention; one folder an address."""
+    states = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    readable = re.sub(r"[^A-Za-z0-9.]+", "-", address)[:_READABLE]
+    digest = sha256_of(address.rstrip("/").encode("utf-8", "surrogateescape"))
+    return states / "fr-ensemble" / f"{readable}-{digest[:SHORT_SHA_LENGTH]}"
 
 
 @dataclass(frozen=True)
@@ -117,16 +107,21 @@ class Home:
     ) -> Home:
         """The home at ``path``, else at ``FR_ENSEMBLE_HOME``, else ``.fr-ensemble`` here.
 
-        ``local`` is the folder for what needs a disk, where that isn't ``path`` itself.
+        ``local`` is the folder for what needs a disk, where ``path`` is the address of a store of
+        objects; else it is ``FR_ENSEMBLE_LOCAL``, else one in this person's folder for such state.
         """
         chosen = os.fspath(path or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
         on_disk = os.fspath(local or chosen)
+        if "://" in on_disk:
+            on_disk = os.environ.get(LOCAL_VARIABLE) or str(_state_folder(on_disk))
         if "://" in on_disk or set(on_disk) & set("?%"):
             raise UnusableInput(
                 f"{on_disk}: expected a local folder without '?' and '%' in its path (Dagster "
-                f"keeps its databases there); choose another with --home or {HOME_VARIABLE}."
+                f"keeps its databases there); choose another with --home, {HOME_VARIABLE} or "
+                f"{LOCAL_VARIABLE}."
             )
-        home = cls(UPath(chosen).absolute(), Path(on_disk).absolute())
+        root = parse_path(chosen) if "://" in chosen else UPath(chosen)
+        home = cls(root.absolute(), Path(on_disk).absolute())
         _require_utf8(str(home.root), str(home.local))
         return home
 
@@ -171,14 +166,6 @@ class Home:
     @property
     def dagster(self) -> Path:
         return self.local / "dagster"
-
-    @property
-    def has_our_settings(self) -> bool:
-        """Whether Dagster's settings are those that :meth:`prepare` writes."""
-        try:
-            return (self.dagster / SETTINGS_FILE).read_bytes() == _DAGSTER_YAML.encode()
-        except OSError:
-            return False
 
     @property
     def failures_log(self) -> Path:
@@ -247,8 +234,15 @@ class Home:
         ------
         UnusableInput
             If the home can't be created or written, or a link lies in it: what is published here
-            would appear elsewhere, or what lies elsewhere would pass for ours.
+            would appear elsewhere, or what lies elsewhere would pass for ours. If the store of
+            objects or the database doesn't open.
+        StorageTrouble
+            If the store of objects or the database doesn't answer.
         """
+        if not store.is_local(self.root):
+            objects.require_reachable(self.root)
+            seen.look_again()
+        orchestration.require_services()
         for folder in self._folders:
             require_no_link(folder)
         if store.is_local(self.root):
@@ -262,9 +256,7 @@ class Home:
                 folder.mkdir(mode=_PRIVATE, exist_ok=True)
                 if not os.access(str(folder), os.W_OK | os.X_OK):
                     raise PermissionError(13, "Permission denied", str(folder))
-            settings = UPath(self.dagster / SETTINGS_FILE)
-            if not settings.exists():
-                store.put(settings, _DAGSTER_YAML.encode())
+            orchestration.write(self.dagster)
         except OSError as error:
             raise UnusableInput(
                 f"{self.local}: expected a home folder that can be written, found "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from upath import UPath
 
-from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation import objects, store
 from fr_ensemble_assets.foundation.files import sha256_of
 
 #: Name, size, change time (ns) and inode of each file.
@@ -28,11 +28,20 @@ def stamp_files(files: Iterable[Path | UPath]) -> Stamp:
     return tuple(_stamp(file) for file in files)
 
 
+def stamp_objects(looks: Iterable[tuple[str, tuple[int, store.Looks | None]]]) -> Stamp:
+    """The same of objects that were listed: names, sizes and looks."""
+    return tuple((name, size, _number(told), 0) for name, (size, told) in looks)
+
+
+def _number(looks: store.Looks | None) -> int:
+    return int(sha256_of(repr(looks).encode())[:12], 16)
+
+
 def _stamp(file: Path | UPath) -> tuple[str, int, int, int]:
-    found = file.stat()
     if not store.is_local(file):
-        told = sha256_of(repr(store.stamp(file)).encode())
-        return file.name, found.st_size, int(told[:12], 16), 0
+        size, looks = objects.look_at(UPath(file))
+        return file.name, size, _number(looks), 0
+    found = file.stat()
     return file.name, found.st_size, found.st_mtime_ns, found.st_ino
 
 

@@ -8,6 +8,7 @@ relies on renaming a folder, which an object store can't do.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -18,6 +19,7 @@ from typing import Any
 
 from upath import UPath
 
+from fr_ensemble_assets.foundation import objects, seen
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import (
     json_bytes,
@@ -28,10 +30,12 @@ from fr_ensemble_assets.foundation.files import (
 from fr_ensemble_assets.foundation.trouble import trouble_behind
 
 _LOCAL = frozenset({"", "file", "local"})
+objects.set_up_drivers()
+#: What S3 says where something lies already, or somebody else is just putting it.
+_THERE_ALREADY = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 
 
-#: How a file looks from outside; any change of it shows there.
-Looks = tuple[int | float | str, ...]
+Looks = objects.Looks
 
 
 def is_local(path: UPath | Path) -> bool:
@@ -47,10 +51,12 @@ def read(path: UPath, what: str) -> bytes:
     if is_local(path):
         return read_regular(path, what, follow=True)
     try:
-        return bytes(path.read_bytes())
+        return seen.content(path)
     except FileNotFoundError as error:
         raise UnusableInput(f"{path}: expected {what}, found no such file.") from error
     except OSError as error:
+        if trouble := trouble_behind(error):
+            raise trouble from error
         raise UnusableInput(
             f"{path}: expected {what}, found it unreadable ({error.strerror or error})."
         ) from error
@@ -101,7 +107,8 @@ def found_at(path: UPath | Path, wanted: str = "file") -> str:
     A name that no file can have, or a folder that can't be entered, is told as the system tells it.
     """
     if not is_local(path):
-        return "a file" if path.is_file() else "a folder" if path.is_dir() else f"no such {wanted}"
+        there = f"no such {wanted}" if not exists(UPath(path)) else "a file"
+        return "a folder" if is_folder(UPath(path)) else there
     try:
         kind = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -135,8 +142,7 @@ def put(path: UPath, data: bytes) -> None:
                 )
             _put_on_disk(Path(str(path)), data)
         else:
-            # Stores of objects show an object only once it was sent whole.
-            path.write_bytes(data)
+            _put_object(path, data)
     except OSError as error:
         if trouble := trouble_behind(error):
             raise trouble from error
@@ -144,6 +150,41 @@ def put(path: UPath, data: bytes) -> None:
             f"{path}: expected to be able to write this file, found '{error.strerror or error}'; "
             "choose another place (--home, FR_ENSEMBLE_HOME, --out) or mend the permissions."
         ) from error
+
+
+def _put_object(path: UPath, data: bytes) -> None:
+    """Stores of objects show an object only once it was sent whole; one that is the same stays."""
+    if not seen.holds(path, data):
+        path.fs.pipe_file(path.path, data)
+        seen.was_put(path, data)
+
+
+def put_new(path: UPath, data: bytes) -> bool:
+    """:func:`put` where nothing lies yet; whether it was we who put it, of all who tried at once.
+
+    Only in a store of objects (``If-None-Match: *``).
+
+    Raises
+    ------
+    UnusableInput
+        If the store can't be written.
+    """
+    try:
+        seen.was_changed(path)
+        path.fs.pipe_file(path.path, data, mode="create")
+    except OSError as error:
+        told = getattr(error.__cause__, "response", {})
+        refused = told.get("Error", {}).get("Code") in _THERE_ALREADY
+        if refused or isinstance(error, FileExistsError):
+            # An answer may have been lost, and the driver have asked again.
+            return read(path, "what was put") == data
+        if trouble := trouble_behind(error):
+            raise trouble from error
+        raise UnusableInput(
+            f"{path}: expected to be able to write this object, found '{error}'; look at the "
+            "credentials."
+        ) from error
+    return True
 
 
 def put_json(path: UPath, value: Any) -> None:
@@ -185,18 +226,25 @@ def stamp(path: UPath | Path) -> Looks | None:
         if is_local(path):
             found = Path(str(path)).stat()
             return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-        told = UPath(path).fs.info(UPath(path).path)
+        told = seen.told_of(UPath(path))
     except OSError:
         return None
-    if UPath(path).protocol == "memory":  # each writing makes another object, and notes when
-        return str(told.get("created")), int(told["size"])
-    etag = told.get("ETag") or told.get("etag")
-    return (str(etag),) if etag else None
+    return None if told is None else objects.looks(UPath(path), told)
 
 
 def is_there(path: UPath) -> bool:
     """Whether anything lies at ``path``, be it a link that leads nowhere."""
-    return os.path.lexists(str(path)) if is_local(path) else path.exists()
+    return os.path.lexists(str(path)) if is_local(path) else seen.told_of(path) is not None
+
+
+def exists(path: UPath) -> bool:
+    """Whether a file or a folder can be read at ``path``; of a link, what it leads to."""
+    return path.exists() if is_local(path) else seen.told_of(path) is not None
+
+
+def is_folder(path: UPath) -> bool:
+    """Whether ``path`` is a folder, or a link to one; in a store of objects, no empty one."""
+    return path.is_dir() if is_local(path) else bool(seen.listing(path))
 
 
 def entries(folder: UPath) -> dict[str, bool]:
@@ -210,7 +258,7 @@ def entries(folder: UPath) -> dict[str, bool]:
         If it can't be listed.
     """
     if not is_local(folder):
-        return {name: (folder / name).is_file() for name in names(folder)}
+        return {name: told["type"] == "file" for name, told in seen.listing(folder).items()}
     try:
         mode = os.lstat(str(folder)).st_mode
         if not stat.S_ISDIR(mode):
@@ -224,7 +272,9 @@ def entries(folder: UPath) -> dict[str, bool]:
 def names(folder: UPath) -> list[str]:
     """What lies in ``folder``, sorted, without what is hidden or half-made; nothing if it isn't."""
     try:
-        found = [entry.name for entry in folder.iterdir()]
+        found = (
+            [entry.name for entry in folder.iterdir()] if is_local(folder) else seen.listing(folder)
+        )
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(name for name in found if name and not name.startswith("."))
@@ -232,6 +282,9 @@ def names(folder: UPath) -> list[str]:
 
 def folders(folder: UPath) -> list[UPath]:
     """The folders that lie in ``folder``, sorted; as :func:`names`, and no links."""
+    if not is_local(folder):
+        inside = seen.listing(folder)
+        return [folder / name for name in sorted(inside) if inside[name]["type"] == "directory"]
     found = (folder / name for name in names(folder))
     return [path for path in found if path.is_dir() and not path.is_symlink()]
 
@@ -259,8 +312,17 @@ def delete(path: UPath) -> None:
             shutil.rmtree(aside, ignore_errors=True)
         else:
             local.unlink(missing_ok=True)
-    elif path.exists():
-        path.fs.rm(path.path, recursive=True)
+    else:
+        _delete_objects(path)
+
+
+def _delete_objects(path: UPath) -> None:
+    found = seen.told_of(path)
+    if found is not None:
+        inside = objects.under(path) if found.get("type") == "directory" else {}
+        with contextlib.suppress(FileNotFoundError):
+            path.fs.rm([f"{path.path}/{name}" for name in inside] or [path.path])
+        seen.was_changed(path)
 
 
 def publish(folder: UPath, files: Mapping[str, bytes], manifest: str) -> None:
@@ -297,7 +359,7 @@ def publish(folder: UPath, files: Mapping[str, bytes], manifest: str) -> None:
 
 def is_published(folder: UPath, manifest: str) -> bool:
     """Whether a publication stands in ``folder``."""
-    return (folder / manifest).is_file()
+    return (folder / manifest).is_file() if is_local(folder) else exists(folder / manifest)
 
 
 def _holds(folder: UPath, files: Mapping[str, bytes]) -> bool:
@@ -309,7 +371,9 @@ def _holds(folder: UPath, files: Mapping[str, bytes]) -> bool:
         return False
 
 
-def digests(folder: UPath) -> dict[str, str]:
-    """The sha256 of each file that lies in ``folder`` itself, by name."""
-    files = (folder / name for name in names(folder))
-    return {path.name: sha256_of(path.read_bytes()) for path in files if path.is_file()}
+def digests(folder: UPath) -> dict[str, tuple[int, str]]:
+    """Size and sha256 of each file that lies in ``folder`` itself, by name."""
+    inside = sorted(entries(folder).items())
+    names_of_files = [name for name, is_file in inside if is_file and not name.startswith(".")]
+    files = {name: read(folder / name, "a file") for name in names_of_files}
+    return {name: (len(data), sha256_of(data)) for name, data in files.items()}

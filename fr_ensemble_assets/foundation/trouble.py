@@ -1,13 +1,17 @@
-"""Disks that are full or fail, databases that others hold: told in one sentence, not in SQL.
+"""Disks that are full or fail, databases that others hold, stores and databases that don't answer:
+told in one sentence, not in SQL.
 
-These say nothing about the input and nothing about the ensemble. SQLite and Dagster wrap them in
-their own exceptions, in several ways, so they are known by the words of the system.
+These say nothing about the input and nothing about the ensemble. SQLite, Dagster and the drivers of
+databases and stores wrap them in their own exceptions, in several ways, so they are known by the
+words of the system.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+
+from fr_ensemble_assets.foundation.wording import shown
 
 #: What the system says, and what a person does about it.
 _TROUBLES = {
@@ -19,6 +23,33 @@ _TROUBLES = {
     "Input/output error": "the disk fails, look at it",
     "Read-only file system": "nothing can be written there, look at how the disk is mounted",
     "unable to open database file": "the disk is full or the folder is gone, look at it",
+    **dict.fromkeys(
+        (
+            "Could not connect to the endpoint URL",
+            "Connect timeout on endpoint URL",
+            "Read timeout on endpoint URL",
+            "Connection was closed before we received a valid response",
+            "We encountered an internal error, please try again",
+        ),
+        "the store of objects doesn't answer, look whether it runs and at its address",
+    ),
+    **dict.fromkeys(
+        (
+            "too many retries for DB connection",
+            "connection to server at",
+            "could not translate host name",
+            "server closed the connection unexpectedly",
+            "terminating connection due to",
+            "the database system is",
+        ),
+        "the database doesn't answer, look whether it runs and at its address",
+    ),
+}
+#: Libraries whose errors are about a service, whatever their words are about.
+_OF_SERVICES = {
+    "botocore": "the store of objects doesn't answer as it should, look at it",
+    "aiohttp": "the store of objects doesn't answer as it should, look at it",
+    "psycopg2": "the database doesn't answer as it should, look at it",
 }
 _OF_THE_SYSTEM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 
@@ -35,11 +66,15 @@ def trouble_in(text: str, where: str = "") -> StorageTrouble | None:
     for words, advice in _TROUBLES.items():
         if words in text:
             at = f"{where}: " if where else ""
-            return StorageTrouble(
-                f"{at}expected a disk that works, found '{words}': {advice}, then type the same "
-                "command; finished work is kept."
-            )
+            return _told(at, words, advice)
     return None
+
+
+def _told(at: str, found: str, advice: str) -> StorageTrouble:
+    return StorageTrouble(
+        f"{at}expected a place to keep things that works, found '{found}': {advice}, then type the "
+        "same command; finished work is kept."
+    )
 
 
 def trouble_behind(error: BaseException) -> StorageTrouble | None:
@@ -54,5 +89,18 @@ def trouble_behind(error: BaseException) -> StorageTrouble | None:
             return trouble_in(os.strerror(link.errno), str(link.filename or ""))
         if "sqlite3" in str(link) and (found := trouble_in(str(link))):
             return found
+        if found := _of_a_service(link):
+            return found
         link = link.__cause__ or link.__context__
     return None
+
+
+def _of_a_service(error: BaseException) -> StorageTrouble | None:
+    """The trouble of a store or a database, told by its driver's own exceptions."""
+    library = type(error).__module__.partition(".")[0]
+    if library == "fsspec" and isinstance(error, TimeoutError):
+        return _told("", "no answer in time", "the store of objects is slow or gone, look at it")
+    if library not in _OF_SERVICES or hasattr(error, "response"):  # an answer is no silence
+        return None
+    text = " ".join(str(error).split())
+    return trouble_in(text) or _told("", shown(text), _OF_SERVICES[library])

@@ -206,7 +206,7 @@ def _says_the_same(standing: tuple[UPath, bytes] | None, document: Mapping[str, 
 
 def _standing(folder: UPath) -> tuple[UPath, bytes] | None:
     for name in VERDICT_FILES.values():
-        if (folder / name).exists():
+        if store.exists(folder / name):
             return folder / name, store.read(folder / name, "a verdict")
     return None
 

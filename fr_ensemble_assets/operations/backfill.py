@@ -18,7 +18,7 @@ from fr_ensemble_assets.corpus.in_use import CORPUS_TAG, newest_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.doors.glance import BACKFILL_ENDED
 from fr_ensemble_assets.doors.progress import read_progress
-from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation import seen, store
 from fr_ensemble_assets.foundation.digests import is_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
@@ -240,6 +240,7 @@ def conclude(plan: BackfillPlan, events: Sequence[dg.DagsterEvent]) -> Ending:
     UnusableInput, GateRefusal, KeyboardInterrupt, OrchestrationFailure
         If a seed, or after PROMOTE the candidate, isn't there.
     """
+    seen.look_again()
     used = load_corpus(plan.home, plan.corpus_sha256)
     results, contract = plan.results, plan.contract
     missing = [seed for seed in plan.seeds if finished_seed(results, used, contract, seed) is None]

@@ -10,7 +10,8 @@ from fr_ensemble_assets.candidate.places import corpus_of, is_published, variant
 from fr_ensemble_assets.doors.glance import glance_at
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_path
-from fr_ensemble_assets.foundation.home import SETTINGS_FILE, Home
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.orchestration import SETTINGS_FILE
 from fr_ensemble_assets.foundation.wording import listed, shown
 
 #: Digits, and the variant that a grouped candidate's folder is named by besides.

@@ -9,7 +9,7 @@ from upath import UPath
 
 from fr_ensemble_assets.candidate.places import variants_published
 from fr_ensemble_assets.corpus.in_use import newest_corpus
-from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation import objects, store, versions
 from fr_ensemble_assets.foundation.digests import is_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
@@ -24,14 +24,15 @@ from fr_ensemble_assets.operations.instance import (
 
 @dataclass(frozen=True)
 class Store:
-    """What is kept for one corpus.
+    """What is kept for one corpus, or was published for it before.
 
     Attributes
     ----------
     size_bytes
         Of all files in it.
     verdict
-        PROMOTE, HOLD, or ``none`` under any recipe.
+        PROMOTE, HOLD, or ``none`` under any recipe; ``replaced`` for a candidate's version that a
+        later publication replaced, or that a killed publisher left.
     kept_for
         Why it stays; empty if nothing needs it.
     """
@@ -53,7 +54,20 @@ def list_stores(home: Home) -> list[Store]:
         )
         for folder in store.folders(home.store)
     ]
+    stores += _replaced(home)
     return sorted(stores, key=lambda kept: (not kept.kept_for, kept.folder.name))
+
+
+def _replaced(home: Home) -> list[Store]:
+    """Versions of candidates that no reader takes any more; a home on a disk has none."""
+    if store.is_local(home.root):
+        return []
+    return [
+        Store(version, store.size_of(version), "replaced", "")
+        for candidate in store.folders(home.candidates)
+        for version in versions.unpointed(candidate)
+        if objects.under(version)  # what is removed may be listed for a while
+    ]
 
 
 def remove_stores(home: Home, stores: Sequence[Store]) -> int:

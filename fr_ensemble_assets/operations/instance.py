@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 from fr_ensemble_assets.doors.glance import BACKFILL_ENDED, EVENTS_DATABASE, RUNS_DATABASE
 from fr_ensemble_assets.doors.workers import Worker, worker_of
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.home import SETTINGS_FILE, Home
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.orchestration import (
+    SETTINGS_FILE,
+    database_of,
+    require_database,
+)
+from fr_ensemble_assets.operations import postgres
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -36,16 +42,22 @@ def open_instance(home: Home) -> dg.DagsterInstance:
     """Dagster's instance under ``home``, its storage initialised.
 
     Processes that initialise one fresh SQLite home at once break it for good, so the first opening
-    is done by one at a time. Later ones don't wait for each other.
+    is done by one at a time. Later ones don't wait for each other. The same on PostgreSQL, where
+    those who open it may be on many hosts.
 
     Raises
     ------
     UnusableInput
         If ``dagster.yaml`` or the databases can't be used.
+    StorageTrouble
+        If the database doesn't answer.
     """
-    if _is_initialised(home):
+    url = database_of(home.dagster)
+    if url is not None:
+        require_database(url)
+    if _is_initialised(home) if url is None else postgres.is_initialised(url):
         return _open(home)
-    with _alone(home):
+    with _alone(home) if url is None else postgres.alone(url):
         return _open(home)
 
 
@@ -68,10 +80,27 @@ def _open(home: Home) -> dg.DagsterInstance:
     instance.get_runs(limit=1)
     instance.all_asset_keys()
     instance.all_instigator_state()
-    for pool in (ENCODING_POOL, TRAINING_POOL):
-        # A pool that was never used has no limit yet, and two first runs would start together.
-        instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
+    # A pool that was never used has no limit yet, and two first runs would start together. Read
+    # first: Dagster tries to insert, and updates in the same transaction, which PostgreSQL refuses.
+    limited = {pool.name: pool for pool in instance.event_log_storage.get_pool_limits()}
+    default = instance.global_op_concurrency_default_limit
+    for name in (ENCODING_POOL, TRAINING_POOL):
+        pool = limited.get(name)
+        if pool is None or (pool.from_default and pool.limit != default):
+            _limit(instance, name)
     return instance
+
+
+def _limit(instance: dg.DagsterInstance, pool: str) -> None:
+    """Give a pool the default limit; of those who try at once one succeeds, which is enough."""
+    import sqlalchemy.exc
+
+    storage = instance.event_log_storage
+    try:
+        storage.initialize_concurrency_limit_to_default(pool)
+    except sqlalchemy.exc.DBAPIError:
+        if pool not in {limited.name for limited in storage.get_pool_limits()}:
+            raise
 
 
 def _is_initialised(home: Home) -> bool:
@@ -125,7 +154,8 @@ def _alone(home: Home) -> Iterator[None]:
 def close_dead_runs(instance: dg.DagsterInstance, unattended: bool = False) -> int:
     """Mark runs whose process was killed as failed; Dagster would show them running for ever.
 
-    Runs of another host, which may work on a home that both see, are left as they are.
+    Runs of another host, which may work on a home that both see, are left as they are; those of a
+    cluster are asked of the launcher that started them.
 
     The daemon does the same by itself. Whoever starts a daemon calls this before: in its first
     moments the daemon may look at a backfill between its marking a run as failed and its noting
@@ -141,7 +171,9 @@ def close_dead_runs(instance: dg.DagsterInstance, unattended: bool = False) -> i
 
     started, starting = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING
     at_work = instance.get_runs(dg.RunsFilter(statuses=[started, starting]))
-    signs = {Worker.GONE, Worker.UNNAMED} if unattended else {Worker.GONE}
+    signs = {Worker.GONE}
+    if unattended:
+        signs |= {Worker.UNNAMED, Worker.BEFORE}
     dead = [run for run in at_work if worker_of(instance, run) in signs]
     for run in dead:
         instance.report_run_failed(run, "The process of this run was killed.")

@@ -176,7 +176,8 @@ def predictors_at_hand(home: Home, cells_sha256: str) -> dict[str, bytes]:
     if not store.is_published(folder, REPORT_FILE):
         return {}
     files = make_predictors(home, cells_sha256)
-    if store.digests(folder) != {name: sha256_of(data) for name, data in files.items()}:
+    made = {name: (len(data), sha256_of(data)) for name, data in files.items()}
+    if store.digests(folder) != made:
         raise GateRefusal(
             f"{folder}: expected the files that fitting the predictors again gives, found others: "
             "they were altered, or made by another machine or version; materialise 'predictors' "

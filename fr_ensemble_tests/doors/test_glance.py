@@ -21,7 +21,8 @@ from fr_ensemble_assets.doors.glance import (
     Glance,
     glance_at,
 )
-from fr_ensemble_assets.foundation.home import SETTINGS_FILE, Home
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.orchestration import SETTINGS_FILE
 from fr_ensemble_assets.operations.instance import open_instance
 from fr_ensemble_assets.operations.records import records_of
 from fr_ensemble_assets.operations.status import Records, status_of

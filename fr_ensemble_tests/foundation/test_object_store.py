@@ -6,17 +6,14 @@ import uuid
 from pathlib import Path
 
 import pytest
-from upath import UPath
 
-from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
-from fr_ensemble_assets.foundation.progress import Silent
+from fr_ensemble_assets.foundation.versions import standing
 from fr_ensemble_assets.operations.clean import list_stores, remove_stores
-from fr_ensemble_assets.operations.run import Outcome, Plan, run_ensemble
 from fr_ensemble_assets.operations.status import status_of
-from fr_ensemble_tests.conftest import Chain, Row, without_times, write_rows
+from fr_ensemble_tests.conftest import Chain, Row, contents_of, run_in, write_rows
 
 #: What needs a disk, whatever the root is.
 LOCAL = {"cells", "clips", "dagster", "logs"}
@@ -27,27 +24,6 @@ def home(tmp_path: Path) -> Home:
     return Home.at(f"memory://{uuid.uuid4().hex}/home", tmp_path / "local")
 
 
-def run_in(home: Home, corpus: UPath, epochs: int = 200) -> Outcome:
-    return run_ensemble(Plan(home, str(corpus), ENSEMBLE.units, epochs, force=False), Silent())
-
-
-def copy_of(folder: UPath, to: Path) -> Path:
-    """The objects as files, where tools for files can look at them."""
-    for name in store.names(folder):
-        if (folder / name).is_dir():
-            copy_of(folder / name, to / name)
-        else:
-            to.mkdir(parents=True, exist_ok=True)
-            (to / name).write_bytes((folder / name).read_bytes())
-    return to
-
-
-def contents(folder: Path) -> dict[str, object]:
-    """All files but their times, by name."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(path.relative_to(folder)): without_times(path) for path in files}
-
-
 @pytest.mark.slow
 def test_the_chain_keeps_the_same_bytes_in_a_store_of_objects(
     home: Home, promoted_once: Chain, rows: list[Row], tmp_path: Path
@@ -55,9 +31,15 @@ def test_the_chain_keeps_the_same_bytes_in_a_store_of_objects(
     corpus = write_rows(promoted_once[0].parent / "corpus.jsonl", rows)
     outcome = run_in(home, corpus)
     assert outcome.candidate_dir == home.candidate_dir(outcome.corpus_sha256)
-    copied = copy_of(home.root, tmp_path / "copied")
-    for folder in ("store", "candidates"):
-        assert contents(copied / folder) == contents(promoted_once[0] / folder)
+    local = Home.at(promoted_once[0])
+    for number, (ours, theirs) in enumerate(
+        (
+            (home.store, local.store),
+            (standing(outcome.candidate_dir), local.candidate_dir(outcome.corpus_sha256)),
+        )
+    ):
+        copied = (tmp_path / f"{name}{number}" for name in ("ours", "theirs"))
+        assert contents_of(ours, next(copied)) == contents_of(theirs, next(copied))
     found = status_of(home)
     assert [candidate.problems for candidate in found.candidates] == [()]
     assert {path.name for path in home.local.iterdir()} == LOCAL
@@ -92,6 +74,20 @@ def test_a_dry_run_over_a_store_of_objects_is_looked_at_and_cleaned(
 
 def test_what_needs_a_disk_is_given_one(tmp_path: Path) -> None:
     with pytest.raises(UnusableInput, match="expected a local folder"):
-        Home.at("memory://somewhere")
+        Home.at("memory://somewhere", tmp_path / "100%")
     one_folder = Home.at(tmp_path)
     assert one_folder.local == Path(str(one_folder.root)) == tmp_path
+
+
+def test_an_address_has_a_folder_of_its_own_for_what_needs_a_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.delenv("FR_ENSEMBLE_LOCAL", raising=False)
+    one, same, other = (Home.at(f"memory://{name}/home") for name in ("a-b", "a-b", "a"))
+    assert one.local == same.local != other.local
+    assert one.local.parent == tmp_path / "fr-ensemble"
+    assert one.local.name.startswith("memory-a-b-home-")
+    monkeypatch.setenv("FR_ENSEMBLE_LOCAL", str(tmp_path / "chosen"))
+    assert Home.at("memory://a/home").local == tmp_path / "chosen"
+    assert Home.at(tmp_path / "home").local == tmp_path / "home"

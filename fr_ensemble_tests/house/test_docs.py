@@ -218,6 +218,15 @@ NOT_RUN: dict[Script, str] = {
     ): "train 440 models",
     ("export FR_ENSEMBLE_TOKEN=$(openssl rand -hex 16)",): "no command of ours",
     ("fr-ensemble ui --host 0.0.0.0 --host-name trainer.example",): "serves: test_live_front.py",
+    ("export AWS_ENDPOINT_URL=https://s3.example AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…",): (
+        "no command of ours"
+    ),
+    ("fr-ensemble run --home s3://frames/fr-ensemble",): "needs a bucket: cluster/",
+    (
+        "export FR_ENSEMBLE_DATABASE=postgresql://dagster@database.example:5432/dagster "
+        "PGPASSWORD=…",
+    ): "no command of ours",
+    ("fr-ensemble ui",): "serves: cluster/test_deploying.py",
 }
 
 

@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
 from fr_ensemble_assets.card.render import CARD_PLACE, card_page
+from fr_ensemble_assets.foundation import seen
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.handover.cards import facts_for
@@ -39,6 +40,7 @@ class Cards:
 
 def card_answer(home: Home, candidate: str) -> Response:
     """The card of a candidate that verifies, else one sentence that says why not."""
+    seen.look_again()
     try:
         page = card_page(facts_for(home.candidates / candidate))
     except UnusableInput as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from fr_ensemble_assets.doors.dagster_internals import DAEMON_MODULE
-from fr_ensemble_assets.foundation.home import HOME_VARIABLE, Home
+from fr_ensemble_assets.foundation.home import HOME_VARIABLE, LOCAL_VARIABLE, Home
 from fr_ensemble_assets.operations.front.policy import TOKEN_VARIABLE, Serving
 from fr_ensemble_assets.operations.front.service import front_command
 from fr_ensemble_assets.operations.serving.sessions import Session
@@ -137,6 +137,7 @@ def services_over(home: Home, serving: Serving, folder: Path) -> Services:
         **{name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE},
         "DAGSTER_HOME": str(home.dagster),
         HOME_VARIABLE: str(home.root),
+        LOCAL_VARIABLE: str(home.local),
     }
 
     def service(name: str, command: list[str], more: Mapping[str, str] | None = None) -> Service:
