@@ -127,7 +127,9 @@ class KeptParts:
             raise UnusableInput(
                 f"{path}: expected {len(rows)} predictions, found {len(prediction)}."
             )
-        return HeldOut(rows, prediction.astype(np.float64), seconds, machine)
+        return HeldOut(
+            rows=rows, prediction=prediction.astype(np.float64), seconds=seconds, machine=machine
+        )
 
 
 def _encoded(prediction: Any) -> str:
