@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.training.executors import EXECUTOR_VARIABLE
 
 FoldsOption = Annotated[
     int,
@@ -24,6 +25,7 @@ YesOption = Annotated[
 ExecutorOption = Annotated[
     str,
     typer.Option(
+        envvar=EXECUTOR_VARIABLE,
         help="threads, ray://HOST:10001, or ray for the cluster that this machine is a node of "
         "(extra fr-ensemble[cluster]).",
     ),

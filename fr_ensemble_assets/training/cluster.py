@@ -40,6 +40,8 @@ _LOST_S = 25.0
 _SECONDS_BETWEEN_LOOKS = 0.5
 #: A task that its node took with it is tried again elsewhere; one that failed by itself never is.
 _RETRIES = 5
+#: As what Ray raises that a node went.
+_GONE = frozenset({"TaskUnschedulableError", "NodeDiedError", "WorkerCrashedError"})
 
 
 # --- what nodes run ----------------------------------------------------------------------------
@@ -191,14 +193,18 @@ def _ask_nodes(ray: Any, where: str) -> Mapping[str, tuple[str, dict[str, Any]]]
             f"{listed(asked[ref] for ref in silent)} silent: look at these nodes, then type the "
             "same command."
         )
-    return {asked[ref]: _answer(ray, ref) for ref in ready}
+    answers = {asked[ref]: _answer(ray, ref) for ref in ready}
+    return {node: answer for node, answer in answers.items() if answer is not None}
 
 
-def _answer(ray: Any, ref: Any) -> tuple[str, dict[str, Any]]:
+def _answer(ray: Any, ref: Any) -> tuple[str, dict[str, Any]] | None:
+    """What a node told; ``None`` where it is gone, which its cluster notices after a while."""
     try:
         project, machine = ray.get(ref)
         return str(project), dict(machine)
     except Exception as error:  # the project isn't there, or another
+        if type(error).__name__ in _GONE:
+            return None
         last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         return f"none that answers ('{shown(last)}')", {}
 

@@ -20,6 +20,8 @@ from fr_ensemble_assets.foundation.progress import Cancelled, StepReport
 from fr_ensemble_assets.foundation.trouble import StorageTrouble
 from fr_ensemble_assets.foundation.wording import shown
 
+#: The environment variable that chooses the executor where nothing else does, as for the UI's runs.
+EXECUTOR_VARIABLE = "FR_ENSEMBLE_EXECUTOR"
 #: Where a Ray cluster's head listens for clients unless told otherwise.
 RAY_PORT = 10001
 _HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")

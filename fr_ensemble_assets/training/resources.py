@@ -9,7 +9,7 @@ import dagster as dg
 from fr_ensemble_assets.contract.agreed import ENSEMBLE, Contract
 from fr_ensemble_assets.doors.fixed import TreatAsResourceParam
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.training.executors import ExecutorChoice
+from fr_ensemble_assets.training.executors import EXECUTOR_VARIABLE, ExecutorChoice
 from fr_ensemble_assets.training.trainer import Trainer
 
 
@@ -58,15 +58,14 @@ class TrainerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return replace(trainer, device="cpu")
 
 
-#: The environment variable that chooses the executor for runs of the UI.
-EXECUTOR_VARIABLE = "FR_ENSEMBLE_EXECUTOR"
-
-
 @dataclass(frozen=True)
 class ExecutorResource(TreatAsResourceParam):
-    """Where parts are worked on: ``kind`` threads or ray, and the cluster's ``address``."""
+    """Where parts are worked on: ``kind`` threads or ray, and the cluster's ``address``.
 
-    kind: str = "threads"
+    With neither it is as ``FR_ENSEMBLE_EXECUTOR`` says, else threads.
+    """
+
+    kind: str = ""
     address: str = ""
 
     @classmethod
@@ -74,10 +73,14 @@ class ExecutorResource(TreatAsResourceParam):
         return cls(choice.kind, choice.address)
 
     def choice(self) -> ExecutorChoice:
-        """The same as a value; where ``FR_ENSEMBLE_EXECUTOR`` is set, it says so for threads."""
-        told = self.address if self.address else self.kind
-        if told == "threads":
-            told = os.environ.get(EXECUTOR_VARIABLE, "")
+        """The same as a value.
+
+        Raises
+        ------
+        UnusableInput
+            If it is no executor of ours.
+        """
+        told = self.address or self.kind or os.environ.get(EXECUTOR_VARIABLE, "")
         return ExecutorChoice.parse(told, EXECUTOR_VARIABLE)
 
 

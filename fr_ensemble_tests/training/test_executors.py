@@ -13,9 +13,8 @@ from fr_ensemble_assets.cli.folds import settled_folds
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.machine import machine_record
 from fr_ensemble_assets.training.cost import cost_of, cost_told
-from fr_ensemble_assets.training.executors import ExecutorChoice
+from fr_ensemble_assets.training.executors import EXECUTOR_VARIABLE, ExecutorChoice
 from fr_ensemble_assets.training.resources import (
-    EXECUTOR_VARIABLE,
     ExecutorResource,
     RecipeResource,
     TrainerResource,
@@ -50,6 +49,7 @@ def test_the_uis_runs_take_the_executor_of_the_environment(monkeypatch: pytest.M
     monkeypatch.setenv(EXECUTOR_VARIABLE, "ray://head")
     assert ExecutorResource().choice().address == "ray://head:10001"
     assert ExecutorResource("ray", "ray://other:1").choice().address == "ray://other:1"
+    assert not ExecutorResource.of(ExecutorChoice()).choice().remote, "the command line said so"
     monkeypatch.setenv(EXECUTOR_VARIABLE, "slurm")
     with pytest.raises(UnusableInput, match=EXECUTOR_VARIABLE):
         ExecutorResource().choice()
