@@ -25,7 +25,8 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	@$(BIN)/python -m pip check
 	@touch $@
 
-# Writes constraints.txt from pyproject.toml, and what the extra cluster adds to it beside it: what is pinned stays, what is new is added. To take
+# Writes constraints.txt from pyproject.toml, and beside it what the extra cluster and its tests add:
+# what is pinned stays, what is new is added. To take
 # newer versions: make lock LOCK=--upgrade. The override leaves torch out (see above).
 lock: setup
 	@$(PIP) install uv
@@ -33,7 +34,7 @@ lock: setup
 	@$(BIN)/uv --quiet pip compile pyproject.toml --extra dev --group lock $(LOCK) \
 		--universal --python-version 3.11 --generate-hashes --override $(VENV)/without-torch.txt \
 		--custom-compile-command 'make lock' --output-file constraints.txt >/dev/null
-	@$(BIN)/uv --quiet pip compile pyproject.toml --extra cluster --constraint constraints.txt \
+	@$(BIN)/uv --quiet pip compile pyproject.toml --extra cluster --group cluster-tests --constraint constraints.txt \
 		--universal --python-version 3.11 --generate-hashes --override $(VENV)/without-torch.txt \
 		--custom-compile-command 'make lock' --output-file $(VENV)/cluster.txt >/dev/null
 	@awk 'match($$0, /^[a-z0-9._-]+==/) { name = substr($$0, 1, RLENGTH); \
@@ -50,7 +51,8 @@ test: setup
 test-live: setup
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m live
 
-# Ray over network namespaces (skipped where those aren't permitted), its nodes killed: minutes.
+# Ray over network namespaces, a real S3 server and PostgreSQL, killed: minutes. What this machine
+# does not permit is skipped and says why.
 test-cluster: $(CLUSTER)
 	@$(BIN)/python -m pytest -m cluster
 
