@@ -15,8 +15,6 @@ from fr_ensemble_assets.calibration.rules import (
     LEVEL_TOLERANCE,
     REPORTED_LEVELS,
     RULES,
-    SIGMA_FLOOR,
-    QuantileTable,
     Rule,
     WeightedScores,
     bounds,
@@ -115,13 +113,19 @@ def leave_one_source_out(
     unit: Unit,
     levels: Sequence[float] = REPORTED_LEVELS,
     rules: Sequence[Rule] = RULES,
-    floor: float = SIGMA_FLOOR,
+    floor: float | None = None,
     tried_on: OutOfFold | None = None,
 ) -> tuple[Coverage, ...]:
     """Calibrate each rule on all sources but one, and measure it on that one, for every source.
 
-    ``tried_on`` has other members' predictions of the same rows, which are measured instead.
+    Parameters
+    ----------
+    floor
+        Under the deviation, in VMAF; that of ``rows`` unless told.
+    tried_on
+        Other members' predictions of the same rows, which are measured instead.
     """
+    floor = rows.floor if floor is None else floor
     asked = np.array(sorted(levels))
     # An interval at the highest level of all sources can't be tried with one source less.
     fewest_rows = rows.n_rows - int(np.bincount(rows.source_index).max())
@@ -246,20 +250,4 @@ def find_sharpness(coverages: Sequence[Coverage]) -> Finding:
         next_step="nothing to do"
         if passed
         else "add sources: wide intervals come from few sources, or from one unlike the others",
-    )
-
-
-def find_monotone(tables: Sequence[QuantileTable]) -> Finding:
-    """A higher level never gives a narrower interval."""
-    broken = [
-        f"rule {table.rule} at {level:.1%}"
-        for table in tables
-        for level, step in zip(table.levels[1:], np.diff(table.quantiles), strict=True)
-        if not step >= 0
-    ]
-    return Finding(
-        passed=not broken,
-        observed="; ".join(broken) or f"{sum(len(t.levels) for t in tables)} quantiles in order",
-        threshold="a higher level never gives a narrower interval",
-        next_step="materialise interval_calibration again" if broken else "nothing to do",
     )

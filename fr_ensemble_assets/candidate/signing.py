@@ -188,8 +188,9 @@ def _uncovered(folder: UPath, signature: UPath) -> list[str]:
 
 
 def _require_key(key: Path, what: str) -> None:
-    if not key.is_file():
-        raise UnusableInput(f"{key}: expected {what}, found no such file.")
+    found = store.found_at(key)
+    if found != "a file":
+        raise UnusableInput(f"{key}: expected {what}, found {found}.")
 
 
 def _first_line(error: Exception) -> str:

@@ -30,8 +30,8 @@ from fr_ensemble_assets.foundation.schema import (
     MIN_ROWS,
     MIN_SOURCES,
     REQUIRED,
+    ROW_RULES,
     expected,
-    row_schema,
 )
 from fr_ensemble_assets.foundation.wording import listed, shown
 
@@ -150,15 +150,11 @@ class InvalidValue:
 
 def first_invalid_value(frame: pd.DataFrame) -> InvalidValue | None:
     """Hold a typed frame against the schema."""
-    import pandera.errors
-
-    try:
-        row_schema().validate(frame, lazy=True)
-    except pandera.errors.SchemaErrors as error:
-        first = error.failure_cases.sort_values("index", kind="stable").iloc[0]
-        column, row = str(first["column"]), int(first["index"])
-        return InvalidValue(row, column, str(frame[column].iloc[row]))
-    return None
+    broken = ROW_RULES.first_broken(frame)
+    if broken is None:
+        return None
+    row, column = broken
+    return InvalidValue(row, column, str(frame[column].iloc[row]))
 
 
 def _valid_frame(shard: Shard) -> pd.DataFrame:

@@ -128,10 +128,10 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def sweep_temporaries(root: UPath) -> int:
+def sweep_temporaries(root: UPath, deep: bool = True) -> int:
     """Remove unfinished files and folders that dead processes of this machine left under ``root``.
 
-    Links are not followed. Returns how many there were.
+    Links are not followed, and without ``deep`` no folder is entered. Returns how many there were.
     """
     swept = 0
     for entry in list(root.iterdir()):
@@ -142,6 +142,6 @@ def sweep_temporaries(root: UPath) -> int:
                 shutil.rmtree(str(entry), ignore_errors=True)
             else:
                 entry.unlink(missing_ok=True)
-        elif match is None and entry.is_dir() and not entry.is_symlink():
+        elif deep and match is None and entry.is_dir() and not entry.is_symlink():
             swept += sweep_temporaries(entry)
     return swept

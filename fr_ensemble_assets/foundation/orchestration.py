@@ -84,6 +84,14 @@ def write(folder: Path) -> None:
         Path(str(settings)).chmod(0o600)
 
 
+def are_the_embedded(folder: Path) -> bool:
+    """Whether ``dagster.yaml`` is as :func:`write` writes it by itself."""
+    try:
+        return not _wanted() and (folder / SETTINGS_FILE).read_bytes() == _DAGSTER_YAML.encode()
+    except OSError:
+        return False
+
+
 def require_services() -> None:
     """Ask the database that the environment names, before anything is written.
 

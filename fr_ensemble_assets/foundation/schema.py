@@ -6,11 +6,12 @@ the order is the order of the network's inputs.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
+from fr_ensemble_assets.foundation.rows import RowRules
+
 if TYPE_CHECKING:
-    import pandera.pandas as pandera
+    import pandas as pd
 
 #: The six libvmaf features of a frame, in the order of the network's inputs.
 CANONICAL_6 = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
@@ -87,36 +88,23 @@ def expected(column: str) -> str:
     return "a finite number"
 
 
-@cache
-def row_schema() -> pandera.DataFrameSchema:
-    """The pandera schema of a frame whose columns already have their types.
-
-    Each check is named after what it expects, so that a failure can be told in one sentence. A
-    missing value in a required column is reported by the reader, which still knows it from NaN.
-    """
+def valid_values(column: str, values: pd.Series) -> pd.Series:
+    """Per value of ``column``, whose type is settled, whether it is as :func:`expected`."""
     import numpy as np
-    import pandera.pandas as pandera
 
-    def check(column: str) -> pandera.Check:
-        if column in TEXT:
-            return pandera.Check(lambda s: s.str.len() > 0, error=expected(column))
-        if column == TARGET:
-            return pandera.Check.in_range(VMAF_MIN, VMAF_MAX, error=expected(column))
-        if column in INTEGER:
-            return pandera.Check(
-                lambda s: (s >= 0) & (s <= MAX_EXACT_INTEGER) & (s == np.floor(s)),
-                error=expected(column),
-            )
-        return pandera.Check(np.isfinite, error=expected(column))
+    valid: pd.Series
+    if column == TARGET:
+        valid = values.between(VMAF_MIN, VMAF_MAX)
+    elif column in INTEGER:
+        valid = (values >= 0) & (values <= MAX_EXACT_INTEGER) & (values == np.floor(values))
+    elif column in TEXT:
+        valid = values.str.len() > 0
+    else:
+        valid = np.isfinite(values)
+    return valid
 
-    return pandera.DataFrameSchema(
-        {
-            column: pandera.Column(
-                checks=check(column),
-                nullable=column in OPTIONAL,
-                required=column in REQUIRED,
-                description=DESCRIPTIONS[column],
-            )
-            for column in COLUMNS
-        }
-    )
+
+#: The rules for a frame of rows whose columns already have their types.
+ROW_RULES = RowRules(
+    REQUIRED, OPTIONAL, {column: DESCRIPTIONS[column] for column in COLUMNS}, expected, valid_values
+)

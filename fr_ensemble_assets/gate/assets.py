@@ -1,9 +1,15 @@
 """Door: ``ensemble_verdict``."""
 
+from typing import Any
+
 import dagster as dg
 
+from fr_ensemble_assets.assurance.assess import NothingToAssess, assess, two_lines
+from fr_ensemble_assets.assurance.plots import assurance_figure
+from fr_ensemble_assets.assurance.tables import assurance_tables
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
+from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, plot, table
@@ -13,6 +19,7 @@ from fr_ensemble_assets.gate.plots import verdict_figure
 from fr_ensemble_assets.gate.previous import Previous, previous_verdict
 from fr_ensemble_assets.gate.rule import Decision
 from fr_ensemble_assets.gate.verdict import (
+    Judgement,
     judge,
     recommendation,
     verdict_document,
@@ -22,6 +29,12 @@ from fr_ensemble_assets.loso.assets import loso_results, study_results
 from fr_ensemble_assets.training.resources import RecipeResource
 
 _WORST_FOLDS = 8
+
+
+class EvidenceConfig(dg.Config):
+    """``evidence``: show what the verdict is worth beside it; it decides nothing."""
+
+    evidence: bool = True
 
 
 @dg.asset(
@@ -37,12 +50,17 @@ _WORST_FOLDS = 8
     ],
 )
 def ensemble_verdict(
-    context: dg.AssetExecutionContext, home: HomeResource, recipe: RecipeResource
+    context: dg.AssetExecutionContext,
+    config: EvidenceConfig,
+    home: HomeResource,
+    recipe: RecipeResource,
 ) -> dg.MaterializeResult[None]:
     """PROMOTE or HOLD: the seeds' leave-one-source-out results against ADR-0303's gate.
 
     Mean PLCC >= 0.95, spread (max - min) <= 0.005, every seed >= 0.95. Reads all seeds' results
-    for the current corpus and writes PROMOTE.json or HOLD.json beside them.
+    for the current corpus and writes PROMOTE.json or HOLD.json beside them. What the verdict is
+    worth (simpler models, controls, certainty, a HOLD's diagnosis) is shown with it, decides
+    nothing, and may be left out.
     """
     with refusals_as_failures():
         kept = home.open()
@@ -65,10 +83,29 @@ def ensemble_verdict(
             "dry_run": decision.dry_run,
             **_lowest(judgement.scores),
             "worst_folds": table(_worst_folds(judgement.scores)),
+            **(_evidence(used, judgement) if config.evidence else {}),
             "corpus_sha256": used.sha256,
             "stored_at": dg.MetadataValue.path(str(path)),
         }
     )
+
+
+def _evidence(used: Corpus, judgement: Judgement) -> dict[str, Any]:
+    """What the verdict is worth, as a person reads it."""
+    try:
+        found = assess(used, judgement.results)
+    except NothingToAssess as nothing:
+        return {"evidence": f"none: {nothing}"}
+    diagnosis = found.diagnosis
+    looks = f"{diagnosis.looks_like}. Next: {diagnosis.next_step}." if diagnosis else "passes"
+    skill, chance = two_lines(found)
+    return {
+        "skill_over_quadratic": found.skill_over_quadratic,
+        "evidence": "\n".join((skill, chance, *found.caveats)),
+        "diagnosis": looks,
+        "evidence_plot": plot(assurance_figure(found), "what the verdict is worth"),
+        **{name: table(rows) for name, rows in assurance_tables(found).items()},
+    }
 
 
 def _figures(decision: Decision) -> dict[str, float]:

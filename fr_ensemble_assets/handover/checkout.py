@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json
 from fr_ensemble_assets.foundation.schema import ENCODER_VOCAB_VERSION, ENCODER_VOCABULARY
@@ -82,8 +83,9 @@ def read_checkout(folder: Path, paths: Sequence[str]) -> Checkout:
 
 
 def _top_of(folder: Path) -> Path:
-    if not folder.is_dir():
-        raise UnusableInput(f"{folder}: expected a checkout, found no such folder.")
+    kind = store.found_at(folder, "folder")
+    if kind != "a folder":
+        raise UnusableInput(f"{folder}: expected a checkout, found {kind}.")
     wanted = "expected the top of a git checkout"
     try:
         inside = git(folder, "rev-parse", "--is-inside-work-tree").decode().strip()

@@ -120,8 +120,9 @@ def _limits(summary: Summary) -> Iterator[str]:
     worst = summary.coverage("frame", "source")
     if worst is not None:
         yield (
-            f"Intervals of rule `source` at 95 % covered {worst.coverage:.1%} of the frames of a "
-            f"source left out on average, and {worst.lowest.coverage:.1%} of `{worst.lowest.name}`."
+            "Intervals of rule `source` at 95 %, of members recentred as the calibration has it, "
+            f"covered {worst.coverage:.1%} of the frames of a source left out on average, and "
+            f"{worst.lowest.coverage:.1%} of `{worst.lowest.name}`."
         )
     yield (
         f"Columns are those of encoder vocabulary version {ENCODER_VOCAB_VERSION} in the order of "

@@ -13,7 +13,9 @@ from fr_ensemble_assets.contract.folds import Assignment
 from fr_ensemble_assets.contract.recipe import Recipe
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.loso.prepared import PreparedCorpus
+from fr_ensemble_assets.loso.recentred import correct_fold
 from fr_ensemble_assets.training.compiled import predict
+from fr_ensemble_assets.training.recentre import Correction
 from fr_ensemble_assets.training.trainer import Trainer
 
 
@@ -27,10 +29,13 @@ class HeldOut:
         Positions in the corpus, int64, shape (n,).
     prediction
         VMAF, float64, shape (n,).
+    corrections
+        Of each fold's model, in the order of the part's folds.
     """
 
     rows: npt.NDArray[np.int64]
     prediction: npt.NDArray[np.float64]
+    corrections: tuple[Correction, ...]
     seconds: float
 
 
@@ -45,7 +50,7 @@ class Part:
     trainer: Trainer
 
     def work(self, data: PreparedCorpus, report: StepReport = report_nothing) -> HeldOut:
-        """Train the folds, and predict what they hold out."""
+        """Train the folds, predict what they hold out, and see what they leave on the rest."""
         started = time.perf_counter()
         folds = [data.fold(held_out, self.seed) for held_out in self.folds]
         trained = self.trainer.train([fold.fit for fold in folds], self.recipe, report)
@@ -53,9 +58,11 @@ class Part:
             predict(parameters, fold.held_out_inputs)
             for fold, parameters in zip(folds, trained, strict=True)
         ]
+        corrections = tuple(map(correct_fold, folds, trained))
         return HeldOut(
             rows=np.concatenate([fold.held_out_rows for fold in folds]),
             prediction=np.concatenate(predicted),
+            corrections=corrections,
             seconds=time.perf_counter() - started,
         )
 

@@ -24,8 +24,10 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.progress import Progress, Shares, StepReport
 from fr_ensemble_assets.loso.evaluation import HeldOut, Part, parts_of
 from fr_ensemble_assets.loso.prepared import prepare
+from fr_ensemble_assets.loso.recentred import load_corrections
 from fr_ensemble_assets.loso.writing import save_seed
 from fr_ensemble_assets.training.executors import Executor
+from fr_ensemble_assets.training.recentre import Correction
 from fr_ensemble_assets.training.trainer import Trainer
 
 
@@ -72,7 +74,8 @@ def evaluate_seeds(
         open_seed.take(part, held_out)
         if not open_seed.pending:
             result = open_seed.result(assignment)
-            save_seed(folder, corpus, contract, result, trainer.backend)
+            corrections = open_seed.corrections(assignment)
+            save_seed(folder, corpus, contract, result, trainer.backend, corrections)
             yield SeedOutcome(result, reused=False)
 
 
@@ -89,10 +92,12 @@ class _OpenSeed:
         }
         self.pending = set(parts)
         self._prediction = np.empty(corpus.n_rows)
+        self._corrections: dict[tuple[str, ...], Correction] = {}
         self._seconds = 0.0
 
     def take(self, part: Part, held_out: HeldOut) -> None:
         self._prediction[held_out.rows] = held_out.prediction
+        self._corrections |= zip(part.folds, held_out.corrections, strict=True)
         self._seconds += held_out.seconds
         self.pending.remove(part)
 
@@ -100,14 +105,21 @@ class _OpenSeed:
         folds = measure_folds(self._corpus, self._prediction, assignment)
         return SeedResult(self._seed, folds, self._prediction, self._seconds)
 
+    def corrections(self, assignment: Assignment) -> tuple[Correction, ...]:
+        return tuple(self._corrections[held_out] for held_out in assignment.folds)
+
 
 def finished_seed(
     folder: UPath, corpus: Corpus, contract: Contract, seed: int
 ) -> SeedResult | None:
-    """The result of a seed that is done for this corpus, contract and version of the streams."""
+    """The result of a seed that is done for this corpus, contract and version of the streams.
+
+    Without its folds' corrections a seed is not done: no interval can be calibrated on it.
+    """
     try:
         score = load_seed(folder / results_file(seed), seed)
         result = load_seed_result(folder, corpus, contract, score)
+        load_corrections(folder, corpus, contract, score)
     except UnusableInput:
         return None
     same = recorded(score, contract) == training_record(contract)

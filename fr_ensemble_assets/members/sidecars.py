@@ -207,7 +207,7 @@ def manifest(
             "calibration": CALIBRATION_FILE,
             "calibration_sha256": sha256_of(calibration_bytes(calibration)),
         },
-        **manifest_additions(corpus.codec, calibration),
+        **manifest_additions(corpus.codec, calibration, NOMINAL_COVERAGE),
     }
 
 

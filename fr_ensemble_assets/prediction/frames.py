@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from upath import UPath
 
 from fr_ensemble_assets.corpus.parsing import read_shard
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.schema import (
     CANONICAL_6,
@@ -72,8 +73,8 @@ def read_frames(path: UPath) -> Frames:
         Names the file, and the line where there is one: a missing column or value, NaN, infinity,
         a value that no feature or quality can have, a wrong type, one key with two values, no rows.
     """
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
+    found = store.found_at(path)
+    if found != "a file":
         raise UnusableInput(f"{path}: expected a file of frames, found {found}.")
     shard = read_shard(path, NEEDED)
     for column in NEEDED:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from fr_ensemble_assets.encodes.encoders import ENCODERS
+from fr_ensemble_assets.predictors.plan import quality_name
+
 if TYPE_CHECKING:
     from fr_ensemble_assets.prediction.recommendation import Recommendation, Recommendations
 
@@ -14,6 +17,7 @@ def recommendation_sentence(of: Recommendation) -> str:
     name = f"{of.src} with {of.encoder}"
     name += f" ({of.preset})" if of.preset else ""
     told = of.choice or of.nearest
+    knob = quality_name(ENCODERS[of.encoder]) if of.encoder in ENCODERS else "quality"
     shown = (
         f"predicted {told.mu:.1f} ({told.lower:.1f} to {told.upper:.1f} at {_percent(of.level)})"
     )
@@ -23,45 +27,38 @@ def recommendation_sentence(of: Recommendation) -> str:
         line = f"{name}: nothing is recommended"
     elif of.choice is None:
         line = (
-            f"{name}: no quality of those probed keeps VMAF {of.target:g}; the nearest is "
+            f"{name}: none of the probes keeps VMAF {of.target:g}; the nearest is {knob} "
             f"{told.quality:g}, {shown}"
         )
     else:
         between = " (interpolated)" if told.interpolated else ""
-        largest = "the largest of those probed" if of.ends_the_file else "the largest"
+        largest = "the largest of the probes" if of.ends_the_file else "the largest"
+        keeps = "that keeps" if told.vmaf is not None else "whose lower bound reaches"
         line = (
-            f"{name}: quality {told.quality:g}{between} is {largest} that keeps VMAF "
-            f"{of.target:g}: {shown}"
+            f"{name}: {knob} {told.quality:g}{between} is {largest} {keeps} VMAF {of.target:g}: "
+            f"{shown}"
         )
     if of.saved:
         which = "smaller" if of.saved > 0 else "larger"
         line += f", {abs(of.saved):.0%} {which} than at {of.measured[0].quality:g}"
     if of.next_probe is not None and (of.choice is None or of.ends_the_file):
-        line += f"; probe {of.next_probe:g} next"
+        line += f"; probe {of.next_probe:g} " + ("to find a cheaper one" if of.choice else "next")
     if told.extrapolates:
-        line += f"; {told.extrapolates:.0%} of its frames are unlike any that were trained on"
+        line += f"; {told.extrapolates:.0%} of its frames are unlike the training frames"
     if of.rises:
-        line += "; the predictions rise with the quality value, look at the probes"
+        line += "; the predictions rise with the quality value, which can't be: look at the probes"
     return line + "."
 
 
 def level_explanation(given: Recommendations) -> str:
     """What the level of the intervals means, and whether it is the one that was asked for."""
     level, n = _percent(given.answer.level), given.n_sources
-    proved = _percent(max(0.0, 2 * given.answer.level - 1))
-    meaning = {
-        "source": f"on average over new sources like the {n} calibrated on, {level} of encodes "
-        f"have their mean VMAF within the interval (as measured; proved is {proved})",
-        "frame": f"{level} of encodes of the {n} sources calibrated on have their mean VMAF "
-        "within the interval; of a new source it may be far fewer",
-        "gaussian": f"{level} is nominal, as if errors were normal; nothing is promised",
-    }[given.rule]
     if given.answer.supported:
-        return f"At {level}: {meaning}."
+        return f"At {level}: {given.meaning}."
     whose = f"{n} sources" if given.rule == "source" else f"rule {given.rule}, as calibrated,"
     return (
         f"{whose} can't carry {given.answer.asked * 100:.10g}%; answered at {level}, the "
-        f"highest that can be had: {meaning}."
+        f"highest that can be had: {given.meaning}."
     )
 
 

@@ -26,11 +26,11 @@ from fr_ensemble_assets.predictors.cell_file import CellRow, read_rows
 from fr_ensemble_assets.predictors.cell_schema import (
     CELL_COLUMNS,
     CELL_KEY,
+    CELL_RULES,
     CELL_TEXT,
     GEOMETRY,
     SIZE,
     cell_expected,
-    cell_schema,
 )
 
 # Part of what is hashed: another way to hash must never give the same name to other cells.
@@ -149,6 +149,30 @@ def read_cells(path: UPath) -> CellReading:
     )
 
 
+def joined(readings: Sequence[CellReading]) -> CellReading:
+    """The cells of several files that have no clip in common, as if they were one.
+
+    Raises
+    ------
+    UnusableInput
+        If an encoder has another preset in one of them, or one clip lies in two under two names.
+    """
+    frame = pd.concat([reading.cells.frame for reading in readings], ignore_index=True)
+    rows = [
+        CellRow(f"planning cells of '{src}'", {}, failed=False) for src in frame["src"].tolist()
+    ]
+    if PRESET in frame:
+        _require_one(frame, rows, ("encoder",), (PRESET,))
+    _require_distinct_sources(frame, "planning_cells")
+    return CellReading(
+        cells=Cells.of(frame),
+        rows_read=sum(reading.rows_read for reading in readings),
+        repeats_dropped=sum(reading.repeats_dropped for reading in readings),
+        failed_dropped=sum(reading.failed_dropped for reading in readings),
+        extra_keys=tuple(sorted({key for reading in readings for key in reading.extra_keys})),
+    )
+
+
 def _canonical_order(frame: pd.DataFrame) -> pd.DataFrame:
     kept = [c for c in CELL_COLUMNS if c in frame and not frame[c].isna().all()]
     ordered = frame[kept].sort_values(list(CELL_KEY), kind="stable").reset_index(drop=True)
@@ -161,17 +185,14 @@ def _canonical_order(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _require_valid(frame: pd.DataFrame, rows: Sequence[CellRow]) -> None:
-    import pandera.errors
-
-    try:
-        cell_schema().validate(frame, lazy=True)
-    except pandera.errors.SchemaErrors as error:
-        first = error.failure_cases.sort_values("index", kind="stable").iloc[0]
-        column, row = str(first["column"]), int(first["index"])
-        raise UnusableInput(
-            f"{rows[row].where}: expected column '{column}' to be {cell_expected(column)}, found "
-            f"{frame[column].iloc[row]}."
-        ) from error
+    broken = CELL_RULES.first_broken(frame)
+    if broken is None:
+        return
+    row, column = broken
+    raise UnusableInput(
+        f"{rows[row].where}: expected column '{column}' to be {cell_expected(column)}, found "
+        f"{frame[column].iloc[row]}."
+    )
 
 
 def _require_known_encoders(frame: pd.DataFrame, rows: Sequence[CellRow]) -> None:
@@ -201,7 +222,7 @@ def _require_one(
                 )
 
 
-def _require_distinct_sources(frame: pd.DataFrame, path: UPath) -> None:
+def _require_distinct_sources(frame: pd.DataFrame, path: UPath | str) -> None:
     """One clip under two names would be trained on and held out at once."""
     same = ["encoder", "cq", TARGET, *CANONICAL_6]
     # At 100 clips that are lossless alike may agree.

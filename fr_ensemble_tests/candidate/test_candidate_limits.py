@@ -101,8 +101,8 @@ def test_what_is_no_folder_is_told_from_what_is_not_there(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     (tmp_path / "astray").symlink_to(tmp_path / "nowhere")
     for name, found in [
-        ("file", "something else"),
-        ("astray", "something else"),
+        ("file", "a file"),
+        ("astray", "a link that leads nowhere"),
         ("gone", "no such folder"),
     ]:
         with pytest.raises(UnusableInput, match=f"expected a candidate folder, found {found}"):

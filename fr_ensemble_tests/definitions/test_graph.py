@@ -10,10 +10,12 @@ import pytest
 
 from fr_ensemble_assets.candidate.contents import CANDIDATE_FILES, OPTIONAL_FILES
 from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.contract.agreed import CODECS
 from fr_ensemble_assets.definitions import defs
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.operations.instance import open_instance
+from fr_ensemble_assets.predictors.names import PREDICTOR_FILES, REPORT_FILE, scored_probe_file
 from fr_ensemble_tests.conftest import Chain, Row, run_chain, write_rows
 
 
@@ -62,16 +64,32 @@ def test_definitions_load_and_name_what_the_ui_shows() -> None:
         "interval_calibration": (
             "calibration",
             ["corpus", "ensemble_verdict", "loso_results"],
-            ["coverage", "monotone", "sharpness"],
+            ["coverage", "sharpness"],
         ),
         "ensemble_members": (
             "members",
             ["codec_block", "corpus", "ensemble_verdict", "fitted_scaler", "interval_calibration"],
-            ["onnx_matches_torch", "operators"],
+            ["coverage", "onnx_matches_torch", "operators"],
+        ),
+        "planning_cells": ("predictors", ["reference_clips"], []),
+        "planning_corpus": ("predictors", ["planning_cells"], []),
+        "predictor_results": ("predictors", ["planning_corpus"], []),
+        "predictor_verdict": (
+            "predictors",
+            ["planning_corpus", "predictor_results"],
+            sorted(codec.replace("-", "_") for codec in CODECS),
+        ),
+        "predictors": (
+            "predictors",
+            ["planning_corpus", "predictor_results", "predictor_verdict"],
+            [],
         ),
         "registry_candidate": (
             "candidate",
-            ["corpus", "ensemble_members", "ensemble_verdict", "interval_calibration"],
+            [
+                *("corpus", "ensemble_members", "ensemble_verdict", "interval_calibration"),
+                "predictors",
+            ],
             ["digests", "drift", "registry_schema"],
         ),
     }
@@ -100,6 +118,7 @@ def test_numbers_that_the_ui_plots_over_time_have_stable_names(promoted_once: Ch
             for name in (
                 *("corpus", "loso_results", "ensemble_verdict"),
                 *("interval_calibration", "registry_candidate"),
+                *("planning_corpus", "predictor_verdict"),
             )
         }
     assert named == {
@@ -108,10 +127,17 @@ def test_numbers_that_the_ui_plots_over_time_have_stable_names(promoted_once: Ch
             *("rows_read", "repeats_dropped", "rows_with_preset"),
         },
         "loso_results": {"mean_plcc", "wall_time_s"},
-        "ensemble_verdict": {"mean_plcc", "plcc_spread", "lowest_fold_plcc"},
+        "ensemble_verdict": {
+            *("mean_plcc", "plcc_spread", "lowest_fold_plcc", "skill_over_quadratic"),
+        },
         # Six sources carry 85.7 %: no width at 90 % here.
         "interval_calibration": {"sources", "mean_sigma", "highest_level"},
         "registry_candidate": set(),
+        "planning_corpus": {
+            *("dagster/row_count", "sources"),
+            *("rows_read", "repeats_dropped", "failed_dropped"),
+        },
+        "predictor_verdict": {"codecs_passing"},
     }
 
 
@@ -130,7 +156,6 @@ def test_blocking_checks_are_the_ones_that_the_gate_needs() -> None:
     assert blocking == {
         *("row_count", "schema", "sources"),
         *("all_seeds", "mean_plcc", "plcc_spread", "per_seed_plcc"),
-        "monotone",
         *("operators", "onnx_matches_torch"),
     }
 
@@ -141,7 +166,11 @@ def test_good_corpus_ends_in_a_candidate_that_verifies(promoted_once: Chain) -> 
     assert outcome.candidate_dir == home.candidates / outcome.corpus_sha256[:12]
     assert {entry.name for entry in home.candidates.iterdir()} == {outcome.corpus_sha256[:12]}
     written = {entry.name for entry in outcome.candidate_dir.iterdir()}
-    assert written == {*CANDIDATE_FILES, *OPTIONAL_FILES}
+    # On the bundled cells four codecs pass with a scored probe, and none without.
+    passing = {v.encoder for v in outcome.codecs.verdicts if v.scored.passed}
+    assert passing == {"libx264", "libx265", "libvvenc", "libvpx-vp9"}
+    predictors = {REPORT_FILE, *map(scored_probe_file, passing)}
+    assert written == {*CANDIDATE_FILES, *(OPTIONAL_FILES - PREDICTOR_FILES), *predictors}
     assert verify_candidate(outcome.candidate_dir).problems == ()
     assert (outcome.results_dir / "PROMOTE.json").exists()
     assert not (outcome.results_dir / "HOLD.json").exists()
@@ -149,10 +178,14 @@ def test_good_corpus_ends_in_a_candidate_that_verifies(promoted_once: Chain) -> 
 
 def test_every_check_is_green_on_a_good_corpus_but_the_warnings(promoted_once: Chain) -> None:
     results = check_results(Home.at(promoted_once[0]))
-    assert len(results) == 20
+    assert len(results) == 20 + len(CODECS)
     red = {name for name, passed in results.items() if not passed}
     # The slice has six sources, not nine: they don't carry 90 % on a source that is left out.
-    assert red == {"corpus:reference_sources", "interval_calibration:sharpness"}
+    # And with five folds of four clips one codec's spread is too wide.
+    assert red == {
+        *("corpus:reference_sources", "interval_calibration:sharpness"),
+        "predictor_verdict:libsvtav1",
+    }
 
 
 def test_shuffled_scores_hold_and_leave_no_candidate(held_once: Chain) -> None:

@@ -104,3 +104,17 @@ def test_deleting_a_link_spares_what_it_leads_to(tmp_path: Path) -> None:
     store.delete(UPath(tmp_path / "link"))
     assert (tmp_path / "kept" / "file").exists()
     assert not (tmp_path / "link").exists()
+
+
+def test_what_lies_at_a_path_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    os.mkfifo(tmp_path / "pipe")
+    told = {name: store.found_at(tmp_path / name) for name in ("file", "", "gone", "pipe", "a/b")}
+    assert told == {
+        "file": "a file",
+        "": "a folder",
+        "gone": "no such file",
+        "pipe": "a pipe or a device",
+        "a/b": "no such file",
+    }
+    assert store.found_at(tmp_path / ("x" * 300)) == "it unreadable (File name too long)"

@@ -64,7 +64,7 @@ def overtaken(promoted: Home, shuffled_rows: list[Row], tmp_path: Path) -> Home:
 def test_status_of_a_fresh_home_says_what_to_do(tmp_path: Path) -> None:
     told = typed("status", Home.at(tmp_path / "home"))
     assert told.exit_code == 0
-    assert "corpus:    none yet (fr-ensemble run, or put one into inbox/)" in told.stdout
+    assert "corpus:    none yet: type fr-ensemble run, or put one into inbox/" in told.stdout
     assert "candidate: none" in told.stdout
     assert "served at: nowhere" in told.stdout
 

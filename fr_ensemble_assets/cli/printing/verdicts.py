@@ -15,6 +15,7 @@ from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.gate.rule import Decision, seed_plcc
 
 if TYPE_CHECKING:
+    from fr_ensemble_assets.operations.codecs import Codecs
     from fr_ensemble_assets.predictors.gate import CodecVerdict
 
 
@@ -23,24 +24,56 @@ def print_verdict(
     scores: Sequence[SeedScore],
     places: Sequence[tuple[str, str]],
     to_stderr: bool,
+    worth: Sequence[str] = (),
 ) -> None:
-    """The table that ends a run: a row a seed, the verdict, what failed by how much, places."""
+    """The table that ends a run: a row a seed, the verdict, what it is worth, places."""
     out = err if to_stderr else stdout()
     out.print(seed_table(scores, decision))
     print_decision(out, decision)
+    for line in worth:
+        out.print(line, markup=False)
     print_places(out, places)
 
 
-def print_codecs(verdicts: Sequence[CodecVerdict], to_stderr: bool) -> None:
-    """A line a codec: what the same gate says of its predictor."""
+def print_codecs(codecs: Codecs, to_stderr: bool) -> None:
+    """A row a codec: what the same gate says of its predictor, over folds instead of seeds."""
     out = err if to_stderr else stdout()
+    if codecs.verdicts:
+        out.print(codec_table([one.scored for one in codecs.verdicts]))
+    for one in codecs.verdicts:
+        if not one.scored.passed:
+            culprits = f"; passes without {', '.join(one.scored.culprits)}"
+            told = "; ".join(one.scored.reasons) + (culprits if one.scored.culprits else "")
+            out.print(f"  - {one.encoder}: {shown(told)}", markup=False)
+    unscored = [one.encoder for one in codecs.verdicts if one.unscored.passed]
+    if codecs.verdicts:
+        told = ", ".join(unscored) or "none"
+        out.print(f"from a probe that isn't scored: {told} of them passes")
+    if codecs.problem:
+        out.print(f"predictors: none, {codecs.problem}", markup=False)
+
+
+def codec_table(verdicts: Sequence[CodecVerdict]) -> Table:
+    """A row a codec, coloured by whether it passes; ``regrouped``: how many other dealings pass."""
+    table = Table(title_justify="left", header_style="bold")
+    columns = ("predictor", "mean PLCC", "spread", "lowest fold", "RMSE", "verdict", "regrouped")
+    for heading in columns:
+        table.add_column(heading, justify="left" if heading == "predictor" else "right")
     for verdict in verdicts:
+        lowest = [f.agreement.plcc for f in verdict.folds if f.agreement.plcc is not None]
         held = "[green]PASS[/]" if verdict.passed else "[red]HOLD[/]"
-        told = escape("; ".join(verdict.reasons))
-        if verdict.mean_plcc is not None and verdict.plcc_spread is not None:
-            figures = f"mean PLCC {verdict.mean_plcc:.5f}   spread {verdict.plcc_spread:.5f}"
-            told = f"{figures}   {told}".rstrip()
-        out.print(f"predictor: {escape(verdict.encoder):<10} {held}   {told}")
+        table.add_row(
+            escape(verdict.encoder),
+            figure(verdict.mean_plcc),
+            figure(verdict.plcc_spread),
+            figure(min(lowest) if lowest else None),
+            "undefined" if verdict.rmse is None else f"{verdict.rmse:.2f}",
+            held,
+            f"{sum(other.passes for other in verdict.others)} of {len(verdict.others)}"
+            if verdict.others
+            else "",
+        )
+    return table
 
 
 def seed_table(scores: Sequence[SeedScore], decision: Decision) -> Table:
