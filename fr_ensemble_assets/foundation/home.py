@@ -39,7 +39,7 @@ from pathlib import Path
 
 from upath import UPath
 
-from fr_ensemble_assets.foundation import objects, orchestration, seen, store
+from fr_ensemble_assets.foundation import objects, orchestration, store
 from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import (
@@ -245,7 +245,6 @@ class Home:
         """
         if not store.is_local(self.root):
             objects.require_reachable(self.root)
-            seen.look_again()
         orchestration.require_services()
         for folder in self._folders:
             require_no_link(folder)
