@@ -18,6 +18,7 @@ from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.versions import standing
 from fr_ensemble_assets.foundation.wording import listed
@@ -85,8 +86,8 @@ def registry_candidate(
             **_compared(challenged),
             "contents": table(
                 [
-                    {"file": name, "bytes": size, "sha256": sha256}
-                    for name, (size, sha256) in sorted(store.digests(standing(folder)).items())
+                    {"file": name, "bytes": len(data), "sha256": sha256_of(data)}
+                    for name, data in sorted(store.files_in(standing(folder)).items())
                 ]
             ),
             "next_step": dg.MetadataValue.md(

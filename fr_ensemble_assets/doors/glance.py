@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from fr_ensemble_assets.foundation import orchestration
 from fr_ensemble_assets.foundation.digests import is_digest
 from fr_ensemble_assets.foundation.home import Home
 
@@ -58,7 +57,7 @@ def glance_at(home: Home) -> Glance | None:
     changed the tables, when materialisations of the corpus were wiped, and wherever anything can't
     be read as expected.
     """
-    if not orchestration.is_embedded(home.dagster):
+    if not home.has_our_settings:
         return None
     try:
         with _opened(home, RUNS_DATABASE) as runs, _opened(home, EVENTS_DATABASE) as events:

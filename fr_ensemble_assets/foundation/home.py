@@ -39,7 +39,7 @@ from pathlib import Path
 
 from upath import UPath
 
-from fr_ensemble_assets.foundation import objects, orchestration, seen, store
+from fr_ensemble_assets.foundation import objects, orchestration, store
 from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import (
@@ -168,6 +168,11 @@ class Home:
         return self.local / "dagster"
 
     @property
+    def has_our_settings(self) -> bool:
+        """Whether Dagster's settings are those that :meth:`prepare` writes by itself."""
+        return orchestration.are_the_embedded(self.dagster)
+
+    @property
     def failures_log(self) -> Path:
         """A line for every failed run."""
         return self.logs / "failures.log"
@@ -241,7 +246,6 @@ class Home:
         """
         if not store.is_local(self.root):
             objects.require_reachable(self.root)
-            seen.look_again()
         orchestration.require_services()
         for folder in self._folders:
             require_no_link(folder)

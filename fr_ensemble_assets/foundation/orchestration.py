@@ -84,8 +84,8 @@ def write(folder: Path) -> None:
         Path(str(settings)).chmod(0o600)
 
 
-def is_embedded(folder: Path) -> bool:
-    """Whether Dagster's settings are those that :func:`write` writes where nothing is named."""
+def are_the_embedded(folder: Path) -> bool:
+    """Whether ``dagster.yaml`` is as :func:`write` writes it by itself."""
     try:
         return not _wanted() and (folder / SETTINGS_FILE).read_bytes() == _DAGSTER_YAML.encode()
     except (OSError, UnusableInput):

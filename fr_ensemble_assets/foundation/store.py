@@ -107,8 +107,9 @@ def found_at(path: UPath | Path, wanted: str = "file") -> str:
     A name that no file can have, or a folder that can't be entered, is told as the system tells it.
     """
     if not is_local(path):
-        there = f"no such {wanted}" if not exists(UPath(path)) else "a file"
-        return "a folder" if is_folder(UPath(path)) else there
+        if is_folder(UPath(path)):
+            return "a folder"
+        return "a file" if exists(UPath(path)) else f"no such {wanted}"
     try:
         kind = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -371,9 +372,13 @@ def _holds(folder: UPath, files: Mapping[str, bytes]) -> bool:
         return False
 
 
-def digests(folder: UPath) -> dict[str, tuple[int, str]]:
-    """Size and sha256 of each file that lies in ``folder`` itself, by name."""
+def digests(folder: UPath) -> dict[str, str]:
+    """The sha256 of each file that lies in ``folder`` itself, by name."""
+    return {name: sha256_of(data) for name, data in files_in(folder).items()}
+
+
+def files_in(folder: UPath) -> dict[str, bytes]:
+    """Each file that lies in ``folder`` itself, by name, but what is hidden."""
     inside = sorted(entries(folder).items())
-    names_of_files = [name for name, is_file in inside if is_file and not name.startswith(".")]
-    files = {name: read(folder / name, "a file") for name in names_of_files}
-    return {name: (len(data), sha256_of(data)) for name, data in files.items()}
+    shown = [name for name, is_file in inside if is_file and not name.startswith(".")]
+    return {name: read(folder / name, "a file") for name in shown}

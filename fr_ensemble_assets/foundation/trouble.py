@@ -23,6 +23,9 @@ _TROUBLES = {
     "Input/output error": "the disk fails, look at it",
     "Read-only file system": "nothing can be written there, look at how the disk is mounted",
     "unable to open database file": "the disk is full or the folder is gone, look at it",
+}
+#: The same of services, by the words of their drivers.
+_SILENCE = {
     **dict.fromkeys(
         (
             "Could not connect to the endpoint URL",
@@ -66,14 +69,18 @@ def trouble_in(text: str, where: str = "") -> StorageTrouble | None:
     for words, advice in _TROUBLES.items():
         if words in text:
             at = f"{where}: " if where else ""
-            return _told(at, words, advice)
+            return _told(at, "a disk that works", words, advice)
+    for words, advice in _SILENCE.items():
+        if words in text:
+            at = f"{where}: " if where else ""
+            return _told(at, "a service that answers", words, advice)
     return None
 
 
-def _told(at: str, found: str, advice: str) -> StorageTrouble:
+def _told(at: str, expected: str, found: str, advice: str) -> StorageTrouble:
     return StorageTrouble(
-        f"{at}expected a place to keep things that works, found '{found}': {advice}, then type the "
-        "same command; finished work is kept."
+        f"{at}expected {expected}, found '{found}': {advice}, then type the same command; "
+        "finished work is kept."
     )
 
 
@@ -99,8 +106,15 @@ def _of_a_service(error: BaseException) -> StorageTrouble | None:
     """The trouble of a store or a database, told by its driver's own exceptions."""
     library = type(error).__module__.partition(".")[0]
     if library == "fsspec" and isinstance(error, TimeoutError):
-        return _told("", "no answer in time", "the store of objects is slow or gone, look at it")
+        return _told(
+            "",
+            "a service that answers",
+            "no answer in time",
+            "the store of objects is slow or gone, look at it",
+        )
     if library not in _OF_SERVICES or hasattr(error, "response"):  # an answer is no silence
         return None
     text = " ".join(str(error).split())
-    return trouble_in(text) or _told("", shown(text), _OF_SERVICES[library])
+    return trouble_in(text) or _told(
+        "", "a service that answers", shown(text), _OF_SERVICES[library]
+    )

@@ -17,6 +17,7 @@ from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, table
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.encodes.assets import ENCODING_POOL, GridResource, corpus_shards
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_path, sha256_of
@@ -236,7 +237,7 @@ def _read(config: CellsConfig, home: Home) -> tuple[CellReading, str, list[str]]
         with unchanged_arrival(path, require_digest(config.arrival_sha256, "arrival_sha256")):
             return read_cells(path), config.path, [path.name]
     known = inventory_file(home)
-    inventory = load_inventory(known) if known.exists() else None
+    inventory = load_inventory(known) if store.exists(known) else None
     if inventory is not None and any_clip_cells(home.clip_cells, inventory):
         reading = read_clip_cells(home.clip_cells, inventory)
         names = [cells_file(home.clip_cells, clip.src).name for clip in inventory.clips]

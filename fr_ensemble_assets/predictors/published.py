@@ -66,7 +66,7 @@ def write_report(home: Home, cells_sha256: str) -> tuple[UPath, tuple[CodecVerdi
     verdicts = stored_verdicts(home, reading.cells)
     path = home.cells_dir(cells_sha256) / REPORT_FILE
     data = _report(path, reading, files, verdicts)
-    if not (path.exists() and store.read(path, "a report") == data):
+    if not (store.exists(path) and store.read(path, "a report") == data):
         store.put(path, data)
     return path, verdicts
 
@@ -84,7 +84,7 @@ def _report(
 
 def _standing_time(path: UPath, document: Mapping[str, Any]) -> Any:
     now = document["generated_at_utc"]
-    if not path.exists():
+    if not store.exists(path):
         return now
     try:
         told = parse_json(store.read(path, "a report"), str(path))

@@ -87,8 +87,8 @@ def test_one_module_imports_what_dagster_keeps_private() -> None:
 def test_tests_lie_in_the_rooms_of_the_package() -> None:
     rooms = {path.stem for path in (ROOT / "fr_ensemble_assets").iterdir()}
     tests = {path.parent.name for path in (ROOT / "fr_ensemble_tests").rglob("test_*.py")}
-    # What is about no single room, and the two suites that have a command of their own.
-    assert tests - rooms == {"house", "attack", "mutants"}
+    # What is about no single room, and the three suites that have a command of their own.
+    assert tests - rooms == {"house", "attack", "mutants", "cluster"}
 
 
 #: Methods of a path that make, read, move or remove a file by themselves.
