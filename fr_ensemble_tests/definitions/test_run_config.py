@@ -23,7 +23,10 @@ from fr_ensemble_assets.operations.clean import list_stores
 from fr_ensemble_assets.operations.instance import open_instance
 from fr_ensemble_assets.operations.status import status_of
 
-JOBS = ("list_clips", "score_clips", "train_ensemble", "train_seeds", "train_study")
+JOBS = (
+    *("list_clips", "score_clips", "train_ensemble", "train_seeds", "train_study"),
+    "train_predictors",
+)
 _WITH_A_PATH = {
     "home": "path",
     "ffmpeg": "path",
@@ -53,7 +56,7 @@ def test_clips_are_those_of_the_home() -> None:
         )
 
 
-def test_one_path_is_left_in_all_run_configs() -> None:
+def test_two_paths_are_left_in_all_run_configs() -> None:
     """Every text that a run config may hold is listed here, so that a new one is thought about."""
     texts: set[str] = set()
     for job in JOBS:
@@ -64,6 +67,8 @@ def test_one_path_is_left_in_all_run_configs() -> None:
         "loggers.console.name",
         "ops.corpus.arrival_sha256",
         "ops.corpus.path",
+        "ops.planning_corpus.arrival_sha256",
+        "ops.planning_corpus.path",
         "ops.reference_clips.pixel_format",
         "ops.reference_clips.rate",
         "ops.reference_clips.size",
