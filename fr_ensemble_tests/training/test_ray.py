@@ -14,8 +14,8 @@ import pytest
 
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.operations.instance import open_instance
-from fr_ensemble_tests.cluster.lab import HEAD, ROOT, WORKERS, Lab, lab, wait_for
 from fr_ensemble_tests.conftest import Row, write_rows
+from fr_ensemble_tests.training.lab import HEAD, ROOT, WORKERS, Lab, lab, wait_for
 
 pytest.importorskip("ray", reason="the extra fr-ensemble[cluster] isn't installed")
 pytestmark = pytest.mark.cluster
