@@ -23,7 +23,7 @@ from fr_ensemble_assets.operations.backfill import (
     daemon_lives,
     follow,
     launch,
-    plan_backfill,
+    plan_on,
     run_here,
 )
 from fr_ensemble_assets.operations.instance import (
@@ -57,7 +57,7 @@ def ask_for_backfill(home: Home, seeds: Sequence[int], corpus: str | None, how: 
         used = corpus_asked_for(instance, home, corpus)
         epochs = ENSEMBLE.recipe.epochs
         groups = settled_folds(how.folds, rows_by_source(used), len(seeds), epochs, how.yes)
-        plan = plan_backfill(home, used, seeds, groups)
+        plan = plan_on(home, used, seeds, groups)
         err.print(f"home {home.root}\ncorpus {plan.corpus_sha256}", markup=False)
         if how.in_process or _wants_it_here(instance, home):
             close_dead_runs(instance)

@@ -131,6 +131,13 @@ def corpus_asked_for(instance: dg.DagsterInstance, home: Home, corpus: str | Non
 
 
 def plan_backfill(
+    instance: dg.DagsterInstance, home: Home, seeds: Sequence[int], corpus: str | None
+) -> BackfillPlan:
+    """Settle what is trained on what; raises as :func:`corpus_asked_for`."""
+    return plan_on(home, corpus_asked_for(instance, home, corpus), seeds)
+
+
+def plan_on(
     home: Home, used: Corpus, seeds: Sequence[int], groups: int | None = None
 ) -> BackfillPlan:
     """Settle what is trained on ``used``, with its sources held out in ``groups`` or alone."""

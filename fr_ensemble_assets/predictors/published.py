@@ -176,7 +176,7 @@ def predictors_at_hand(home: Home, cells_sha256: str) -> dict[str, bytes]:
     if not store.is_published(folder, REPORT_FILE):
         return {}
     files = make_predictors(home, cells_sha256)
-    made = {name: (len(data), sha256_of(data)) for name, data in files.items()}
+    made = {name: sha256_of(data) for name, data in files.items()}
     if store.digests(folder) != made:
         raise GateRefusal(
             f"{folder}: expected the files that fitting the predictors again gives, found others: "

@@ -40,6 +40,7 @@ _LOST_S = 25.0
 _SECONDS_BETWEEN_LOOKS = 0.5
 #: A task that its node took with it is tried again elsewhere; one that failed by itself never is.
 _RETRIES = 5
+_CONNECT_TRIES = 3
 #: As what Ray raises that a node went.
 _GONE = frozenset({"TaskUnschedulableError", "NodeDiedError", "WorkerCrashedError"})
 
@@ -92,6 +93,7 @@ def reach(address: str) -> None:
 def _ray() -> Any:
     # Nobody is told what is done here, whatever the default of the version.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else it writes between our sentences
     try:
         return importlib.import_module("ray")
     except ImportError as error:
@@ -136,17 +138,26 @@ def _unreachable(address: str, found: object) -> UnusableInput:
 
 
 def _connect(ray: Any, address: str) -> None:
-    try:
-        ray.init(address or "auto", log_to_driver=False, logging_level="ERROR")
-    except Exception as error:
-        told = " ".join(str(error).split())
-        if "ersion" in told:  # Ray's own sentence names both
-            raise UnusableInput(
-                f"--executor {address or 'ray'}: expected the cluster to run Ray {ray.__version__} "
-                f"and Python {platform.python_version()} as here, found '{shown(told, 300)}'; "
-                "install the same on both."
-            ) from error
-        raise _unreachable(address or "ray", told or type(error).__name__) from error
+    for left in reversed(range(_CONNECT_TRIES)):
+        try:
+            ray.init(address or "auto", log_to_driver=False, logging_level="ERROR")
+        except Exception as error:
+            told = " ".join(str(error).split())
+            # A busy head may not start its side of the conversation in time.
+            if left and "Initialization failure" in told:
+                continue
+            raise _not_connected(ray, address, error, told) from error
+        return
+
+
+def _not_connected(ray: Any, address: str, error: Exception, told: str) -> UnusableInput:
+    if "ersion" in told:  # Ray's own sentence names both
+        return UnusableInput(
+            f"--executor {address or 'ray'}: expected the cluster to run Ray {ray.__version__} "
+            f"and Python {platform.python_version()} as here, found '{shown(told, 300)}'; "
+            "install the same on both."
+        )
+    return _unreachable(address or "ray", told or type(error).__name__)
 
 
 def _require_nodes(ray: Any, where: str) -> None:

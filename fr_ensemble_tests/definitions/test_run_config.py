@@ -18,7 +18,7 @@ from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.digests import is_digest, require_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
-from fr_ensemble_assets.operations.backfill import corpus_asked_for
+from fr_ensemble_assets.operations.backfill import plan_backfill
 from fr_ensemble_assets.operations.clean import list_stores
 from fr_ensemble_assets.operations.instance import open_instance
 from fr_ensemble_assets.operations.status import status_of
@@ -125,7 +125,7 @@ def test_reported_corpus_never_becomes_current(promoted: Home, version: str | No
     assert found.corpus_sha256 == before
     assert (found.skipped, found.damage) == (1, "")
     with open_instance(promoted) as instance:
-        assert corpus_asked_for(instance, promoted, None).sha256 == before
+        assert plan_backfill(instance, promoted, (0, 1), None).corpus_sha256 == before
 
 
 def test_home_with_nothing_but_reports_has_no_corpus(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_home_with_nothing_but_reports_has_no_corpus(tmp_path: Path) -> None:
     found = status_of(home)
     assert (found.corpus_sha256, found.skipped) == (None, 60)
     with open_instance(home) as instance, pytest.raises(UnusableInput, match="found none"):
-        corpus_asked_for(instance, home, None)
+        plan_backfill(instance, home, (0,), None)
 
 
 def test_current_corpus_that_left_the_store_is_told(promoted: Home) -> None:
