@@ -11,7 +11,7 @@ CLUSTER := $(VENV)/.cluster
 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: setup lock run test test-live test-cluster screenshots ui bench bench-video bench-search attack mutants lint clean
+.PHONY: setup lock run test test-live setup-cluster test-cluster screenshots ui bench bench-video bench-search attack mutants lint clean
 
 setup: $(STAMP)
 
@@ -53,8 +53,10 @@ test-live: setup
 
 # Ray over network namespaces, a real S3 server and PostgreSQL, killed: minutes. What this machine
 # does not permit is skipped and says why.
-test-cluster: $(CLUSTER)
+test-cluster: setup-cluster
 	@$(BIN)/python -m pytest -m cluster
+
+setup-cluster: $(CLUSTER)
 
 $(CLUSTER): $(STAMP) constraints-cluster.txt
 	@$(PIP) install --require-hashes --no-deps --only-binary :all: \

@@ -2,8 +2,8 @@
 
 A listing tells the ETag of every object. Where an ETag is the MD5 of the content, as S3 has it for
 what was put in one piece, bytes that were read before need no reading again: the listing proves
-that they are what lies there. A look ends after some seconds, or when told
-(:func:`look_again`), and whatever this process writes ends it for the folders concerned.
+that they are what lies there. A look ends after some seconds, or when told (:func:`look_again`),
+and whatever this process writes ends it for the folders concerned.
 """
 
 from __future__ import annotations

@@ -93,6 +93,8 @@ def reach(address: str) -> None:
 def _ray() -> Any:
     # Nobody is told what is done here, whatever the default of the version.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # A call after the end of a connection would start a Ray of its own, which listens everywhere.
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else it writes between our sentences
     try:
         return importlib.import_module("ray")

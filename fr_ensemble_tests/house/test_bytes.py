@@ -27,6 +27,7 @@ MACHINE = {
     "vectors": 512,
     "blas": ["openblas 0.3.30 SkylakeX", "openblas 0.3.31.188.0 SkylakeX"],
     "numpy": "2.4.6",
+    "features": "235280d5",
 }
 #: The sha256 of each member's ONNX file, in seed order.
 MEMBERS = (

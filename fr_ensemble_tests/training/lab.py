@@ -194,4 +194,6 @@ def _ip_in(namespace: str, *commands: str) -> None:
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
     search = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": search, "NO_COLOR": "1"}
-    return {**os.environ, **quiet, **more}
+    # Whatever Ray was told elsewhere on this machine, tokens included, is not for these hosts.
+    ours = {name: v for name, v in os.environ.items() if not name.startswith("RAY_")}
+    return {**ours, **quiet, "RAY_AUTH_MODE": "disabled", **more}
