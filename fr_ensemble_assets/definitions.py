@@ -21,7 +21,12 @@ from fr_ensemble_assets.corpus.sensors import inbox_sensor
 from fr_ensemble_assets.doors.fixed import fixed, no_io
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.progress import LogProgress, Watch
-from fr_ensemble_assets.doors.sensors import WEBHOOK_VARIABLE, NoticesResource, failures_sensor
+from fr_ensemble_assets.doors.sensors import (
+    WEBHOOK_VARIABLE,
+    NoticesResource,
+    failures_sensor,
+    verdicts_sensor,
+)
 from fr_ensemble_assets.encodes.assets import GridResource, corpus_shards
 from fr_ensemble_assets.encodes.sensors import clips_sensor
 from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
@@ -109,6 +114,7 @@ def build_definitions(
             inbox_sensor(TRAIN_ENSEMBLE.name, ENSEMBLE.units),
             clips_sensor(LIST_CLIPS, SCORE_CLIPS),
             failures_sensor(),
+            verdicts_sensor(),
         ],
         schedules=[reverify_schedule(VERIFY_CANDIDATE.name)],
         jobs=[LIST_CLIPS, SCORE_CLIPS, TRAIN_ENSEMBLE, TRAIN_SEEDS, TRAIN_STUDY, VERIFY_CANDIDATE],

@@ -132,6 +132,7 @@ def run(
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.instance import OrchestrationFailure
     from fr_ensemble_assets.operations.run import Plan, run_ensemble
+    from fr_ensemble_assets.operations.serving.lock import where_to_look
     from fr_ensemble_assets.predictors.shipped import bundled_verdicts
 
     with errors_in_one_sentence():
@@ -148,6 +149,7 @@ def run(
     places = [("corpus", outcome.corpus_sha256), ("results", str(outcome.results_dir))]
     if outcome.candidate_dir is not None:
         places.append(("candidate", str(outcome.candidate_dir)))
+    places.append(("look at", where_to_look(plan.home)))
     judgement = outcome.judgement
     print_verdict(judgement.decision, judgement.scores, places, to_stderr=as_json)
     print_codecs(bundled_verdicts(), to_stderr=as_json)

@@ -14,11 +14,12 @@ from fr_ensemble_assets.corpus.parsing import NOTHING_HELD, Held
 from fr_ensemble_assets.corpus.plots import quality_curves
 from fr_ensemble_assets.corpus.provenance import note_of, noted
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, Reading, read_corpus, read_shards
-from fr_ensemble_assets.corpus.store import CORPUS_FILE, save_corpus
+from fr_ensemble_assets.corpus.store import CORPUS_FILE, name_of, save_corpus
 from fr_ensemble_assets.corpus.summary import CorpusSummary, preset_rows
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.doors.workers import NAME_TAG
 from fr_ensemble_assets.encodes.assets import corpus_shards
 from fr_ensemble_assets.encodes.output import clip_note
 from fr_ensemble_assets.encodes.shards import shards_of
@@ -52,7 +53,9 @@ class CorpusConfig(dg.Config):
     deps=[corpus_shards],
     metadata=column_schema({c: (column_type(c), text) for c, text in DESCRIPTIONS.items()}),
 )
-def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[None]:
+def corpus(
+    context: dg.AssetExecutionContext, config: CorpusConfig, home: HomeResource
+) -> dg.MaterializeResult[None]:
     """Canonical-6 rows, one a frame: read, validated, and kept under the sha256 of their content.
 
     Takes the shards of all clips, or a corpus that arrived ready-made: JSON Lines, gzipped JSON
@@ -73,6 +76,7 @@ def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[Non
             reading, origin, note = _read(config.path, kept, held)
         summary = require_fit(reading.corpus).summary
         save_corpus(kept, reading, origin, note)
+        context.instance.add_run_tags(context.run.run_id, {NAME_TAG: name_of(origin)})
         stored = kept.corpus_dir(reading.corpus.sha256) / CORPUS_FILE
     return dg.MaterializeResult(
         data_version=dg.DataVersion(reading.corpus.sha256),

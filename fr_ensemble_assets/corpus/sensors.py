@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import dagster as dg
 
 from fr_ensemble_assets.corpus.arrivals import Arrival, Memory, look_into
+from fr_ensemble_assets.corpus.store import name_of
 from fr_ensemble_assets.doors.home import HomeResource
+from fr_ensemble_assets.doors.workers import NAME_TAG
 from fr_ensemble_assets.foundation.wording import listed
 
 #: By this tag a run names the content that it was started for.
@@ -52,5 +54,6 @@ def _request(arrival: Arrival, seeds: tuple[int, ...]) -> dg.RunRequest:
             "dagster/asset_partition_range_start": str(min(seeds)),
             "dagster/asset_partition_range_end": str(max(seeds)),
             ARRIVAL_TAG: arrival.sha256,
+            NAME_TAG: name_of(str(arrival.path)),
         },
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CORPUS_FILE = "corpus.parquet"
 ORIGIN_FILE = "corpus.json"
+_NAME_LIMIT = 60
 
 
 def save_corpus(
@@ -108,6 +109,11 @@ def read_origin(home: Home, sha256: str) -> OriginDocument:
 
     path = home.corpus_dir(sha256) / ORIGIN_FILE
     return parse_document(OriginDocument, store.read(path, "a corpus' origin"), str(path))
+
+
+def name_of(read_from: str) -> str:
+    """What a person calls a corpus: its file's name, or the words for one without a file."""
+    return shown(read_from.rstrip("/").rpartition("/")[2] or read_from, _NAME_LIMIT)
 
 
 def _origin(reading: Reading, origin: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@
     │       ├── PROMOTE.json or HOLD.json
     │       └── members/               ONNX, sidecars, manifest (after PROMOTE)
     ├── candidates/<sha, short>/       registry candidates
-    ├── logs/                          of the services, and failures.log
+    ├── logs/                          of the services, failures.log and verdicts.log
     └── dagster/                       Dagster's own home
 
 What is kept may lie in a store of objects; clips, logs, Dagster's home and what is in the making
@@ -162,6 +162,11 @@ class Home:
     def failures_log(self) -> Path:
         """A line for every failed run."""
         return self.logs / "failures.log"
+
+    @property
+    def verdicts_log(self) -> Path:
+        """A line for every verdict that the UI's services saw a run reach and pass."""
+        return self.logs / "verdicts.log"
 
     @property
     def logs(self) -> Path:

@@ -26,7 +26,7 @@ from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.definitions import build_definitions, defs
 from fr_ensemble_assets.doors.dagster_internals import WorkerStatus
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.sensors import notice_of
+from fr_ensemble_assets.doors.sensors import notice_of, verdict_of
 from fr_ensemble_assets.doors.workers import (
     HOST_TAG,
     PROCESS_TAG,
@@ -43,6 +43,7 @@ from fr_ensemble_assets.operations.backfill import launch, plan_backfill
 from fr_ensemble_assets.operations.clean import list_stores, remove_stores
 from fr_ensemble_assets.operations.instance import close_dead_runs, open_instance
 from fr_ensemble_assets.operations.serving.lock import served_at
+from fr_ensemble_assets.operations.serving.services import MODULE
 from fr_ensemble_tests.conftest import Chain, Row, run_chain, write_rows
 from fr_ensemble_tests.web import web_server
 
@@ -56,6 +57,44 @@ def overtaken(promoted: Home, shuffled_rows: list[Row], tmp_path: Path) -> Home:
     """A home with a candidate, in which a newer corpus was then held."""
     run_chain(Path(str(promoted.root)), write_rows(tmp_path / "newer.jsonl", shuffled_rows))
     return promoted
+
+
+# --- runs of the command line stand among the others ----------------------------------------
+
+
+def test_runs_of_the_command_line_belong_to_the_code_location_and_name_their_corpus(
+    promoted: Home,
+) -> None:
+    """Timeline and Jobs list runs by their origin, and nothing else."""
+    with open_instance(promoted) as instance:
+        (run,) = instance.get_runs()
+        label = {".dagster/repository": f"__repository__@{MODULE}"}
+        assert [one.run_id for one in instance.get_runs(dg.RunsFilter(tags=label))] == [run.run_id]
+    assert run.remote_job_origin is not None
+    assert run.remote_job_origin.job_name == "train_ensemble"
+    seen = {key: value for key, value in run.tags.items() if not key.startswith((".", "dagster/"))}
+    assert seen == {"corpus": "corpus.jsonl", HOST_TAG: this_host()}
+
+
+def test_a_promoted_run_is_told_in_a_line_and_a_held_one_is_not_told_twice(
+    promoted: Home, held_once: Chain
+) -> None:
+    with open_instance(promoted) as instance:
+        (run,) = instance.get_runs()
+        told = verdict_of(instance, run)
+        context = dg.build_run_status_sensor_context(
+            "verdicts",
+            instance.get_records_for_run(run.run_id).records[-1].event_log_entry.dagster_event,
+            instance,
+            run,
+            resources={"home": HomeResource(str(promoted.root))},
+        )
+        build_definitions().get_sensor_def("verdicts")(context)
+    assert told is not None
+    assert f"train_ensemble {run.run_id[:8]}: PROMOTE of corpus.jsonl, mean PLCC 0.9" in told.text
+    assert told.text in Path(str(promoted.verdicts_log)).read_text()
+    with open_instance(Home.at(held_once[0])) as instance:
+        assert {one.status for one in instance.get_runs()} == {dg.DagsterRunStatus.FAILURE}
 
 
 # --- status ---------------------------------------------------------------------------------
