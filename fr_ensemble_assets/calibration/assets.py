@@ -13,6 +13,7 @@ from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.doors.groups import CANDIDATE_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
@@ -25,7 +26,7 @@ from fr_ensemble_assets.training.resources import RecipeResource
 
 
 @dg.asset(
-    group_name="calibration",
+    group_name=CANDIDATE_GROUP,
     owners=OWNERS,
     kinds={"json"},
     tags={"domain": "video-quality"},

@@ -16,6 +16,7 @@ from fr_ensemble_assets.corpus.provenance import note_of, noted
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, Reading, read_corpus, read_shards
 from fr_ensemble_assets.corpus.store import CORPUS_FILE, name_of, save_corpus
 from fr_ensemble_assets.corpus.summary import CorpusSummary, preset_rows
+from fr_ensemble_assets.doors.groups import CORPUS_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
@@ -45,7 +46,7 @@ class CorpusConfig(dg.Config):
 
 
 @dg.asset(
-    group_name="corpus",
+    group_name=CORPUS_GROUP,
     owners=OWNERS,
     kinds={"parquet"},
     tags={"domain": "video-quality"},

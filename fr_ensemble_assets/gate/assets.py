@@ -5,6 +5,7 @@ import dagster as dg
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.doors.groups import VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
@@ -25,7 +26,7 @@ _WORST_FOLDS = 8
 
 
 @dg.asset(
-    group_name="gate",
+    group_name=VERDICT_GROUP,
     owners=OWNERS,
     kinds={"json"},
     tags={"domain": "video-quality"},

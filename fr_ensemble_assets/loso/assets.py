@@ -10,6 +10,7 @@ from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.doors.groups import VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, plot, table
 from fr_ensemble_assets.doors.progress import Watch
@@ -48,7 +49,7 @@ def _asset_by_seed(
             name=name,
             partitions_def=partitions,
             backfill_policy=dg.BackfillPolicy.single_run(),
-            group_name="loso",
+            group_name=VERDICT_GROUP,
             owners=OWNERS,
             kinds={"numba", "json"},
             tags={"domain": "video-quality"},

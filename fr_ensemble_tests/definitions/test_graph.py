@@ -47,30 +47,34 @@ def test_definitions_load_and_name_what_the_ui_shows() -> None:
     }
     corpus_checks = ["likely_twins", "reference_sources", "row_count", "saturation", "schema"]
     assert shown == {
-        "reference_clips": ("clips", [], ["clips_usable"]),
-        "corpus_shards": ("encodes", ["reference_clips"], []),
-        "corpus": ("corpus", ["corpus_shards"], [*corpus_checks, "sources", "unknown_encoders"]),
-        "fitted_scaler": ("features", ["corpus"], []),
-        "codec_block": ("features", ["corpus"], []),
-        "loso_results": ("loso", ["codec_block", "corpus"], ["seed_plcc"]),
-        "study_results": ("loso", ["codec_block", "corpus"], []),
+        "reference_clips": ("1_clips_to_corpus", [], ["clips_usable"]),
+        "corpus_shards": ("1_clips_to_corpus", ["reference_clips"], []),
+        "corpus": (
+            "1_clips_to_corpus",
+            ["corpus_shards"],
+            [*corpus_checks, "sources", "unknown_encoders"],
+        ),
+        "fitted_scaler": ("4_candidate", ["corpus"], []),
+        "codec_block": ("2_train_and_judge", ["corpus"], []),
+        "loso_results": ("2_train_and_judge", ["codec_block", "corpus"], ["seed_plcc"]),
+        "study_results": ("2_train_and_judge", ["codec_block", "corpus"], []),
         "ensemble_verdict": (
-            "gate",
+            "2_train_and_judge",
             ["corpus", "loso_results", "study_results"],
             ["all_seeds", "mean_plcc", "per_seed_plcc", "plcc_spread"],
         ),
         "interval_calibration": (
-            "calibration",
+            "4_candidate",
             ["corpus", "ensemble_verdict", "loso_results"],
             ["coverage", "monotone", "sharpness"],
         ),
         "ensemble_members": (
-            "members",
+            "4_candidate",
             ["codec_block", "corpus", "ensemble_verdict", "fitted_scaler", "interval_calibration"],
             ["onnx_matches_torch", "operators"],
         ),
         "registry_candidate": (
-            "candidate",
+            "4_candidate",
             ["corpus", "ensemble_members", "ensemble_verdict", "interval_calibration"],
             ["digests", "drift", "registry_schema"],
         ),
@@ -79,7 +83,9 @@ def test_definitions_load_and_name_what_the_ui_shows() -> None:
 
 def test_sensors_are_on_and_the_schedule_is_off() -> None:
     sensors = {sensor.name: sensor.default_status.value for sensor in defs.sensors or ()}
-    assert sensors == dict.fromkeys(("corpus_inbox", "clips_folder", "run_failures"), "RUNNING")
+    assert sensors == dict.fromkeys(
+        ("corpus_inbox", "clips_folder", "run_failures", "verdicts"), "RUNNING"
+    )
     (schedule,) = defs.schedules or ()
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
 
