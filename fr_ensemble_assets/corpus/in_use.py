@@ -8,11 +8,11 @@ import dagster as dg
 
 from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.corpus.store import load_corpus, name_of, read_origin
+from fr_ensemble_assets.corpus.store import corpus_name, load_corpus
 from fr_ensemble_assets.doors.workers import NAME_TAG
 from fr_ensemble_assets.foundation.digests import is_digest, require_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
+from fr_ensemble_assets.foundation.home import Home
 
 CORPUS_KEY = dg.AssetKey("corpus")
 #: A run with this tag works on the corpus of that sha256, whatever arrived in the meantime.
@@ -43,14 +43,6 @@ def corpus_in_use(
         named = {NAME_TAG: corpus_name(home, used.sha256)}
         context.instance.add_run_tags(context.run.run_id, named)
     return used
-
-
-def corpus_name(home: Home, sha256: str) -> str:
-    """What a person calls this corpus; the beginning of its sha256 where nobody noted it."""
-    try:
-        return name_of(read_origin(home, sha256).read_from)
-    except UnusableInput:
-        return sha256[:SHORT_SHA_LENGTH]
 
 
 def sha256_in_use(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> str:
