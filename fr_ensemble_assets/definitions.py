@@ -137,7 +137,17 @@ def _with_code_references(assets: Sequence[dg.AssetsDefinition]) -> Sequence[dg.
     """Each asset with a link to the lines that define it; Dagster 1.13 still calls that beta."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return dg.with_source_code_references(list(assets))  # type: ignore[return-value]
+        linked = dg.with_source_code_references(list(assets))
+    return [_in_markdown(asset) for asset in linked]  # type: ignore[arg-type]
+
+
+def _in_markdown(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    """Docstrings have double backticks, which the UI shows raw where it shows no Markdown."""
+    return asset.map_asset_specs(
+        lambda spec: spec.replace_attributes(
+            description=(spec.description or "").replace("``", "`")
+        )
+    )
 
 
 defs = build_definitions()

@@ -90,9 +90,9 @@ def judged_frames(results: UPath, used: Corpus, contract: Contract) -> OutOfFold
 
 def _plots(made: Calibration, frames: OutOfFold) -> dict[str, dg.MetadataValue]:
     return {
-        "calibration_plot": plot(calibration_figure(frames), "level against coverage"),
-        "coverage_plot": plot(coverage_figure(made.coverages), "coverage by source"),
-        "width_plot": plot(width_figure(made, frames), "width by predicted VMAF"),
+        "plot_of_levels": plot(calibration_figure(frames), "level against coverage"),
+        "plot_of_sources": plot(coverage_figure(made.coverages), "coverage by source"),
+        "plot_of_widths": plot(width_figure(made, frames), "width by predicted VMAF"),
     }
 
 

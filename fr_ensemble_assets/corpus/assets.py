@@ -111,7 +111,7 @@ def _describe(reading: Reading, summary: CorpusSummary) -> dict[str, dg.Metadata
         for s in summary.sources
     ]
     return {
-        "quality_curves": plot(quality_curves(reading.corpus), "VMAF against quality by encoder"),
+        "plot_of_vmaf": plot(quality_curves(reading.corpus), "VMAF against quality by encoder"),
         "dagster/row_count": dg.MetadataValue.int(summary.rows),
         "sources": dg.MetadataValue.int(len(summary.sources)),
         "vmaf_min": dg.MetadataValue.float(summary.vmaf_min),

@@ -150,7 +150,7 @@ def _describe(clip: Clip, scored: list[Scored], sha256: str) -> dict[str, dg.Met
         for one in scored
     ]
     return {
-        "rate_curves": plot(rate_curves(scored), f"VMAF of {clip.src}"),
+        "plot_of_encodes": plot(rate_curves(scored), f"VMAF of {clip.src}"),
         "encodes": table(encodes),
         "frames_scored": dg.MetadataValue.int(sum(len(one.vmaf) for one in scored)),
         "clip_sha256": dg.MetadataValue.text(clip.sha256),

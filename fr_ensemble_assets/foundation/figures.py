@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-#: Colour-blind safe, after Okabe and Ito (2008); a lighter blue, and violet for their black, which a
-#: dark page hides.
+#: Colour-blind safe, after Okabe and Ito (2008); a lighter blue, and violet for their black, which
+#: a dark page hides.
 PALETTE = (
     "#1D86C9",
     "#D55E00",

@@ -5,17 +5,19 @@ import dagster as dg
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.corpus.store import corpus_name
 from fr_ensemble_assets.doors.groups import VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.evidence.results import SeedScore
+from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
+from fr_ensemble_assets.gate.advice import next_step
 from fr_ensemble_assets.gate.plots import verdict_figure
 from fr_ensemble_assets.gate.previous import Previous, previous_verdict
 from fr_ensemble_assets.gate.rule import Decision
 from fr_ensemble_assets.gate.verdict import (
     judge,
-    recommendation,
     verdict_document,
     write_verdict,
 )
@@ -44,6 +46,9 @@ def ensemble_verdict(
 
     Mean PLCC >= 0.95, spread (max - min) <= 0.005, every seed >= 0.95. Reads all seeds' results
     for the current corpus and writes PROMOTE.json or HOLD.json beside them.
+
+    `plot_of_seeds`, behind *Show Markdown*: every seed against the gate, the spread beside that
+    of the last PROMOTE, the hardest sources.
     """
     with refusals_as_failures():
         kept = home.open()
@@ -55,16 +60,18 @@ def ensemble_verdict(
         previous = previous_verdict(kept, used.sha256, contract)
     decision = judgement.decision
     return dg.MaterializeResult(
-        metadata=_figures(decision)
-        | _change(decision, previous)
-        | {
+        # In the order in which the page shows it.
+        metadata={
             "verdict": decision.verdict,
-            "verdict_plot": plot(verdict_figure(judgement, previous), "all seeds"),
-            "recommendation": recommendation(decision),
+            "reasons": "\n".join(decision.reasons) or "none: every figure passes",
+            "next_step": f"{next_step(decision, judgement.scores)}.",
+            "corpus": corpus_name(kept, used.sha256),
+            **_figures(decision, judgement.scores),
+            **_change(decision, previous),
+            "plot_of_seeds": plot(verdict_figure(judgement, previous), "all seeds"),
             "judged_seeds": ", ".join(map(str, decision.seeds)) or "none",
             "studied_seeds": ", ".join(str(s.seed) for s in judgement.studied) or "none",
             "dry_run": decision.dry_run,
-            **_lowest(judgement.scores),
             "worst_folds": table(_worst_folds(judgement.scores)),
             "corpus_sha256": used.sha256,
             "stored_at": dg.MetadataValue.path(str(path)),
@@ -72,24 +79,29 @@ def ensemble_verdict(
     )
 
 
-def _figures(decision: Decision) -> dict[str, float]:
-    named = {"mean_plcc": decision.mean_plcc, "plcc_spread": decision.plcc_spread}
-    return {name: value for name, value in named.items() if value is not None}
-
-
-def _lowest(scores: tuple[SeedScore, ...]) -> dict[str, float]:
+def _figures(decision: Decision, scores: tuple[SeedScore, ...]) -> dict[str, float]:
+    """To four digits: as many as one reads. The reasons have those that decide."""
     defined = [fold.plcc for score in scores for fold in score.folds if fold.plcc is not None]
-    return {"lowest_fold_plcc": min(defined)} if defined else {}
+    named = {
+        "mean_plcc": decision.mean_plcc,
+        "plcc_spread": decision.plcc_spread,
+        "lowest_fold_plcc": min(defined, default=None),
+    }
+    return {name: _four_digits(value) for name, value in named.items() if value is not None}
+
+
+def _four_digits(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def _change(decision: Decision, previous: Previous | None) -> dict[str, float | str]:
-    """The step since the last corpus."""
+    """The step since the last PROMOTE."""
     if previous is None:
-        return {"previous_corpus": "none"}
-    told = {"previous_corpus": f"{previous.corpus_sha256}: {previous.verdict}"}
+        return {"last_promote": "none on another corpus"}
+    told = {"last_promote": f"{previous.name} ({previous.corpus_sha256[:SHORT_SHA_LENGTH]})"}
     if decision.mean_plcc is None or previous.mean_plcc is None:
         return {**told}
-    return {**told, "mean_plcc_change": decision.mean_plcc - previous.mean_plcc}
+    return {**told, "mean_plcc_change": _four_digits(decision.mean_plcc - previous.mean_plcc)}
 
 
 def _worst_folds(scores: tuple[SeedScore, ...]) -> list[dict[str, str | float | int | None]]:

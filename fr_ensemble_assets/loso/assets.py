@@ -141,7 +141,7 @@ def _describe(used: Corpus, outcome: SeedOutcome) -> dict[str, dg.MetadataValue]
     plcc = mean_or_none([fold.agreement.plcc for fold in result.folds])
     figures = {} if plcc is None else {"mean_plcc": dg.MetadataValue.float(plcc)}
     return figures | {
-        "folds_plot": plot(fold_figure(used, result), f"folds of seed {result.seed}"),
+        "plot_of_folds": plot(fold_figure(used, result), f"folds of seed {result.seed}"),
         "folds": table(folds),
         "wall_time_s": dg.MetadataValue.float(result.wall_time_s),
         "reused": dg.MetadataValue.bool(outcome.reused),

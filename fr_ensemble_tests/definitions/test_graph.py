@@ -177,6 +177,46 @@ def test_shuffled_scores_hold_and_leave_no_candidate(held_once: Chain) -> None:
     assert not results["loso_results:seed_plcc"]
 
 
+def test_a_held_run_ends_with_its_reasons_and_their_numbers(held_once: Chain) -> None:
+    """What one looks at first, the run's error, is no stack trace of Dagster's."""
+    home, outcome = Home.at(held_once[0]), held_once[1]
+    with open_instance(home) as instance:
+        (run,) = instance.get_runs()
+        failed = instance.get_records_for_run(
+            run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE
+        ).records
+    (error,) = (
+        record.event_log_entry.get_dagster_event().step_failure_data.user_failure_data
+        for record in failed
+    )
+    assert error is not None
+    reasons = "; ".join(outcome.judgement.decision.reasons)
+    assert error.description == f"HOLD: {reasons}"
+    assert "The scores don't belong" in str(error.metadata["next_step"].value)
+
+
+def test_the_verdicts_page_begins_with_what_one_asks_first(
+    promoted_once: Chain, held_once: Chain
+) -> None:
+    for chain, verdict in ((promoted_once, "PROMOTE"), (held_once, "HOLD")):
+        with open_instance(Home.at(chain[0])) as instance:
+            event = instance.get_latest_materialization_event(dg.AssetKey("ensemble_verdict"))
+        assert event is not None
+        assert event.asset_materialization is not None
+        shown = {name: one.value for name, one in event.asset_materialization.metadata.items()}
+        first = ["verdict", "reasons", "next_step", "corpus", "mean_plcc", "plcc_spread"]
+        assert list(shown)[:6] == first
+        assert shown["verdict"] == verdict
+        assert shown["corpus"] == "corpus.jsonl"
+        assert shown["mean_plcc"] == float(f"{chain[1].judgement.decision.mean_plcc:.4g}")
+
+
+def test_no_description_shows_double_backticks() -> None:
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        assert "``" not in (graph.get(key).description or "``"), key
+
+
 def test_verdict_has_the_contracts_fields(promoted_once: Chain) -> None:
     outcome = promoted_once[1]
     verdict = json.loads((outcome.results_dir / "PROMOTE.json").read_text())

@@ -12,6 +12,7 @@ from fr_ensemble_assets.cli.printing.terminal import Terminal, err, print_places
 from fr_ensemble_assets.contract.thresholds import ADR_0303
 from fr_ensemble_assets.evidence.results import SeedScore
 from fr_ensemble_assets.foundation.wording import shown
+from fr_ensemble_assets.gate.advice import next_step
 from fr_ensemble_assets.gate.rule import Decision, seed_plcc
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def print_verdict(
     out = err if to_stderr else stdout()
     out.print(seed_table(scores, decision))
     print_decision(out, decision)
-    print_places(out, places)
+    print_places(out, [*places, ("next", next_step(decision, scores))])
 
 
 def print_codecs(verdicts: Sequence[CodecVerdict], to_stderr: bool) -> None:
