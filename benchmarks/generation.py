@@ -120,6 +120,8 @@ def main() -> None:
     lines = [
         "# What making a corpus costs",
         "",
+        "For whoever wants to know how long a corpus takes.",
+        "",
         f"`make bench-video`, {datetime.date.today()}, {cores()} cores of {cpu_name()}, "
         f"ffmpeg {ffmpeg.version}, {ROUNDS} rounds in turn; medians, and the range over the rounds "
         f"in brackets. Each clip over {grid.size} cells: "

@@ -245,6 +245,8 @@ def report(turns: Sequence[Round], by_rows: Sequence[Growth], by_seeds: Sequence
     lines = [
         "# What training costs",
         "",
+        "For whoever wants to know how long a retrain takes.",
+        "",
         f"`make bench`, {datetime.date.today().isoformat()}, {cores} cores of {cpu_name()}, "
         f"{len(turns)} rounds of the plain loop and the kernel in turn; medians, and the range "
         "over the rounds in brackets. One model of the bundled corpus: 5,600 rows, batches of 32.",

@@ -14,10 +14,10 @@ from fr_ensemble_assets.candidate.schedules import reverify_schedule
 from fr_ensemble_assets.clips.assets import reference_clips
 from fr_ensemble_assets.clips.checks import clips_usable
 from fr_ensemble_assets.clips.resources import FfmpegResource
-from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.agreed import CODECS, ENSEMBLE
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.checks import corpus_checks
-from fr_ensemble_assets.corpus.sensors import inbox_sensor
+from fr_ensemble_assets.corpus.sensors import Taker, inbox_sensor
 from fr_ensemble_assets.doors.fixed import fixed, no_io
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.progress import LogProgress, Watch
@@ -35,6 +35,15 @@ from fr_ensemble_assets.gate.checks import seed_plcc, verdict_checks
 from fr_ensemble_assets.loso.assets import loso_results, study_results
 from fr_ensemble_assets.members.assets import ensemble_members
 from fr_ensemble_assets.members.checks import members_checks
+from fr_ensemble_assets.predictors.arrivals import CSV_SUFFIXES, holds_cells
+from fr_ensemble_assets.predictors.assets import (
+    planning_cells,
+    planning_corpus,
+    predictor_results,
+    predictor_verdict,
+    predictors,
+)
+from fr_ensemble_assets.predictors.checks import predictor_checks
 from fr_ensemble_assets.training.resources import RecipeResource, TrainerResource
 
 #: Looks into the clips folder and makes a partition of each clip.
@@ -46,8 +55,8 @@ LIST_CLIPS = dg.define_asset_job(
 #: Encodes and scores the clips of the run's partitions.
 SCORE_CLIPS = dg.define_asset_job(
     "score_clips",
-    selection=dg.AssetSelection.assets(corpus_shards),
-    description="One corpus shard for each clip that the run is asked for.",
+    selection=dg.AssetSelection.assets(corpus_shards, planning_cells),
+    description="One corpus shard for each clip that the run is asked for, and its planning cells.",
 )
 #: The whole chain; a run takes the seeds of its partition range.
 TRAIN_ENSEMBLE = dg.define_asset_job(
@@ -68,6 +77,14 @@ TRAIN_STUDY = dg.define_asset_job(
     "train_study",
     selection=dg.AssetSelection.assets(study_results),
     description="Leave-one-source-out results of seeds beyond the ensemble's, for studies.",
+)
+#: From cells to the predictors of codecs that pass; a run takes the codecs of its range.
+TRAIN_PREDICTORS = dg.define_asset_job(
+    "train_predictors",
+    selection=dg.AssetSelection.assets(
+        planning_corpus, predictor_results, predictor_verdict, predictors
+    ),
+    description="From cells of encodes to a verdict a codec, and the files of those that pass.",
 )
 #: What the schedule runs: only the checks.
 VERIFY_CANDIDATE = dg.define_asset_job(
@@ -98,6 +115,11 @@ def build_definitions(
                 ensemble_verdict,
                 interval_calibration,
                 ensemble_members,
+                planning_cells,
+                planning_corpus,
+                predictor_results,
+                predictor_verdict,
+                predictors,
                 registry_candidate,
             ]
         ),
@@ -108,16 +130,25 @@ def build_definitions(
             verdict_checks,
             calibration_checks,
             members_checks,
+            predictor_checks,
             candidate_checks,
         ],
         sensors=[
-            inbox_sensor(TRAIN_ENSEMBLE.name, ENSEMBLE.units),
+            inbox_sensor(
+                corpora=Taker(TRAIN_ENSEMBLE, "corpus", [str(seed) for seed in ENSEMBLE.units]),
+                cells=Taker(
+                    *(TRAIN_PREDICTORS, "planning_corpus", CODECS), CSV_SUFFIXES, holds_cells
+                ),
+            ),
             clips_sensor(LIST_CLIPS, SCORE_CLIPS),
             failures_sensor(),
             verdicts_sensor(),
         ],
         schedules=[reverify_schedule(VERIFY_CANDIDATE.name)],
-        jobs=[LIST_CLIPS, SCORE_CLIPS, TRAIN_ENSEMBLE, TRAIN_SEEDS, TRAIN_STUDY, VERIFY_CANDIDATE],
+        jobs=[
+            *(LIST_CLIPS, SCORE_CLIPS, TRAIN_ENSEMBLE, TRAIN_SEEDS, TRAIN_STUDY),
+            *(TRAIN_PREDICTORS, VERIFY_CANDIDATE),
+        ],
         resources={
             "home": fixed(home or HomeResource()),
             "ffmpeg": FfmpegResource(),

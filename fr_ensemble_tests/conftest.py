@@ -83,7 +83,7 @@ def without_times(path: Path) -> Any:
     text = re.sub(r'"(wall_time_s|generated_at_utc)": [^\n]*', "", text)
     # The verdict and the list of digests name those of files that hold those times, and the
     # manifest names the list's.
-    text = re.sub(r'"(loso_seed\d|PROMOTE).json": "[0-9a-f]{64}"', "", text)
+    text = re.sub(r'"(loso_seed\d|PROMOTE|predictors).json": "[0-9a-f]{64}"', "", text)
     return re.sub(r'"file": "digests.json",\s+"sha256": "[0-9a-f]{64}"', "", text)
 
 

@@ -75,8 +75,16 @@ _ASSUMES: Mapping[Rule, Mapping[str, str]] = {
 
 
 def calibration_bytes(calibration: Calibration) -> bytes:
-    """The file's bytes; the same calibration gives the same ones."""
-    return json_bytes(calibration_document(calibration))
+    """The file's bytes; the same calibration gives the same ones, and is written out once."""
+    data = next((data for known, data in _last if known is calibration), None)
+    if data is None:
+        data = json_bytes(calibration_document(calibration))
+        _last[:] = [(calibration, data)]
+    return data
+
+
+#: The calibration that was written out last: whoever names its digest asks for the bytes too.
+_last: list[tuple[Calibration, bytes]] = []
 
 
 def calibration_document(calibration: Calibration) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Door: ``registry_candidate``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
@@ -11,16 +11,21 @@ from fr_ensemble_assets.card.challenge import MOVED, Challenge
 from fr_ensemble_assets.card.render import card_address
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
-from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.corpus.in_use import CELLS, corpus_in_use, sha256_in_use
 from fr_ensemble_assets.doors.groups import CANDIDATE_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, table
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.wording import listed
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.members.assets import ensemble_members
+from fr_ensemble_assets.predictors.assets import predictors
+from fr_ensemble_assets.predictors.published import predictors_at_hand
 from fr_ensemble_assets.training.resources import (
     TRAINING_POOL,
     RecipeResource,
@@ -35,7 +40,7 @@ from fr_ensemble_assets.training.resources import (
     tags={"domain": "video-quality"},
     code_version="2",
     pool=TRAINING_POOL,
-    deps=[corpus, ensemble_verdict, interval_calibration, ensemble_members],
+    deps=[corpus, ensemble_verdict, interval_calibration, ensemble_members, predictors],
 )
 def registry_candidate(
     context: dg.AssetExecutionContext,
@@ -48,7 +53,8 @@ def registry_candidate(
 
     Only on PROMOTE, evaluated again from the results files. The members are fitted again, unless
     this very process did: stored ones must be the same to the byte. What was verified in memory is
-    written under a temporary name and renamed into ``candidates/`` as the last step.
+    written under a temporary name and renamed into ``candidates/`` as the last step. Predictors
+    of codecs that pass on the newest planning cells go with it, where there are some.
     """
     with refusals_as_failures():
         kept = home.open()
@@ -62,6 +68,7 @@ def registry_candidate(
             judgement,
             trainer.build(),
             watch(context.log).report("final fits again"),
+            _predictors(context, kept),
         )
     if published.unsigned:
         context.log.warning(
@@ -74,7 +81,7 @@ def registry_candidate(
             "signature": "gone: it was over other bytes; sign it again"
             if published.unsigned
             else "unchanged",
-            "champion": _champion(challenged),
+            "champion": _champion(challenged, published.passed_over),
             **_compared(challenged),
             "contents": table(
                 [
@@ -93,14 +100,27 @@ def registry_candidate(
     )
 
 
-def _champion(found: Challenge | None) -> str:
+def _predictors(context: dg.AssetExecutionContext, home: Home) -> Mapping[str, bytes]:
+    """What was published on the planning cells that this run knows; nothing where there are none.
+
+    A candidate needs none: what keeps them from being judged is no reason to hold it back.
+    """
+    try:
+        sha256 = sha256_in_use(context, CELLS)
+    except UnusableInput:
+        return {}
+    return predictors_at_hand(home, sha256)
+
+
+def _champion(found: Challenge | None, passed_over: Sequence[str]) -> str:
+    note = f"; passed over, since they don't verify: {listed(passed_over)}" if passed_over else ""
     if found is None:
-        return "none: the first candidate"
+        return f"none: no candidate before this one{note}"
     moved = found.moved
     return (
         f"corpus {found.champion}; {moved.moved} of {moved.rows} rows move by more than "
         f"{MOVED:g} VMAF, the furthest by {moved.furthest:.2f}; "
-        f"{len(found.unfair)} sources that it was trained on are not compared"
+        f"{len(found.unfair)} sources that it was trained on are not compared{note}"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from upath import UPath
 
@@ -28,7 +29,7 @@ from fr_ensemble_assets.corpus.provenance import kept_note
 from fr_ensemble_assets.evidence.results import results_file
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.files import parse_json, sha256_of
+from fr_ensemble_assets.foundation.files import parse_json
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.foundation.wording import listed
 from fr_ensemble_assets.gate.verdict import Judgement, verdict_document
@@ -36,6 +37,8 @@ from fr_ensemble_assets.members.build import MadeMembers, make_members
 from fr_ensemble_assets.members.fit import fit_members, fits_of_this_process
 from fr_ensemble_assets.members.names import MANIFEST_FILE
 from fr_ensemble_assets.training.trainer import Trainer
+
+NO_PREDICTORS: Mapping[str, bytes] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,13 @@ class Published:
         The facts of its model card.
     unsigned
         Whether a signature went: it was over other bytes than those that lie there now.
+    passed_over
+        Candidates judged before it that were to be compared with it, but don't verify.
     """
 
     card: Facts
     unsigned: bool
+    passed_over: tuple[str, ...]
 
 
 def build_candidate(
@@ -60,6 +66,7 @@ def build_candidate(
     judgement: Judgement,
     trainer: Trainer,
     report: StepReport = report_nothing,
+    predictors: Mapping[str, bytes] = NO_PREDICTORS,
 ) -> Published:
     """Publish the candidate of ``corpus``, whole or not at all.
 
@@ -72,6 +79,9 @@ def build_candidate(
         Where results, members and candidate of this corpus and contract are kept.
     judgement
         From :func:`~fr_ensemble_assets.gate.verdict.authorise`, which let it through.
+    predictors
+        The files of codecs' predictors that pass, by name, with their report
+        (:func:`~fr_ensemble_assets.predictors.published.predictors_at_hand`).
 
     Raises
     ------
@@ -92,26 +102,24 @@ def build_candidate(
     _require_stored(places.members, made)
     evidence = Evidence(made.facts, judgement, made.models, calibration, made.mean_sigma, carried)
     champion = champion_before(places.home.candidates, place, carried[VERDICT_FILE])
-    told, card = carried_files(corpus, frames, evidence, champion, kept_note(places.corpus))
-    files = candidate_files(replace(evidence, carried={**carried, **told}))
+    told, card = carried_files(
+        corpus, frames, evidence, champion.evidence, kept_note(places.corpus)
+    )
+    files = candidate_files(replace(evidence, carried={**carried, **told, **predictors}))
     problems = verify_contents(Contents(str(place), files)).problems
     if problems:
         raise GateRefusal(
             f"{place.name}: expected a candidate that verifies, found "
             f"{listed(problems, separator='; ', limit=300)}; run again with --force."
         )
-    return Published(card, _publish(place, files, corpus.sha256))
+    unsigned = _publish(place, files, corpus.sha256)
+    return Published(card, unsigned, champion.passed_over)
 
 
 def _judged_files(places: Places, corpus: Corpus, judgement: Judgement) -> dict[str, bytes]:
-    """Results and verdict, read once, and proved to be those that were judged."""
-    results, files = places.results, {}
-    for score in judgement.scores:
-        name = results_file(score.seed)
-        files[name] = read_file(results / name)
-        if sha256_of(files[name]) != score.sha256:
-            raise GateRefusal(f"{name} was altered while it was judged; run again.")
-    files[VERDICT_FILE] = read_file(results / VERDICT_FILE)
+    """Results and verdict, the very bytes that were judged and let through."""
+    files = {results_file(score.seed): score.data for score in judgement.scores}
+    files[VERDICT_FILE] = judgement.verdict_file
     told = parse_json(files[VERDICT_FILE], VERDICT_FILE)
     given = verdict_document(judgement, corpus, places.told)
     if told != given | {"generated_at_utc": told.get("generated_at_utc")}:

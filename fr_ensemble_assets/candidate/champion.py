@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +26,18 @@ from fr_ensemble_assets.members.onnx_export import run_onnx
 _LEVELS = (0.9, 0.95)
 
 
-def champion_before(candidates: UPath, place: UPath, judged: bytes) -> Evidence | None:
-    """The candidate that was judged last before this verdict; ``None`` if there is none.
+class Champion(NamedTuple):
+    """The candidate before this one, and later ones that don't verify, by folder."""
 
-    Only one that verifies. Time is the verdict's, so that making an old candidate again gives the
-    same card.
+    evidence: Evidence | None
+    passed_over: tuple[str, ...]
+
+
+def champion_before(candidates: UPath, place: UPath, judged: bytes) -> Champion:
+    """The candidate that was judged last before this verdict, if there is one.
+
+    Only one that verifies; those that were passed over are named. Time is the verdict's, so that
+    making an old candidate again gives the same card.
 
     Parameters
     ----------
@@ -52,8 +60,13 @@ def champion_before(candidates: UPath, place: UPath, judged: bytes) -> Evidence 
             continue
         if when is not None and now is not None and when < now:
             earlier.append((when, folder))
-    found = (verify_candidate(folder).evidence for _, folder in sorted(earlier, reverse=True))
-    return next((evidence for evidence in found if evidence is not None), None)
+    passed_over: list[str] = []
+    for _, folder in sorted(earlier, reverse=True):
+        evidence = verify_candidate(folder).evidence
+        if evidence is not None:
+            return Champion(evidence, tuple(passed_over))
+        passed_over.append(folder.name)
+    return Champion(None, tuple(passed_over))
 
 
 def _judged_at(verdict: bytes) -> datetime | None:

@@ -7,7 +7,6 @@ import dagster as dg
 from fr_ensemble_assets.candidate.assets import registry_candidate
 from fr_ensemble_assets.candidate.drift import Drift, drift_of
 from fr_ensemble_assets.candidate.places import has_candidate
-from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.corpus.in_use import sha256_in_use
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
@@ -43,8 +42,8 @@ def candidate_checks(
     with refusals_as_failures():
         kept, current = home.open(), sha256_in_use(context)
         published = _published(context.instance, kept, current)
-        found = verify_candidate(kept.candidate_dir(published))
         drift = drift_of(kept, published, current, recipe.contract())
+    found = drift.verification
     for name, problems, threshold in (
         ("digests", (*found.files, *found.digests, *found.gate), "no file off its digest"),
         ("registry_schema", found.schema, "contracts section 6"),

@@ -23,6 +23,7 @@ from fr_ensemble_assets.gate.verdict import VERDICT_FILES
 from fr_ensemble_assets.members.consumers import THRESHOLDS_FILE
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file, sidecar_file
 from fr_ensemble_assets.members.onnx_check import MAX_MEMBER_BYTES
+from fr_ensemble_assets.predictors.names import PREDICTOR_FILES
 
 VERDICT_FILE = VERDICT_FILES["PROMOTE"]
 #: The digest of every other file; the manifest names its own.
@@ -45,7 +46,7 @@ CANDIDATE_FILES = tuple(
 )
 #: What a candidate may hold beside them. Whoever writes one into the evidence's ``carried`` names
 #: it here; its digest then hangs from the root as all others do.
-OPTIONAL_FILES: frozenset[str] = frozenset({*CARD_FILES, THRESHOLDS_FILE})
+OPTIONAL_FILES: frozenset[str] = frozenset({*CARD_FILES, THRESHOLDS_FILE, *PREDICTOR_FILES})
 
 #: Far above any document that we write: 16 MiB.
 MAX_FILE_BYTES = 1 << 24

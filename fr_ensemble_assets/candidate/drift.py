@@ -6,9 +6,14 @@ from dataclasses import dataclass
 
 from upath import UPath
 
-from fr_ensemble_assets.candidate.contents import CANDIDATE_FILES, read_file
+from fr_ensemble_assets.candidate.contents import (
+    CANDIDATE_FILES,
+    Contents,
+    read_contents,
+    read_file,
+)
 from fr_ensemble_assets.candidate.places import corpus_of
-from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.candidate.verify import Verification, verify_contents
 from fr_ensemble_assets.contract.agreed import Contract
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.identity import Corpus
@@ -30,10 +35,13 @@ class Drift:
         What was changed beneath it: it should not be proposed.
     overtaken
         By which newer corpus; empty if it belongs to the current one.
+    verification
+        The candidate held against itself, for whoever asks that too.
     """
 
     altered: tuple[str, ...]
     overtaken: str
+    verification: Verification
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -42,24 +50,33 @@ class Drift:
 
 
 def drift_of(home: Home, candidate_sha256: str, current_sha256: str, contract: Contract) -> Drift:
-    """Hold the candidate of one corpus against the store, and against the current corpus."""
+    """Hold the candidate of one corpus against the store, and against the current corpus.
+
+    Raises
+    ------
+    UnusableInput
+        If there is no such candidate.
+    """
     places = Places(home, contract, candidate_sha256)
     folder = places.candidate
+    contents = read_contents(folder)
+    verification = verify_contents(contents)
     altered: list[str] = []
     try:
         used = load_corpus(home, candidate_sha256)
         authorise(places.results, used, contract)
-        altered += _other_inputs(folder, used)
+        altered += _other_inputs(verification, used)
     except (UnusableInput, GateRefusal) as error:
         altered.append(str(error))
     if corpus_of(folder) != candidate_sha256:
         altered.append(f"{folder.name} holds no candidate of {candidate_sha256}")
-    altered += _differences(folder, places.results)
-    altered += _differences(folder, places.members, but=(MANIFEST_FILE,))
-    return Drift(tuple(altered), _overtaken(home, candidate_sha256, current_sha256, contract))
+    altered += _differences(contents, places.results)
+    altered += _differences(contents, places.members, but=(MANIFEST_FILE,))
+    overtaken = _overtaken(home, candidate_sha256, current_sha256, contract)
+    return Drift(tuple(altered), overtaken, verification)
 
 
-def _differences(folder: UPath, stored: UPath, but: tuple[str, ...] = ()) -> list[str]:
+def _differences(contents: Contents, stored: UPath, but: tuple[str, ...] = ()) -> list[str]:
     """Files of the candidate that the store has too, and that aren't the same any more.
 
     The manifest gains the root digest when it is published; all else is the same to the byte.
@@ -68,7 +85,7 @@ def _differences(folder: UPath, stored: UPath, but: tuple[str, ...] = ()) -> lis
     return [
         f"{name} is not the one in the store"
         for name in both
-        if _bytes_of(folder / name) != _bytes_of(stored / name)
+        if contents.files.get(name) != _bytes_of(stored / name)
     ]
 
 
@@ -79,9 +96,9 @@ def _bytes_of(path: UPath) -> bytes | None:
         return None
 
 
-def _other_inputs(folder: UPath, corpus: Corpus) -> list[str]:
+def _other_inputs(verification: Verification, corpus: Corpus) -> list[str]:
     """Scaler, quality range and presets follow from the corpus, which no folder holds."""
-    found = verify_candidate(folder).evidence
+    found = verification.evidence
     if found is None:
         return ["the candidate doesn't verify"]
     told, given = found.facts, facts_of(corpus)

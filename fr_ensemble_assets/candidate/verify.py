@@ -43,6 +43,7 @@ from fr_ensemble_assets.gate.verdict import Judgement, altered_since, derived_fi
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file
 from fr_ensemble_assets.members.onnx_check import read_member
 from fr_ensemble_assets.members.sidecars import members_of
+from fr_ensemble_assets.predictors.told import predictor_problems
 
 if TYPE_CHECKING:
     from fr_ensemble_assets.gate.schema import VerdictDocument
@@ -157,6 +158,7 @@ def verify_contents(contents: Contents) -> Verification:
                     evidence.calibration,
                     {member.seed: member.sha256 for member in members_of(evidence.models)},
                 ),
+                *predictor_problems(contents.files),
             )
     except UnusableInput as error:
         digests = (*digests, str(error))

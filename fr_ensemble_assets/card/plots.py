@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from fr_ensemble_assets.card.facts import Facts, Group
-from fr_ensemble_assets.foundation.figures import PALETTE, new_figure
+from fr_ensemble_assets.foundation.figures import PALETTE, drawn_png, new_figure
 from fr_ensemble_assets.foundation.wording import shown
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ THEMES: tuple[Theme, ...] = ("light", "dark")
 #: Sources that one picture can name.
 _SHOWN_SOURCES = 30
 _NAME_LIMIT = 26
-_DOTS_PER_INCH = 100
 _RULE_COLOURS = {"gaussian": "#8a8f98", "frame": PALETTE[1], "source": PALETTE[0]}
 
 _INK: Mapping[Theme, tuple[str, str, str]] = {
@@ -45,9 +43,7 @@ def card_plots(facts: Facts, theme: Theme = "light") -> dict[str, bytes]:
         with matplotlib.rc_context(_style(theme)), warnings.catch_warnings():
             # Names that the font can't show make a poorer plot and no noise.
             warnings.simplefilter("ignore", UserWarning)
-            rendered = io.BytesIO()
-            draw(facts, theme).savefig(rendered, format="png", dpi=_DOTS_PER_INCH)
-        made[name] = rendered.getvalue()
+            made[name] = drawn_png(draw(facts, theme))
     return made
 
 

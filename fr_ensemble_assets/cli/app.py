@@ -25,15 +25,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="""From a VMAF corpus to a gated registry candidate.
+    help="""From a VMAF corpus to a candidate for a model registry.
 
-Trains the `fr_regressor_v2` deep ensemble leave-one-source-out under seeds 0..4 and publishes it
-as a candidate only if it generalises: mean PLCC >= 0.95, spread <= 0.005, every seed >= 0.95.
+Trains five seeds of `fr_regressor_v2` leave-one-source-out. Publishes them as a candidate only if
+they predict videos that they were not trained on: mean PLCC >= 0.95, spread <= 0.005, every
+seed >= 0.95.
 
 **Exit codes**: 0 PROMOTE, 1 HOLD, 2 unusable input, 3 something else failed, 130 interrupted.
 
-**FR_ENSEMBLE_HOME** (default `.fr-ensemble/` under the working directory) holds `inbox/`, `store/`,
-`candidates/` and Dagster's home `dagster/`; `--home` overrides it.""",
+Everything is kept in one folder, the home: `.fr-ensemble/` under the working directory.
+**FR_ENSEMBLE_HOME** names another one, and `--home` overrides both.""",
 )
 
 HomeOption = Annotated[
@@ -43,13 +44,13 @@ HomeOption = Annotated[
 CandidateOption = Annotated[
     str | None,
     typer.Option(
-        help="A candidate folder, or the beginning of its corpus' sha256 "
-        "[default: the home's only candidate, else the current corpus']",
+        help="A candidate's folder, or the first digits of its corpus' sha256 "
+        "[default: the only candidate in the home, else that of the current corpus]",
         show_default=False,
     ),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="One JSON object on stdout, everything else on stderr.")
+    bool, typer.Option("--json", help="Print one JSON object on stdout; all else goes to stderr.")
 ]
 
 
@@ -67,7 +68,7 @@ def errors_in_one_sentence() -> Iterator[None]:
         fail(str(error))
         raise typer.Exit(EXIT_HOLD) from None
     except KeyboardInterrupt:
-        fail("interrupted; what was done is kept, type the same command to go on.")
+        fail("interrupted; finished work is kept, type the same command to go on.")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except Exception as error:
         trouble = trouble_behind(error)

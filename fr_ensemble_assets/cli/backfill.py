@@ -56,7 +56,7 @@ def ask_for_backfill(
             with watched() as progress:
                 ending = follow(instance, plan, backfill_id, progress, note)
         except KeyboardInterrupt:
-            fail(f"interrupted; backfill {backfill_id} goes on, stop it in the UI.")
+            fail(f"interrupted; backfill {backfill_id} goes on. Stop it in the UI.")
             return EXIT_INTERRUPTED
         return _report(plan, ending)
 
@@ -65,15 +65,13 @@ def _wants_it_here(instance: dg.DagsterInstance, home: Home) -> bool:
     """Without a daemon nothing would ever start: say so, and offer this process where one can."""
     if daemon_lives(instance):
         return False
-    told = f"no daemon runs over {home.root}, so a backfill would wait for ever"
+    told = f"no daemon serves {home.root}, so a backfill would never start"
     if sys.stdin.isatty() and err.is_terminal:
         note(told)
         if typer.confirm("Train in this process instead?", default=True, err=True):
             return True
         raise OrchestrationFailure("nothing was started")
-    raise OrchestrationFailure(
-        f"{told}; start `fr-ensemble ui`, or type the same with --in-process"
-    )
+    raise OrchestrationFailure(f"{told}; start `fr-ensemble ui`, or add --in-process")
 
 
 def _report(plan: BackfillPlan, ending: Ending) -> int:

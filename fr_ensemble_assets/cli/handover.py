@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
 CandidateOption = Annotated[
-    str | None, typer.Option(help="A candidate folder [default: the one candidate in the home]")
+    str | None, typer.Option(help="A candidate's folder [default: the only one in the home]")
 ]
 
 
@@ -49,27 +49,28 @@ def propose_tree(folder: UPath, tree: str, out: str | None) -> None:
             err.print(f"left to a person: {told}", markup=False)
         err.print(f"pull request: {text}", markup=False)
     if made.rollback:
-        err.print("a rollback: the ensemble in their tree is younger", markup=False)
+        err.print("this is a rollback: the ensemble in their tree is newer", markup=False)
     rows = f"{len(made.proposal.replaced)} rows replaced, {len(made.proposal.added)} added"
     err.print(
         f"{len(made.changed)} files changed, {len(made.removed)} of them removed; {rows}; "
-        f"applied to a copy, where their rules hold; from {folder}"
+        f"tried on a copy, which passes their checks; from {folder}"
         if made.patch
-        else f"nothing to change: {tree} holds {folder} already",
+        else f"nothing to change: {tree} already holds {folder}",
         markup=False,
     )
 
 
 @app.command()
 def card(
-    html: Annotated[str, typer.Option(help="Where the page goes; one file, nothing beside it.")],
+    html: Annotated[str, typer.Option(help="The page to write: one file that needs no other.")],
     candidate: CandidateOption = None,
     home: HomeOption = None,
 ) -> None:
-    """Write the model card of a candidate as one HTML page.
+    """Write a candidate's model card as one HTML page.
 
-    Figures with uncertainty, by encoder and by source, intervals, where it fails: computed from
-    the evidence. Light and dark as the reader has it; opens without a network.
+    The card shows accuracy by encoder and by source, intervals, and where the model fails. Every
+    figure is computed from the candidate's evidence. The page needs no network and follows the
+    reader's light or dark theme.
     """
     from fr_ensemble_assets.card.render import card_page
     from fr_ensemble_assets.cli.printing.terminal import err
@@ -86,14 +87,14 @@ def card(
 
 @app.command()
 def export(
-    out: Annotated[str, typer.Option(help="A new folder for the kit.")],
+    out: Annotated[str, typer.Option(help="The folder to make; it must be new or empty.")],
     candidate: CandidateOption = None,
     home: HomeOption = None,
 ) -> None:
-    """Write a kit for consumers: members, an example of use, golden vectors.
+    """Write a kit for programs that use the ensemble: members, an example, golden vectors.
 
-    The example needs numpy and onnxruntime alone. Another implementation, in C or Rust, tests
-    itself against the golden rows: features, inputs, each member's score, mu, sigma, intervals.
+    The example needs only numpy and onnxruntime. An implementation in C or Rust tests itself
+    against the golden rows, which hold features, inputs, member scores, mu, sigma and intervals.
     """
     from fr_ensemble_assets.cli.printing.terminal import err
     from fr_ensemble_assets.handover.export import export_kit
@@ -111,14 +112,15 @@ def compare(
     a: Annotated[str, typer.Argument(help="A candidate, or a folder of loso_seed{N}.json.")],
     b: Annotated[str, typer.Argument(help="Another one.")],
     corpus: Annotated[
-        str | None, typer.Option(help="Rows that both candidates score: which of them move?")
+        str | None,
+        typer.Option(help="Score these rows with both candidates and list those that move."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hold two candidates, or two folders of results, against each other.
+    """Compare two candidates, or two folders of results.
 
-    The same corpus on another machine: the same digests, else the differences. Another corpus:
-    figures by source, intervals' widths. With --corpus: rows whose score moves by over 1 VMAF.
+    Lists what differs in digests, PLCC and RMSE by source, coverage and interval width. With
+    --corpus, also counts the rows whose score moves by more than 1 VMAF.
     """
     from fr_ensemble_assets.cli.comparison import comparison_document, told
     from fr_ensemble_assets.corpus.reader import read_corpus
@@ -146,10 +148,10 @@ def sign(
     candidate: CandidateOption = None,
     home: HomeOption = None,
 ) -> None:
-    """Sign a candidate: every file of it, by the OpenSSF model-signing format.
+    """Sign every file of a candidate (OpenSSF model signing).
 
-    The signature lies in the folder. Needs `pip install fr-ensemble[signing]`. The password of an
-    encrypted key is read from FR_ENSEMBLE_KEY_PASSWORD.
+    The signature is written into the candidate's folder. Needs `pip install fr-ensemble[signing]`.
+    FR_ENSEMBLE_KEY_PASSWORD holds the password of an encrypted key.
     """
     from fr_ensemble_assets.candidate.signing import sign_candidate
     from fr_ensemble_assets.candidate.verify import require_verified
@@ -173,9 +175,9 @@ def verify(
     candidate: CandidateOption = None,
     home: HomeOption = None,
 ) -> None:
-    """Verify a candidate: digests, schema, gate, and with a key its signature.
+    """Verify a candidate: digests, schema, gate and, with a key, its signature.
 
-    With FR_ENSEMBLE_PUBLIC_KEY set, whatever reads a candidate demands the signature too.
+    While FR_ENSEMBLE_PUBLIC_KEY is set, every command that reads a candidate demands the signature.
     """
     from fr_ensemble_assets.candidate.signing import PUBLIC_KEY_VARIABLE, verify_signature
     from fr_ensemble_assets.candidate.verify import verified

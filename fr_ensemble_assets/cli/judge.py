@@ -23,11 +23,11 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 @app.command()
 def gate(
     results_dir: Annotated[
-        str, typer.Argument(help="A folder of loso_seed{N}.json, ours or the fork's.")
+        str, typer.Argument(help="A folder of loso_seed{N}.json: ours or the fork's.")
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a folder of leave-one-source-out results; nothing is written."""
+    """Judge a folder of leave-one-source-out results. Writes nothing."""
     from fr_ensemble_assets.cli.printing.verdicts import print_verdict
     from fr_ensemble_assets.contract.agreed import ENSEMBLE
     from fr_ensemble_assets.evidence.results import load_scores
@@ -54,27 +54,30 @@ def gate(
 @app.command()
 def propose(
     registry: Annotated[
-        str | None, typer.Option(help="Their live registry.json; it is read, never written.")
+        str | None,
+        typer.Option(
+            help="Their registry.json: print the diff of this one file. It is never written."
+        ),
     ] = None,
     tree: Annotated[
         str | None,
-        typer.Option(help="Their whole checkout: one patch with everything; never written."),
+        typer.Option(help="Their checkout: make one patch with everything. It is never written."),
     ] = None,
     out: Annotated[
         str | None,
-        typer.Option(help="Where the patch for --tree goes, its text beside it [default: stdout]"),
+        typer.Option(help="The patch to write, and OUT.md with the pull request [default: stdout]"),
     ] = None,
     candidate: CandidateOption = None,
     home: HomeOption = None,
 ) -> None:
-    """Print the patch that hands a candidate over, for `git apply --binary`.
+    """Make the patch that puts a candidate into their tree, for `git apply --binary`.
 
-    With --tree: members, sidecars, manifest, verdict, calibration, registry rows, the model's page
-    and a changelog fragment; tried on a copy, where their rules must hold. A rollback is the same
-    with an older --candidate. With --registry: the diff of that one file.
+    --tree: the patch holds members, sidecars, manifest, verdict, calibration, registry rows, the
+    model's page and a changelog fragment. It is tried on a copy of the tree and must pass their
+    checks. An older --candidate makes a rollback. --registry: only the diff of that file.
 
-    The candidate is verified first. In rows that are there, digest, smoke flag and notes are
-    replaced; rows that aren't are added; every other byte stays. The flip is a person's change.
+    The candidate is verified first. Existing rows get a new digest, smoke flag and notes. Missing
+    rows are added. Every other byte stays. Applying the patch is left to a person.
     """
     from fr_ensemble_assets.candidate.propose import propose_candidate
     from fr_ensemble_assets.cli.handover import propose_tree

@@ -13,26 +13,28 @@ from fr_ensemble_assets.cli.app import HomeOption, JsonOption, app, errors_in_on
 
 @app.command()
 def ui(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve at.")] = 3000,
     host: Annotated[
-        str, typer.Option(help="Address to serve at; beyond loopback with FR_ENSEMBLE_TOKEN only.")
+        str, typer.Option(help="Address to serve at. Any but loopback needs FR_ENSEMBLE_TOKEN.")
     ] = "127.0.0.1",
     host_name: Annotated[
         list[str] | None,
-        typer.Option(help="Another name by which browsers reach it; may be given several times."),
+        typer.Option(help="Another host name that browsers may use; may be repeated."),
     ] = None,
     allow_reports: Annotated[
-        bool, typer.Option("--allow-reports", help="Let events be reported that no run made.")
+        bool,
+        typer.Option(
+            "--allow-reports", help="Accept events from outside, such as Report materialization."
+        ),
     ] = False,
     home: HomeOption = None,
 ) -> None:
-    """Serve Dagster's UI, sensors and backfills on 127.0.0.1, over this home, until Ctrl-C.
+    """Serve Dagster's UI, sensors and backfills for this home until Ctrl-C.
 
-    Only our own page may command it, and only under names that it serves. **FR_ENSEMBLE_TOKEN**,
-    where set, is asked of everybody: open /?token=TOKEN once, or send it as a Bearer token.
+    Pages of other sites can't command it. If **FR_ENSEMBLE_TOKEN** is set, everybody must show it:
+    browsers open /?token=TOKEN once, programs send it as a Bearer token.
 
-    A service that dies is started again. A run that is at work on Ctrl-C, or is killed, is taken up
-    the next time.
+    A service that dies is started again. Ctrl-C stops a run; the next `ui` resumes it.
     """
     from fr_ensemble_assets.cli.printing.terminal import err, note
     from fr_ensemble_assets.foundation.home import Home
@@ -57,7 +59,7 @@ def ui(
 
 @app.command()
 def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """What stands: current corpus, seeds, verdict, candidates, and what runs now."""
+    """Show the current corpus, its seeds and verdict, the candidates, and what runs now."""
     from fr_ensemble_assets.cli.printing.operating import print_status
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.status import status_of
@@ -73,13 +75,13 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
 def clean(
     home: HomeOption = None,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Remove what the list calls unneeded.")
+        bool, typer.Option("--remove", help="Remove the stores listed as kept for nothing.")
     ] = False,
 ) -> None:
     """List what is kept for each corpus; with --remove, remove what no candidate needs.
 
-    A store stays while its candidate is published, and while its corpus is the current one. What is
-    removed can be made again from the corpus' own file.
+    The stores of the current corpus and of every published candidate stay. A removed store can be
+    made again from the corpus file.
     """
     from fr_ensemble_assets.cli.printing.operating import print_stores
     from fr_ensemble_assets.foundation.home import Home

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
     from fr_ensemble_assets.prediction.planning import Planner, Question
+    from fr_ensemble_assets.predictors.carried import Predictors
     from fr_ensemble_assets.predictors.plan import Planned
 
 _COLUMNS = (
@@ -54,6 +55,8 @@ class Asked:
     out: str
     ffmpeg: str
     workers: int
+    candidate: str | None
+    home: str | None
     as_json: bool
 
 
@@ -72,8 +75,8 @@ def recommend_clip(asked: Asked) -> int:
                 else _clip(asked, question, path, out)
             )
         except KeyboardInterrupt:
-            kept = f"; what was answered is in {out}" if out is not None else ""
-            fail(f"interrupted, no encode is kept{kept}.")
+            kept = f", the answers so far are in {out}" if out is not None else ""
+            fail(f"interrupted; no encode is kept{kept}.")
             raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
@@ -88,7 +91,9 @@ def _question(asked: Asked) -> Question:
         raise UnusableInput("recommend: expected --clip or --frames, found both.")
     require_target(asked.target)
     if asked.plan_only and asked.keep:
-        raise UnusableInput("--keep: expected no --plan-only, which makes no encode to keep.")
+        raise UnusableInput(
+            "--keep: expected no --plan-only beside it, found it; a plan makes no encode to keep."
+        )
     _require_keepable(asked)
     return Question(
         target=asked.target,
@@ -104,7 +109,9 @@ def _require_keepable(asked: Asked) -> None:
         return
     target = Path(asked.keep)
     if Path(asked.clip).is_dir():
-        raise UnusableInput("--keep: expected a single --clip, found a folder; ask clip by clip.")
+        raise UnusableInput(
+            "--keep: expected one video as --clip, found a folder; ask clip by clip."
+        )
     if not target.parent.is_dir() or target.is_dir() or not target.suffix:
         raise UnusableInput(
             f"--keep {target}: expected a file such as out.mp4 in a folder that is there."
@@ -129,7 +136,8 @@ def _clip(asked: Asked, question: Question, path: Path, out: UPath | None) -> in
     from fr_ensemble_assets.prediction.planning import Planner, keep
     from fr_ensemble_assets.predictors.plan import document, ranked
 
-    planner = Planner.at_hand(question, asked.encoders, asked.ffmpeg, asked.workers)
+    source = _predictors(asked)
+    planner = Planner.at_hand(question, asked.encoders, asked.ffmpeg, asked.workers, source)
     with planner:
         with watched() as progress:
             planned = ranked(planner.plan(path, progress))
@@ -137,15 +145,20 @@ def _clip(asked: Asked, question: Question, path: Path, out: UPath | None) -> in
         if asked.keep and planned[0].keeps:
             keep(planner.ffmpeg, planned[0], Path(asked.keep))
             kept = asked.keep
-    _tell_held(planner)
+    _tell_predictors(planner)
     rows = [_row(one, path) for one in planned]
     if out is not None:
         _write(out, rows)
     print_planned(planned, kept, to_stderr=asked.as_json)
     if asked.keep and not kept:
-        err.print(f"kept:      nothing, since none keeps VMAF {asked.target:g}", markup=False)
+        err.print(f"kept:      nothing, no encode keeps VMAF {asked.target:g}", markup=False)
     if asked.as_json:
-        answers = {"clip": str(path), "kept": kept or None, "answers": list(map(document, planned))}
+        answers = {
+            "clip": str(path),
+            "kept": kept or None,
+            "predictors": _told_predictors(planner),
+            "answers": list(map(document, planned)),
+        }
         sys.stdout.write(json.dumps(answers, indent=2, allow_nan=False) + "\n")
     return _code(planned)
 
@@ -175,14 +188,20 @@ def _folder(asked: Asked, question: Question, path: Path, out: UPath | None) -> 
         if out is not None:
             _write(out, rows)
 
-    planner = Planner.at_hand(question, asked.encoders, asked.ffmpeg, asked.workers)
+    source = _predictors(asked)
+    planner = Planner.at_hand(question, asked.encoders, asked.ffmpeg, asked.workers, source)
     with planner, watched() as progress:
         planned, failed = plan_folder(planner, files, heard, progress)
-    _tell_held(planner)
+    _tell_predictors(planner)
     if out is not None:
         say.print(f"written:   {out} ({len(rows)} rows)", markup=False)
     if asked.as_json:
-        answers = {"clips": len(files), "failed": failed, "answers": list(map(document, planned))}
+        answers = {
+            "clips": len(files),
+            "failed": failed,
+            "predictors": _told_predictors(planner),
+            "answers": list(map(document, planned)),
+        }
         sys.stdout.write(json.dumps(answers, indent=2, allow_nan=False) + "\n")
     return EXIT_HOLD if failed else _code(planned)
 
@@ -192,15 +211,48 @@ def _code(planned: Sequence[Planned]) -> int:
     return EXIT_FAILED if lower else EXIT_PROMOTE
 
 
-def _tell_held(planner: Planner) -> None:
-    """A predictor that the gate holds still searches: what it leads to is measured."""
+def _predictors(asked: Asked) -> Predictors:
+    """Those of the candidate that was named, else of the current one, else the shipped ones."""
     from fr_ensemble_assets.cli.printing.terminal import note
+    from fr_ensemble_assets.operations.candidates import chosen_candidate, has_any
+    from fr_ensemble_assets.prediction.planning import SHIPPED
 
+    if asked.candidate is None and not has_any(asked.home):
+        return SHIPPED
+    from fr_ensemble_assets.prediction.candidate import predictors_of
+
+    try:
+        return predictors_of(chosen_candidate(asked.candidate, asked.home))
+    except UnusableInput as error:
+        if asked.candidate is not None:
+            raise
+        note(f"the shipped predictors are asked, since the candidate can't be: {error}")
+        return SHIPPED
+
+
+def _told_predictors(planner: Planner) -> dict[str, str]:
+    """By encoder, where its predictor came from."""
+    source = planner.source
+    return {
+        encoder.name: source.origin if encoder.name in source.carried else "shipped"
+        for encoder in planner.encoders
+    }
+
+
+def _tell_predictors(planner: Planner) -> None:
+    """A predictor that the gate holds still searches: what it leads to is measured."""
+    from fr_ensemble_assets.cli.printing.terminal import err, note
+
+    carried = [e.name for e in planner.encoders if e.name in planner.source.carried]
+    if carried:
+        told = f"predictors of {', '.join(carried)}: from {planner.source.origin}"
+        err.print(told, markup=False)
     for name, codec in planner.predictors.items():
         if not codec.verdict.passed:
             note(
-                f"the gate holds the predictor of {name} ({'; '.join(codec.verdict.reasons)}): "
-                "it may take more encodes; what was measured is as sure as with any other"
+                f"the predictor of {name} did not pass the gate "
+                f"({'; '.join(codec.verdict.reasons)}), so its search may take more encodes; "
+                "its answer is measured like any other"
             )
 
 

@@ -30,23 +30,24 @@ if TYPE_CHECKING:
 FramesOption = Annotated[
     str,
     typer.Option(
-        help="Rows as in a corpus, VMAF not needed: JSON Lines, gzipped JSON Lines or Parquet."
+        help="Frames to score, with a corpus' columns but vmaf: JSON Lines, gzipped or not, "
+        "or Parquet."
     ),
 ]
 ConfidenceOption = Annotated[
-    float, typer.Option(help="The coverage asked for, from 0.5 to below 1.")
+    float, typer.Option(help="Confidence of the intervals: 0.5 or more, below 1.")
 ]
 RuleOption = Annotated[
     str,
     typer.Option(
-        help="source: holds for new sources; frame: for frames like the corpus' own; "
-        "gaussian: promises nothing."
+        help="source: intervals hold for new sources. frame: only for frames like the corpus'. "
+        "gaussian: no promise."
     ),
 ]
 AllowLowerOption = Annotated[
     bool,
     typer.Option(
-        "--allow-lower", help="Exit 0 even if the corpus carries only a lower confidence."
+        "--allow-lower", help="Exit 0 even if the corpus supports only a lower confidence."
     ),
 ]
 
@@ -54,17 +55,17 @@ AllowLowerOption = Annotated[
 @app.command()
 def predict(
     frames: FramesOption,
-    out: Annotated[str, typer.Option(help="What to write: *.jsonl, *.jsonl.gz or *.parquet.")],
+    out: Annotated[str, typer.Option(help="The file to write: *.jsonl, *.jsonl.gz or *.parquet.")],
     candidate: CandidateOption = None,
     confidence: ConfidenceOption = 0.95,
     rule: RuleOption = "source",
     allow_lower: AllowLowerOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Predict the VMAF of frames, with intervals: `mu`, `sigma`, `lower`, `upper`, `extrapolates`.
+    """Predict the VMAF of frames: `mu`, `sigma`, `lower`, `upper`, `extrapolates`.
 
-    Where the training corpus can't carry the confidence asked for, the intervals are those of the
-    highest one that it can, and the exit code is 3 unless `--allow-lower`.
+    Few training sources support only a low confidence. If you ask for more, you get the highest
+    one they support, a notice, and exit code 3 (0 with `--allow-lower`).
     """
     from fr_ensemble_assets.encodes.output import require_writable
     from fr_ensemble_assets.operations.candidates import chosen_candidate
@@ -84,54 +85,59 @@ def predict(
         write_predictions(target, found)
     _tell_unknown(found.unknown_encoders)
     beyond = int(found.extrapolates.sum())
-    _say(f"{found.frames.n_rows} rows, {beyond} of them beyond what was trained on: {target}")
+    _say(f"{found.frames.n_rows} rows, {beyond} of them unlike the training frames: {target}")
     raise typer.Exit(_exit_code(found.answer, found.rule, allow_lower))
 
 
 @app.command()
 def recommend(
-    target: Annotated[float, typer.Option(help="VMAF to keep, of the encode's mean.")],
+    target: Annotated[float, typer.Option(help="Mean VMAF that the encode has to keep.")],
     clip: Annotated[
-        str, typer.Option(help="A video, or a folder of videos: encoded, scored, answered.")
+        str, typer.Option(help="A video, or a folder of videos, to encode and score.")
     ] = "",
     frames: Annotated[
         str,
-        typer.Option(help="Rows as in a corpus, of encodes made before: JSON Lines, Parquet."),
+        typer.Option(help="Frames of encodes made before, as in a corpus: JSON Lines or Parquet."),
     ] = "",
     encoder: Annotated[
         list[str] | None,
-        typer.Option(help="libx264, … with --clip; may be repeated [default: all there are]"),
+        typer.Option(
+            help="With --clip: libx264, …; may be repeated [default: every encoder found]"
+        ),
     ] = None,
     max_encodes: Annotated[
-        int, typer.Option(help="With --clip: no more encodes than this, for each encoder.")
+        int, typer.Option(help="With --clip: most encodes to make with each encoder.")
     ] = 4,
     worthwhile_saving: Annotated[
         float,
-        typer.Option(help="With --clip: stop when another encode is expected to save less."),
+        typer.Option(help="With --clip: stop once another encode would save less than this share."),
     ] = 0.08,
     exact: Annotated[
         bool,
-        typer.Option("--exact", help="With --clip: until the next quality is measured to miss."),
+        typer.Option(
+            "--exact", help="With --clip: stop only once the next quality misses the target."
+        ),
     ] = False,
     keep: Annotated[
         str,
-        typer.Option(help="With --clip: where the smallest encode that is an answer is put."),
+        typer.Option(help="With --clip: write the smallest encode that keeps the target here."),
     ] = "",
     plan_only: Annotated[
-        bool, typer.Option("--plan-only", help="With --clip: one probe, then the interval.")
+        bool, typer.Option("--plan-only", help="With --clip: make one encode, then predict.")
     ] = False,
     samples: Annotated[
-        int, typer.Option(help="With --clip: samples of a long clip; 0 for all of it.")
+        int,
+        typer.Option(help="With --clip: how many samples of a long clip to take; 0 for all of it."),
     ] = 5,
     sample_seconds: Annotated[
-        float, typer.Option(help="With --clip: how long each of them is.")
+        float, typer.Option(help="With --clip: seconds of each sample.")
     ] = 4.0,
-    out: Annotated[str, typer.Option(help="With --clip: a table to write, *.csv.")] = "",
+    out: Annotated[str, typer.Option(help="With --clip: the table to write, *.csv.")] = "",
     ffmpeg: Annotated[
-        str, typer.Option(help="With --clip: another ffmpeg with libvmaf, by path or from PATH.")
+        str, typer.Option(help="With --clip: an ffmpeg with libvmaf, by path or from PATH.")
     ] = "",
     workers: Annotated[
-        int, typer.Option(min=0, help="With --clip: processes at a time; 0 for one a core.")
+        int, typer.Option(min=0, help="With --clip: processes at a time; 0 for one per core.")
     ] = 0,
     candidate: CandidateOption = None,
     confidence: ConfidenceOption = 0.95,
@@ -140,13 +146,15 @@ def recommend(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Which quality keeps the target? The largest, for each encoder.
+    """Find the largest CRF, QP or CQ of each encoder that keeps the target VMAF.
 
-    `--clip` encodes a video (one probe, then where the predictor says) until little is left to
-    save: the answer is an encode that was measured. Needs no candidate. `--frames` asks the
-    candidate about encodes made before.
-    **Exit codes**: 0 answered, be it that none does; 1 some clips of a folder failed; 2 unusable
-    input; 3 answered at a lower confidence than was asked for (0 with `--allow-lower`).
+    `--clip` encodes a video a few times and scores each encode, so the answer is measured. It needs
+    no candidate; where the current one has a predictor of the codec, that one is asked. `--frames`
+    asks the candidate about encodes made before.
+
+    **Exit codes**: 0 answered, even if no quality keeps the target; 1 some clips of a folder
+    failed; 2 unusable input; 3 answered at a lower confidence than asked for (0 with
+    `--allow-lower`).
     """
     if clip or not frames:
         from fr_ensemble_assets.cli.plan import Asked, recommend_clip
@@ -167,6 +175,8 @@ def recommend(
             out=out,
             ffmpeg=ffmpeg,
             workers=workers,
+            candidate=candidate,
+            home=home,
             as_json=as_json,
         )
         code = recommend_clip(asked)
@@ -215,7 +225,7 @@ def _tell_unknown(encoders: Mapping[str, int]) -> None:
 
     if encoders:
         listed = ", ".join(f"{name} ({rows} rows)" for name, rows in encoders.items())
-        note(f"outside the vocabulary, scored as 'unknown': {listed}")
+        note(f"encoders outside the vocabulary are scored as 'unknown': {listed}")
 
 
 def _exit_code(answer: Answer, rule: Rule, allow_lower: bool, told: bool = False) -> int:
@@ -225,8 +235,8 @@ def _exit_code(answer: Answer, rule: Rule, allow_lower: bool, told: bool = False
         return EXIT_PROMOTE
     if not told:
         note(
-            f"rule {rule} can't carry {answer.asked:.10g} on this corpus; "
-            f"these are intervals at {answer.level:.4f}, the highest that can be had"
+            f"this corpus does not support {answer.asked:.10g} by rule {rule}; "
+            f"the intervals are at {answer.level:.4f}, the highest it supports"
         )
     return EXIT_PROMOTE if allow_lower else EXIT_FAILED
 

@@ -24,53 +24,59 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 @app.command()
 def generate(
     clips: Annotated[
-        list[str], typer.Option(help="A folder of reference clips, or clips; may be repeated.")
+        list[str], typer.Option(help="A reference clip, or a folder of them; may be repeated.")
     ],
     out: Annotated[
         str, typer.Option(help="The corpus to write: *.jsonl, *.jsonl.gz or *.parquet.")
     ],
     more_clips: Annotated[
-        list[str] | None, typer.Argument(help="More clips, as a pattern of the shell gives them.")
+        list[str] | None, typer.Argument(help="More clips, as the shell expands a pattern.")
     ] = None,
     encoders: Annotated[
-        str, typer.Option(help="libx264,libx265,… [default: the software encoders at hand]")
+        str, typer.Option(help="libx264,libx265,… [default: every software encoder found]")
     ] = "",
     qualities: Annotated[
         str,
         typer.Option(
             help="19,25,31,37 for all, or libx264=19,25;libsvtav1=43,55 "
-            "[default: what spans each encoder's scale]"
+            "[default: four across each encoder's scale]"
         ),
     ] = "",
-    ffmpeg: Annotated[
-        str, typer.Option(help="Another ffmpeg with libvmaf, by path or from PATH.")
-    ] = "",
-    workers: Annotated[int, typer.Option(min=0, help="Processes at a time; 0 for one a core.")] = 0,
+    ffmpeg: Annotated[str, typer.Option(help="An ffmpeg with libvmaf, by path or from PATH.")] = "",
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes at a time; 0 for one per core.")
+    ] = 0,
     frames: Annotated[
-        int, typer.Option(min=0, help="Only so many frames from each clip's start; 0 for all.")
+        int, typer.Option(min=0, help="Use only the first N frames of each clip; 0 for all.")
     ] = 0,
     every: Annotated[
-        int, typer.Option(min=1, help="Keep every so manyeth frame: neighbours are nearly copies.")
+        int,
+        typer.Option(min=1, help="Keep every Nth frame; neighbouring frames are nearly identical."),
     ] = 1,
-    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of raw *.yuv clips.")] = "",
+    size: Annotated[str, typer.Option(help="Size of raw *.yuv clips, WIDTHxHEIGHT.")] = "",
     rate: Annotated[
-        str, typer.Option(help="Frames a second, 25 or 30000/1001, of raw clips; overrides others.")
+        str,
+        typer.Option(
+            help="Frames per second of raw clips, such as 25 or 30000/1001; overrides others'."
+        ),
     ] = "",
     pixel_format: Annotated[
         str, typer.Option(help="Pixel format of raw clips, as ffmpeg names it.")
     ] = "",
     qsv_device: Annotated[
-        str, typer.Option(help="Graphics device for QSV encoders, such as /dev/dri/renderD129.")
+        str, typer.Option(help="Device for the QSV encoders, such as /dev/dri/renderD129.")
     ] = "",
     keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Write what succeeded even where cells failed.")
+        bool, typer.Option("--keep-going", help="Write the corpus even if some encodes failed.")
     ] = False,
     home: HomeOption = None,
 ) -> None:
-    """Make a corpus from reference clips: encode each over a grid, score every frame with VMAF.
+    """Make a corpus from reference clips.
 
-    Encodes that are done are kept in the home and not done again, whatever stops this command.
-    **Exit codes**: 0 all done, 1 some cells failed, 2 unusable input.
+    Encodes each clip with every encoder at every quality, and scores every frame with VMAF. The
+    home keeps each finished encode: type the command again and it goes on.
+
+    **Exit codes**: 0 all done, 1 some encodes failed, 2 unusable input.
     """
     from fr_ensemble_assets.cli.printing.progress import watched
     from fr_ensemble_assets.cli.printing.training import print_generated
@@ -104,27 +110,27 @@ def run(
     corpus: Annotated[
         str | None,
         typer.Option(
-            help="JSON Lines, gzipped JSON Lines, Parquet, or a folder of such shards "
+            help="JSON Lines, gzipped or not, Parquet, or a folder of such shards "
             "[default: the bundled corpus]",
             show_default=False,
         ),
     ] = None,
     home: HomeOption = None,
     seeds: Annotated[
-        str, typer.Option(help="Seeds to train: 0,3 or 0-4. The verdict needs all five.")
+        str, typer.Option(help="Seeds to train, such as 0,3 or 0-4. The verdict needs all five.")
     ] = "0,1,2,3,4",
     epochs: Annotated[
-        int, typer.Option(min=1, help="Another number than 200 is a dry run: always HOLD.")
+        int, typer.Option(min=1, help="Any number but 200 makes a dry run: always HOLD.")
     ] = 200,
     force: Annotated[
-        bool, typer.Option("--force", help="Train again what is done for this corpus and recipe.")
+        bool, typer.Option("--force", help="Train again even what is already trained.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train, judge and, on PROMOTE, publish a candidate: every asset and every check, once.
+    """Train and judge an ensemble; on PROMOTE, publish a candidate.
 
-    Work already done for this corpus and recipe is not done again. Everything runs in this
-    process through Dagster: its events are in the UI afterwards (`fr-ensemble ui`).
+    Runs every asset and every check once, in this process. Seeds already trained on this corpus are
+    not trained again. `fr-ensemble ui` shows the run.
     """
     from fr_ensemble_assets.cli.printing.progress import watched
     from fr_ensemble_assets.cli.printing.terminal import err, fail
@@ -133,7 +139,6 @@ def run(
     from fr_ensemble_assets.operations.instance import OrchestrationFailure
     from fr_ensemble_assets.operations.run import Plan, run_ensemble
     from fr_ensemble_assets.operations.serving.lock import where_to_look
-    from fr_ensemble_assets.predictors.shipped import bundled_verdicts
 
     with errors_in_one_sentence():
         # Absolute, since Dagster keeps it: a run started again from the UI has another folder.
@@ -144,7 +149,7 @@ def run(
             with watched() as progress:
                 outcome = run_ensemble(plan, progress)
         except OrchestrationFailure as failure:
-            fail(f"the run failed, and not for its input. Dagster's account of it:\n{failure}")
+            fail(f"the run failed, and its input is not the cause. Dagster says:\n{failure}")
             raise typer.Exit(EXIT_FAILED) from None
     places = [("corpus", outcome.corpus_sha256), ("results", str(outcome.results_dir))]
     if outcome.candidate_dir is not None:
@@ -152,7 +157,7 @@ def run(
     places.append(("look at", where_to_look(plan.home)))
     judgement = outcome.judgement
     print_verdict(judgement.decision, judgement.scores, places, to_stderr=as_json)
-    print_codecs(bundled_verdicts(), to_stderr=as_json)
+    print_codecs(outcome.codecs, to_stderr=as_json)
     if as_json:
         sys.stdout.write(json.dumps(outcome.to_json(), indent=2, allow_nan=False) + "\n")
     raise typer.Exit(EXIT_PROMOTE if judgement.decision.promote else EXIT_HOLD)
@@ -161,29 +166,34 @@ def run(
 @app.command()
 def backfill(
     seeds: Annotated[
-        str, typer.Option(help="0-4, or 0,3, or all. Beyond 4, up to 99: a study, never members.")
+        str,
+        typer.Option(
+            help="0-4, or 0,3, or all. Seeds 5 to 99 are trained for study and never judged."
+        ),
     ] = "all",
     corpus: Annotated[
         str | None,
         typer.Option(
-            help="sha256 of a corpus in the store, or its beginning [default: the newest]",
+            help="A corpus in the store: its sha256 or the first digits [default: the newest]",
             show_default=False,
         ),
     ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Show progress and report how it ended.")
+        bool,
+        typer.Option("--wait/--no-wait", help="Show progress until the end, or return at once."),
     ] = True,
     in_process: Annotated[
-        bool, typer.Option("--in-process", help="Train in this process, without a daemon.")
+        bool, typer.Option("--in-process", help="Train in this process; needs no daemon.")
     ] = False,
     home: HomeOption = None,
 ) -> None:
-    """Train seeds on a corpus that is in the store, as a backfill in Dagster.
+    """Train chosen seeds of a corpus that is already in the store.
 
-    The daemon of `fr-ensemble ui` runs it: it is in the UI, survives crashes and this command.
-    Where the ensemble is whole after it, verdict and, on PROMOTE, candidate follow.
-    **Exit codes**: 0 seeds done, and the verdict, if reached, is PROMOTE; 1 HOLD; 2 unusable
-    input; 3 the orchestration failed; 130 interrupted (the backfill goes on).
+    `fr-ensemble ui` runs the backfill, which survives crashes and the end of this command. Once all
+    five seeds are trained, the verdict follows and, on PROMOTE, the candidate.
+
+    **Exit codes**: 0 the seeds are trained and no verdict is HOLD; 1 HOLD; 2 unusable input;
+    3 the orchestration failed; 130 interrupted, the backfill goes on.
     """
     from fr_ensemble_assets.cli.backfill import ask_for_backfill
     from fr_ensemble_assets.cli.printing.terminal import fail

@@ -59,8 +59,13 @@ class Contract:
 
     @property
     def folder(self) -> str:
-        """The name of the folder that holds its results for a corpus."""
-        return f"loso-{self.recipe.epochs}epochs-{self.recipe.digest}"
+        """The name of the folder that holds its results for a corpus.
+
+        It names the contract: several are judged on one corpus. The ensemble's names the epochs.
+        """
+        if self.id == ENSEMBLE.id:
+            return f"loso-{self.recipe.epochs}epochs-{self.recipe.digest}"
+        return f"{self.id}-{self.recipe.digest}"
 
     @property
     def inputs_record(self) -> dict[str, Any]:
@@ -108,6 +113,10 @@ ENSEMBLE = Contract(id="fr_regressor_v2_ensemble_v1", unit="seed", units=(0, 1, 
 LAST_STUDY_SEED = 99
 
 
+#: The units of a codec's predictor.
+FOLD = "fold"
+
+
 def codec_predictor(encoder: str) -> Contract:
     """The predictor of one codec: judged over five folds of whole sources (ADR-0303).
 
@@ -115,7 +124,7 @@ def codec_predictor(encoder: str) -> Contract:
     """
     return Contract(
         id=f"fr_predictor_{encoder}",
-        unit="fold",
+        unit=FOLD,
         units=(0, 1, 2, 3, 4),
         recipe=Recipe(epochs=0),
         plan=ShuffledDeal(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from upath import UPath
 
-from fr_ensemble_assets.contract.agreed import Contract
+from fr_ensemble_assets.contract.agreed import ENSEMBLE, FOLD, Contract
 from fr_ensemble_assets.foundation.home import Home
 
 _MEMBERS = "members"
@@ -28,7 +28,9 @@ class Places:
 
     @property
     def corpus(self) -> UPath:
-        """What belongs to the corpus, whatever is trained on it."""
+        """What belongs to the corpus, whatever is trained on it; a codec's are planning cells."""
+        if self.contract.unit == FOLD:
+            return self.home.cells_dir(self.corpus_sha256)
         return self.home.corpus_dir(self.corpus_sha256)
 
     @property
@@ -43,10 +45,13 @@ class Places:
 
     @property
     def candidate(self) -> UPath:
-        """Where the candidate is published."""
-        return self.home.candidate_dir(self.corpus_sha256)
+        """Where the candidate is published; the ensemble's is named by its corpus alone."""
+        folder = self.home.candidate_dir(self.corpus_sha256)
+        if self.contract.id == ENSEMBLE.id:
+            return folder
+        return folder.with_name(f"{folder.name}-{self.contract.id}")
 
     @property
     def told(self) -> str:
         """The results' place as a verdict tells it: from the home on, with slashes."""
-        return f"store/{self.corpus_sha256}/{self.contract.folder}"
+        return f"{self.corpus.parent.name}/{self.corpus_sha256}/{self.contract.folder}"

@@ -141,8 +141,12 @@ class _Seen:
     remarks: str = ""
 
 
-def look_into(inbox: UPath, memory: Memory, budget: Budget | None = None) -> Look:
+def look_into(
+    inbox: UPath, memory: Memory, budget: Budget | None = None, also: tuple[str, ...] = ()
+) -> Look:
     """Find what arrived since the last look, within ``budget`` (without one, ten seconds).
+
+    Files are those that end as a corpus does, and those that end as ``also`` says.
 
     An entry is taken when it has not changed since the last look and is whole as far as can be
     seen without unpacking: a Parquet file with its magic at both ends, a gzip whose end tells a
@@ -157,7 +161,7 @@ def look_into(inbox: UPath, memory: Memory, budget: Budget | None = None) -> Loo
     watched: dict[str, Watched] = {}
     settled: dict[str, Stamp] = {}
     taken = dict(memory.taken)
-    for entry, stamp in _smallest_first(inbox, said):
+    for entry, stamp in _smallest_first(inbox, SUFFIXES + also, said):
         if memory.settled.get(entry.name) == stamp:
             settled[entry.name] = stamp
             continue
@@ -215,10 +219,12 @@ def unchanged_arrival(path: UPath, sha256: str) -> Iterator[Held]:
     )
 
 
-def _smallest_first(inbox: UPath, said: list[str]) -> list[tuple[UPath, Stamp]]:
+def _smallest_first(
+    inbox: UPath, endings: tuple[str, ...], said: list[str]
+) -> list[tuple[UPath, Stamp]]:
     """The entries and how they look now; ``said`` gets a sentence for each that can't be seen."""
     found: list[tuple[int, UPath, Stamp]] = []
-    for entry in _entries(inbox):
+    for entry in _entries(inbox, endings):
         try:
             stamp = _stamp(entry)
             _require_utf8(entry, stamp)
@@ -248,7 +254,7 @@ def _see(entry: UPath, stamp: Stamp, memory: Memory, budget: Budget) -> _Seen:
     return _Seen(sha256=sha256)
 
 
-def _entries(inbox: UPath) -> Iterator[UPath]:
+def _entries(inbox: UPath, endings: tuple[str, ...]) -> Iterator[UPath]:
     for entry in inbox.iterdir():
         if entry.name.startswith("."):
             continue
@@ -256,7 +262,7 @@ def _entries(inbox: UPath) -> Iterator[UPath]:
             # A link to the inbox, or to what it lies in, is no folder of shards.
             if not inbox.resolve().is_relative_to(entry.resolve()):
                 yield entry
-        elif entry.is_file() and entry.name.endswith(SUFFIXES):
+        elif entry.is_file() and entry.name.endswith(endings):
             yield entry
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import dagster as dg
 
@@ -20,6 +21,19 @@ CORPUS_TAG = "fr_ensemble/corpus_sha256"
 _DATA_VERSION_TAG = "dagster/data_version"
 _BACKFILL_TAG = "dagster/backfill"
 _PAGE = 50
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a run may work on: the asset that brings it, and the tag that names one of them."""
+
+    key: dg.AssetKey
+    tag: str
+
+
+CORPUS = Kind(CORPUS_KEY, CORPUS_TAG)
+#: The cells of encodes on which the codecs' predictors are judged.
+CELLS = Kind(dg.AssetKey("planning_corpus"), "fr_ensemble/cells_sha256")
 
 
 def corpus_in_use(
@@ -45,27 +59,33 @@ def corpus_in_use(
     return used
 
 
-def sha256_in_use(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> str:
-    """The same, without loading it."""
-    return _sha256_in_use(context.instance, context.run)
+def sha256_in_use(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, kind: Kind = CORPUS
+) -> str:
+    """The same, without loading it; or what of another ``kind`` the run works on."""
+    return _sha256_in_use(context.instance, context.run, kind)
 
 
-def newest_corpus(instance: dg.DagsterInstance, before: float | None = None) -> str | None:
+def newest_corpus(
+    instance: dg.DagsterInstance, before: float | None = None, kind: Kind = CORPUS
+) -> str | None:
     """The sha256 of the corpus that was materialised last (before that many seconds since 1970)."""
-    return _newest(instance, before)[0]
+    return _newest(instance, before, kind)[0]
 
 
 def skipped_reports(instance: dg.DagsterInstance) -> int:
     """How many materialisations newer than the current corpus' were passed over."""
-    return _newest(instance, None)[1]
+    return _newest(instance, None, CORPUS)[1]
 
 
-def _newest(instance: dg.DagsterInstance, before: float | None) -> tuple[str | None, int]:
+def _newest(
+    instance: dg.DagsterInstance, before: float | None, kind: Kind
+) -> tuple[str | None, int]:
     """The newest that a run made, by its sha256; how many newer ones were only reported.
 
     Anybody may report a materialisation to Dagster, of any version; a corpus comes from a run.
     """
-    chosen = dg.AssetRecordsFilter(CORPUS_KEY, before_timestamp=before)
+    chosen = dg.AssetRecordsFilter(kind.key, before_timestamp=before)
     skipped, cursor = 0, None
     while True:
         page = instance.fetch_materializations(chosen, limit=_PAGE, cursor=cursor)
@@ -79,25 +99,27 @@ def _newest(instance: dg.DagsterInstance, before: float | None) -> tuple[str | N
         cursor = page.cursor
 
 
-def _sha256_in_use(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    own = _materialised_by(instance, run.run_id)
+def _sha256_in_use(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: Kind) -> str:
+    own = _materialised_by(instance, run.run_id, kind)
     if own is not None:
         return own
-    if CORPUS_TAG in run.tags:
-        return require_digest(run.tags[CORPUS_TAG], f"tag {CORPUS_TAG}")
+    if kind.tag in run.tags:
+        return require_digest(run.tags[kind.tag], f"tag {kind.tag}")
     asked_for = []
     for relative in _relatives(instance, run):
-        found = _materialised_by(instance, relative.dagster_run.run_id)
+        found = _materialised_by(instance, relative.dagster_run.run_id, kind)
         if found is not None:
             return found
         asked_for.append(relative.create_timestamp.timestamp())
     backfill = instance.get_backfill(run.tags.get(_BACKFILL_TAG, ""))
     if backfill is not None:
         asked_for.append(backfill.backfill_timestamp)
-    found = newest_corpus(instance, min(asked_for, default=None)) or newest_corpus(instance)
+    found = _newest(instance, min(asked_for, default=None), kind)[0]
+    found = found or _newest(instance, None, kind)[0]
     if found is None:
+        name = kind.key.to_user_string()
         raise UnusableInput(
-            "corpus: expected a materialised corpus, found none; materialise 'corpus' first."
+            f"{name}: expected a materialised corpus, found none; materialise '{name}' first."
         )
     return found
 
@@ -111,13 +133,13 @@ def _relatives(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[dg.
         yield from instance.get_run_records(dg.RunsFilter(tags=same))
 
 
-def _materialised_by(instance: dg.DagsterInstance, run_id: str) -> str | None:
+def _materialised_by(instance: dg.DagsterInstance, run_id: str, kind: Kind) -> str | None:
     records = instance.get_records_for_run(
         run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
     ).records
     for record in reversed(records):
         event = record.event_log_entry.asset_materialization
-        if event is not None and event.asset_key == CORPUS_KEY:
+        if event is not None and event.asset_key == kind.key:
             return _version(event)
     return None
 

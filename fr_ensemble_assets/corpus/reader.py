@@ -31,6 +31,7 @@ from fr_ensemble_assets.foundation.schema import (
     MIN_SOURCES,
     REQUIRED,
     expected,
+    is_plainly_valid,
     row_schema,
 )
 from fr_ensemble_assets.foundation.wording import listed, shown
@@ -150,6 +151,8 @@ class InvalidValue:
 
 def first_invalid_value(frame: pd.DataFrame) -> InvalidValue | None:
     """Hold a typed frame against the schema."""
+    if is_plainly_valid(frame):
+        return None
     import pandera.errors
 
     try:

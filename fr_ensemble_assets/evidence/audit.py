@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from upath import UPath
 
 from fr_ensemble_assets.contract.agreed import Contract
 from fr_ensemble_assets.corpus.identity import Corpus, key_columns
-from fr_ensemble_assets.evidence.measure import SeedResult, measure_folds, rows_by_source
+from fr_ensemble_assets.evidence.measure import (
+    FoldResult,
+    SeedResult,
+    measure_folds,
+    rows_by_source,
+)
 from fr_ensemble_assets.evidence.results import (
     SeedScore,
     predictions_file,
@@ -70,6 +78,9 @@ def load_seed_result(
 ) -> SeedResult:
     """A seed's result, recomputed from its out-of-fold predictions on ``corpus``.
 
+    The files are read and held against ``score`` each time; what the very same bytes give on the
+    same corpus is remembered by this process.
+
     Raises
     ------
     UnusableInput
@@ -80,21 +91,37 @@ def load_seed_result(
     data = store.read(path, "out-of-fold predictions")
     if sha256_of(data) != score.predictions_sha256:
         raise UnusableInput(f"{path}: its results were computed from another file.")
+    found = _recomputed(corpus, contract, data, path)
+    alone = contract.plan.n_folds is None
+    if score.fold_plan != found.fold_plan and not (alone and score.fold_plan is None):
+        raise UnusableInput(
+            f"{path}: its results were dealt to other folds than {found.fold_plan['plan']}."
+        )
+    result = SeedResult(score.seed, found.folds, found.prediction, score.wall_time_s)
+    _require_told(path, result, score)
+    return result
+
+
+@dataclass(frozen=True)
+class _Recomputed:
+    """What the predictions of one seed give."""
+
+    folds: tuple[FoldResult, ...]
+    prediction: npt.NDArray[np.float64]
+    fold_plan: Mapping[str, Any]
+
+
+@lru_cache(maxsize=8)
+def _recomputed(corpus: Corpus, contract: Contract, data: bytes, path: UPath) -> _Recomputed:
+    """From the predictions' bytes; a pure function of them, ``path`` is for its sentences."""
     table = parse_parquet(data, path, "out-of-fold predictions")
     if not _same_rows(table, corpus):
         raise UnusableInput(f"{path}: holds other rows or targets than the corpus.")
     assignment = contract.plan.assign(rows_by_source(corpus))
-    alone = contract.plan.n_folds is None
-    if score.fold_plan != assignment.to_json() and not (alone and score.fold_plan is None):
-        raise UnusableInput(
-            f"{path}: its results were dealt to other folds than {assignment.plan}."
-        )
-    prediction = table.column("prediction").to_numpy()
-    result = SeedResult(
-        score.seed, measure_folds(corpus, prediction, assignment), prediction, score.wall_time_s
-    )
-    _require_told(path, result, score)
-    return result
+    prediction = table.column("prediction").to_numpy().copy()
+    prediction.flags.writeable = False
+    folds = measure_folds(corpus, prediction, assignment)
+    return _Recomputed(folds, prediction, assignment.to_json())
 
 
 def _require_told(path: UPath, result: SeedResult, score: SeedScore) -> None:

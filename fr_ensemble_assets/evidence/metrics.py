@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,10 @@ def agreement(prediction: npt.NDArray[np.float64], target: npt.NDArray[np.float6
 
 
 def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.asarray(pd.Series(values).rank(method="average"), dtype=np.float64)
+    """From 1, ties at their mean rank, as ``scipy.stats.rankdata`` counts (a test compares)."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    last = count.cumsum()
+    return np.asarray((last - (count - 1) / 2)[place], dtype=np.float64)
 
 
 def _pearson(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float | None:

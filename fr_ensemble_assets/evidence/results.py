@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,8 @@ class SeedScore:
         What the seed took, in seconds; 0 where the file doesn't say.
     sha256
         Digest of the file's own bytes.
+    data
+        These bytes, for whoever hands on what was judged.
     """
 
     seed: int
@@ -94,6 +96,7 @@ class SeedScore:
     predictions_sha256: str | None
     wall_time_s: float
     sha256: str
+    data: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def undefined_folds(self) -> tuple[str, ...]:
@@ -164,6 +167,7 @@ def parse_seed(data: bytes, path: UPath, seed: int) -> SeedScore:
         predictions_sha256=document.predictions.sha256 if document.predictions else None,
         wall_time_s=_defined(document.wall_time_s) or 0.0,
         sha256=sha256_of(data),
+        data=data,
     )
 
 

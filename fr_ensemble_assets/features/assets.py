@@ -8,9 +8,9 @@ import dagster as dg
 import pyarrow as pa
 
 from fr_ensemble_assets.corpus.assets import corpus
+from fr_ensemble_assets.corpus.fitness import examine
 from fr_ensemble_assets.corpus.identity import key_columns
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
-from fr_ensemble_assets.corpus.summary import summarise
 from fr_ensemble_assets.doors.groups import CANDIDATE_GROUP, VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, table
@@ -101,7 +101,7 @@ def codec_block(
         table_path = folder / "codec_block.parquet"
         write_parquet(table_path, pa.Table.from_pandas(frame, preserve_index=False))
         save_codec_block(folder, used, block)
-    unknown = summarise(used).unknown_encoder_rows
+    unknown = examine(used).summary.unknown_encoder_rows
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": used.n_rows,

@@ -15,6 +15,11 @@
     │       ├── loso_seed{N}.json, loso_seed{N}_predictions.parquet
     │       ├── PROMOTE.json or HOLD.json
     │       └── members/               ONNX, sidecars, manifest (after PROMOTE)
+    ├── planning/clips/                planning cells: encodes of a clip, every frame pooled
+    ├── planning/<cells sha256>/       everything that belongs to cells of some clips
+    │   ├── planning_cells.csv.gz, planning_cells.json
+    │   ├── fr_predictor_<codec>-<recipe>/  the folds of a codec's predictors
+    │   └── predictors.json, predictors/    verdicts, and the files of codecs that pass
     ├── candidates/<sha, short>/       registry candidates
     ├── logs/                          of the services, failures.log and verdicts.log
     └── dagster/                       Dagster's own home
@@ -138,6 +143,15 @@ class Home:
         return self.root / "shards"
 
     @property
+    def planning(self) -> UPath:
+        return self.root / "planning"
+
+    @property
+    def clip_cells(self) -> UPath:
+        """Each clip's planning cells."""
+        return self.planning / "clips"
+
+    @property
     def inbox(self) -> UPath:
         return self.root / "inbox"
 
@@ -159,6 +173,14 @@ class Home:
         return self.local / "dagster"
 
     @property
+    def has_our_settings(self) -> bool:
+        """Whether Dagster's settings are those that :meth:`prepare` writes."""
+        try:
+            return (self.dagster / SETTINGS_FILE).read_bytes() == _DAGSTER_YAML.encode()
+        except OSError:
+            return False
+
+    @property
     def failures_log(self) -> Path:
         """A line for every failed run."""
         return self.logs / "failures.log"
@@ -175,7 +197,7 @@ class Home:
     @property
     def _folders(self) -> tuple[UPath, ...]:
         """The folders on a disk. A store of objects has none."""
-        kept = (self.cells, self.shards, self.store, self.candidates)
+        kept = (self.cells, self.shards, self.planning, self.store, self.candidates)
         local = (self.clips, self.scratch, self.logs, self.dagster)
         on_disk = (self.inbox, *kept) if store.is_local(self.root) else ()
         return tuple(dict.fromkeys((*on_disk, *map(UPath, local))))
@@ -184,13 +206,17 @@ class Home:
         """Where everything that belongs to one corpus is kept."""
         return self.store / require_digest(corpus_sha256, "corpus")
 
+    def cells_dir(self, cells_sha256: str) -> UPath:
+        """Where everything is kept that belongs to planning cells."""
+        return self.planning / require_digest(cells_sha256, "planning cells")
+
     def candidate_dir(self, corpus_sha256: str) -> UPath:
         """Where the registry candidate of one corpus is published."""
         return self.candidates / require_digest(corpus_sha256, "corpus")[:SHORT_SHA_LENGTH]
 
     def sweep(self) -> int:
         """Remove what killed processes of this machine left half-made; count it."""
-        kept = (self.cells, self.shards, self.store, self.candidates)
+        kept = (self.cells, self.shards, self.planning, self.store, self.candidates)
         on_disk = kept if store.is_local(self.root) else (UPath(self.scratch),)
         # Of Dagster's own folder our settings alone: what lies deeper is Dagster's.
         settings = sweep_temporaries(UPath(self.dagster), deep=False)

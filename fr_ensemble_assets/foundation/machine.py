@@ -14,6 +14,7 @@ def machine_record() -> dict[str, Any]:
     """
     import llvmlite.binding as llvm
     import numpy as np
+    import scipy.linalg.cython_blas  # noqa: F401 (the kernel multiplies through it, numpy by itself)
     from threadpoolctl import threadpool_info
 
     found = [lib for lib in threadpool_info() if lib.get("user_api") == "blas"]

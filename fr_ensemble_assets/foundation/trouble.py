@@ -36,8 +36,8 @@ def trouble_in(text: str, where: str = "") -> StorageTrouble | None:
         if words in text:
             at = f"{where}: " if where else ""
             return StorageTrouble(
-                f"{at}expected to go on working, found '{words}': {advice}, then type the same "
-                "command; what was done is kept."
+                f"{at}expected a disk that works, found '{words}': {advice}, then type the same "
+                "command; finished work is kept."
             )
     return None
 

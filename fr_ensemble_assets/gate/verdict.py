@@ -47,6 +47,8 @@ class Judgement:
         them: they need not be read again. Incomplete where a reason of the decision says so.
     fitness
         What was examined of the corpus and found, for the verdict.
+    verdict_file
+        The bytes of the verdict that was held against all this; empty unless it was authorised.
     """
 
     decision: Decision
@@ -54,6 +56,7 @@ class Judgement:
     studied: tuple[SeedScore, ...] = ()
     results: tuple[SeedResult, ...] = ()
     fitness: Mapping[str, Any] = field(default_factory=dict)
+    verdict_file: bytes = field(default=b"", repr=False)
 
     @property
     def study_fields(self) -> dict[str, Any]:
@@ -219,7 +222,8 @@ def authorise(folder: UPath, corpus: Corpus, contract: Contract) -> Judgement:
     """Let only a PROMOTE through that holds now, on this corpus, from these very files.
 
     Judges again from the results and trusts no stored light: what a check or a verdict file says
-    can be forged, or be older than the results beside it.
+    can be forged, or be older than the results beside it. Hands on the bytes that it verified, so
+    that nobody need read them again.
 
     Raises
     ------
@@ -230,21 +234,24 @@ def authorise(folder: UPath, corpus: Corpus, contract: Contract) -> Judgement:
     UnusableInput
         If a results file or the verdict can't be read.
     """
-    judgement = judge(folder, corpus, contract)
-    document = read_verdict(folder)
+    judgement, standing = judge(folder, corpus, contract), _standing(folder)
     problems = list(judgement.decision.reasons)
-    if document is None:
+    if standing is None:
         problems.append("there is no verdict; materialise ensemble_verdict")
     else:
-        problems += _verdict_problems(document, judgement, corpus)
+        document = parse_verdict(standing[1], str(standing[0]))
+        problems += _verdict_problems(document, standing[0].name, judgement, corpus)
+        judgement = replace(judgement, verdict_file=standing[1])
     if problems:
         raise GateRefusal(f"HOLD for the corpus {corpus.sha256}: {'; '.join(problems)}.")
     return judgement
 
 
-def _verdict_problems(document: VerdictDocument, judgement: Judgement, corpus: Corpus) -> list[str]:
+def _verdict_problems(
+    document: VerdictDocument, name: str, judgement: Judgement, corpus: Corpus
+) -> list[str]:
     problems = []
-    if document.verdict != "PROMOTE":
+    if document.verdict != "PROMOTE" or name != VERDICT_FILES["PROMOTE"]:
         problems.append("the verdict file says HOLD; materialise ensemble_verdict again")
     if document.corpus.sha256 != corpus.sha256:
         problems.append(f"the verdict belongs to another corpus ({document.corpus.sha256})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.features.codec_block import CODEC_BLOCK_LAYOUT
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import json_bytes
+from fr_ensemble_assets.foundation.files import json_bytes, sweep_temporaries, temporary_name
 from fr_ensemble_assets.foundation.schema import CANONICAL_6, ENCODER_VOCABULARY
 from fr_ensemble_assets.members.names import ENSEMBLE_ID, MANIFEST_FILE, onnx_file, sidecar_file
 from fr_ensemble_assets.members.onnx_export import ONNX_TOLERANCE, run_onnx
@@ -44,6 +45,8 @@ def export_kit(folder: UPath, out: UPath) -> None:
     """
     evidence = verified(folder)
     files = candidate_files(evidence)
+    if store.is_local(out) and out.parent.is_dir():
+        sweep_temporaries(out.parent, deep=False)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UnusableInput(
             f"{out}: expected a new folder or an empty one, found something there; "
@@ -52,15 +55,18 @@ def export_kit(folder: UPath, out: UPath) -> None:
     copied = [MANIFEST_FILE, CALIBRATION_FILE]
     copied += [name(seed) for seed in ENSEMBLE.units for name in (onnx_file, sidecar_file)]
     kit = resources.files("fr_ensemble_assets.handover") / "kit"
-    store.publish(
-        out,
-        {
-            **{name: files[name] for name in copied},
-            **{name: (kit / name).read_bytes() for name in _KIT},
-            GOLDEN_FILE: json_bytes(golden_document(evidence)),
-        },
-        MANIFEST_FILE,
-    )
+    made = {
+        **{name: files[name] for name in copied},
+        **{name: (kit / name).read_bytes() for name in _KIT},
+        GOLDEN_FILE: json_bytes(golden_document(evidence)),
+    }
+    if not store.is_local(out):
+        store.publish(out, made, MANIFEST_FILE)
+        return
+    # Whoever is killed leaves no half of a kit under its name.
+    unfinished = out.parent / temporary_name(out.name)
+    store.publish(unfinished, made, MANIFEST_FILE)
+    Path(str(unfinished)).replace(str(out))
 
 
 def golden_rows(candidate: Evidence) -> pd.DataFrame:

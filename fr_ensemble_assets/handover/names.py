@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE
-from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.agreed import CODECS, ENSEMBLE
 from fr_ensemble_assets.gate.verdict import VERDICT_FILES
 from fr_ensemble_assets.members.consumers import (
     CALIBRATION_IN_TREE,
@@ -11,9 +11,12 @@ from fr_ensemble_assets.members.consumers import (
     VERDICT_IN_TREE,
 )
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file, sidecar_file
+from fr_ensemble_assets.predictors.names import FORK_CODECS, file_names
 
 #: Their folder of tiny models, and what of it concerns everybody.
 MODELS = "model/tiny"
+#: Where their codecs' predictors lie, with the calibration sidecars that are read beside them.
+PREDICTORS = "model"
 REGISTRY = f"{MODELS}/registry.json"
 REGISTRY_SCHEMA_FILE = f"{MODELS}/registry.schema.json"
 #: ADR-0042: every model has a page.
@@ -28,7 +31,16 @@ COPIED = {
     CALIBRATION_FILE: f"{MODELS}/{CALIBRATION_IN_TREE}",
 }
 #: The same, for what a candidate may lack.
-OPTIONAL = {THRESHOLDS_FILE: f"{MODELS}/{THRESHOLDS_FILE}"}
+OPTIONAL = {
+    THRESHOLDS_FILE: f"{MODELS}/{THRESHOLDS_FILE}",
+    # A calibration goes with the file whose errors it tells, never beside another one of its name.
+    **{
+        file_names(codec)[part]: f"{PREDICTORS}/{file_names(codec)[part]}"
+        for codec in CODECS
+        if codec in FORK_CODECS
+        for part in ("onnx", "card", "calibration")
+    },
+}
 
 #: Weights of an earlier export that the members of today don't load: they carry their own.
 DEAD = tuple(f"{MODELS}/{onnx_file(seed)}.data" for seed in ENSEMBLE.units)

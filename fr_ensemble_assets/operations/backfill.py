@@ -15,6 +15,7 @@ from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.in_use import CORPUS_TAG, newest_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
+from fr_ensemble_assets.doors.glance import BACKFILL_ENDED
 from fr_ensemble_assets.doors.progress import read_progress
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.digests import is_digest
@@ -25,7 +26,6 @@ from fr_ensemble_assets.gate.verdict import Judgement, judge
 from fr_ensemble_assets.loso.run import finished_seed
 from fr_ensemble_assets.operations.in_process import consecutive, execute
 from fr_ensemble_assets.operations.instance import (
-    BACKFILL_ENDED,
     OrchestrationFailure,
     daemon_silence_s,
 )

@@ -7,6 +7,7 @@ import re
 from upath import UPath
 
 from fr_ensemble_assets.candidate.places import corpus_of, has_candidate, is_published
+from fr_ensemble_assets.doors.glance import glance_at
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_path
 from fr_ensemble_assets.foundation.home import SETTINGS_FILE, Home
@@ -35,6 +36,11 @@ def chosen_candidate(named: str | None, home: str | None) -> UPath:
     if _DIGITS.fullmatch(named) and not path.exists():
         return _beginning_so(Home.at(home), named.lower())
     return path
+
+
+def has_any(home: str | None) -> bool:
+    """Whether the home has a candidate; nothing is created, and Dagster isn't asked."""
+    return bool(_published(Home.at(home)))
 
 
 def _beginning_so(home: Home, digits: str) -> UPath:
@@ -84,6 +90,8 @@ def _current_corpus(home: Home) -> str | None:
     """The corpus that was materialised last; ``None`` in a home that Dagster never opened."""
     if not (home.dagster / SETTINGS_FILE).exists():
         return None
+    if (glance := glance_at(home)) is not None:
+        return glance.corpus_sha256
     from fr_ensemble_assets.corpus.in_use import newest_corpus
     from fr_ensemble_assets.operations.instance import open_instance
 

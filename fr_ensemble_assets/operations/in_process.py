@@ -22,7 +22,7 @@ def execute(
     instance: dg.DagsterInstance,
     home: Home,
     job: str,
-    seeds: Sequence[int],
+    seeds: Sequence[int | str],
     progress: Progress,
     *,
     ops: Mapping[str, Any] | None = None,
@@ -31,6 +31,8 @@ def execute(
     tags: Mapping[str, str] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Run ``job`` over the range of ``seeds``, which is without gaps, and show its progress.
+
+    A job that is partitioned otherwise gets the names of its partitions instead.
 
     Parameters
     ----------
@@ -111,7 +113,19 @@ class _ImportingAhead:
         return tell
 
 
+#: Slow to import, and needed after training: for plots, intervals, members and their checks.
+_NEEDED_LATER = (
+    "matplotlib.backends.backend_agg",
+    "scipy.interpolate",
+    "torch",
+    "onnxruntime",
+    "onnx.helper",
+    "jsonschema",
+    "pydantic",
+)
+
+
 def _import_ahead() -> None:
-    for module in ("matplotlib.backends.backend_agg", "torch", "onnxruntime", "onnx"):
+    for module in _NEEDED_LATER:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fr_ensemble_assets.doors.glance import BACKFILL_ENDED, EVENTS_DATABASE, RUNS_DATABASE
 from fr_ensemble_assets.doors.workers import Worker, worker_of
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import SETTINGS_FILE, Home
@@ -20,12 +21,8 @@ if TYPE_CHECKING:
 
 
 _UNFINISHED = frozenset({"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"})
-#: States that a backfill never leaves.
-BACKFILL_ENDED = frozenset(
-    {"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"}
-)
 #: Dagster's databases under its home, each with a stamp of the form that its tables have.
-_DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
+_DATABASES = (RUNS_DATABASE, EVENTS_DATABASE, "schedules/schedules.db")
 _LOCK_FILE = "opening.lock"
 #: An opening takes a second; a process that holds the lock for so long is stopped, or hangs.
 _PATIENCE_S = 120.0

@@ -72,8 +72,8 @@ def web_server_of(home: Home) -> str:
     address = served_at(home)
     if address is None:
         raise OrchestrationFailure(
-            f"a daemon runs over {home.root}, but no web server that could be asked for a "
-            "backfill; start `fr-ensemble ui`, or type the same with --in-process"
+            f"a daemon serves {home.root}, but no web server answers; start `fr-ensemble ui`, "
+            "or add --in-process"
         )
     return address
 

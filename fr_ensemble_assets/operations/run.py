@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
+from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import Judgement
+from fr_ensemble_assets.operations.codecs import Codecs
 from fr_ensemble_assets.operations.in_process import consecutive, execute
 from fr_ensemble_assets.operations.instance import (
     OrchestrationFailure,
@@ -16,6 +18,7 @@ from fr_ensemble_assets.operations.instance import (
     open_instance,
 )
 from fr_ensemble_assets.operations.refusals import first_failure, raise_refusals
+from fr_ensemble_assets.operations.train_codecs import train_codecs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,12 +53,15 @@ class Outcome:
         Holds the ``loso_seed{N}.json`` and the verdict file.
     candidate_dir
         The published candidate; ``None`` on HOLD.
+    codecs
+        What the gate says of each codec's predictor.
     """
 
     judgement: Judgement
     corpus_sha256: str
     results_dir: UPath
     candidate_dir: UPath | None
+    codecs: Codecs
 
     def to_json(self) -> dict[str, Any]:
         decision = self.judgement.decision
@@ -69,6 +75,7 @@ class Outcome:
             "results_dir": str(self.results_dir),
             "candidate_dir": str(self.candidate_dir) if self.candidate_dir else None,
             "dry_run": decision.dry_run,
+            "predictors": self.codecs.to_json(),
         }
 
 
@@ -91,11 +98,29 @@ def run_ensemble(plan: Plan, progress: Progress) -> Outcome:
     plan.home.sweep()
     with open_instance(plan.home) as instance:
         close_dead_runs(instance)
+        # Before the candidate, which takes those that pass.
+        codecs = Codecs()
+        if _can_be_read(plan.corpus):
+            codecs = train_codecs(instance, plan.home, plan.force, progress)
         *others, last = consecutive(plan.seeds)
         for seeds in others:
             raise_refusals(_execute(instance, "train_seeds", plan, seeds, progress).all_events)
         result = _execute(instance, "train_ensemble", plan, last, progress)
-        return _outcome(plan, result)
+        return _outcome(plan, result, codecs)
+
+
+def _can_be_read(corpus: str) -> bool:
+    """Whether a corpus that was named is one; else its own step says why, at once."""
+    from fr_ensemble_assets.corpus.fitness import require_fit
+    from fr_ensemble_assets.corpus.reader import read_corpus
+    from fr_ensemble_assets.foundation.files import parse_path
+
+    try:
+        if corpus:
+            require_fit(read_corpus(parse_path(corpus)).corpus)
+    except UnusableInput:
+        return False
+    return True
 
 
 def _execute(
@@ -106,7 +131,7 @@ def _execute(
     return execute(instance, plan.home, job, seeds, progress, ops=ops, epochs=plan.epochs)
 
 
-def _outcome(plan: Plan, result: dg.ExecuteInProcessResult) -> Outcome:
+def _outcome(plan: Plan, result: dg.ExecuteInProcessResult, codecs: Codecs) -> Outcome:
     from fr_ensemble_assets.contract.agreed import ENSEMBLE
     from fr_ensemble_assets.contract.places import Places
     from fr_ensemble_assets.corpus.store import load_corpus
@@ -123,7 +148,7 @@ def _outcome(plan: Plan, result: dg.ExecuteInProcessResult) -> Outcome:
     if judgement.decision.promote and not result.success:
         raise OrchestrationFailure(_told(result))
     candidate = places.candidate if judgement.decision.promote else None
-    return Outcome(judgement, corpus.sha256, places.results, candidate)
+    return Outcome(judgement, corpus.sha256, places.results, candidate, codecs)
 
 
 def _materialisations(result: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 from upath import UPath
 
@@ -13,22 +13,14 @@ from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.corpus.in_use import newest_corpus, skipped_reports
 from fr_ensemble_assets.corpus.store import load_corpus, read_origin
-from fr_ensemble_assets.doors.workers import Worker, worker_of
+from fr_ensemble_assets.doors.glance import glance_at
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import Judgement, judge
-from fr_ensemble_assets.operations.instance import (
-    open_instance,
-    unfinished_backfills,
-    unfinished_runs,
-)
+from fr_ensemble_assets.operations.codecs import Codecs, standing_codecs
 from fr_ensemble_assets.operations.serving.lock import served_at
-
-if TYPE_CHECKING:
-    import dagster as dg
 
 
 @dataclass(frozen=True)
@@ -58,6 +50,16 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Records:
+    """What Dagster knows; the attributes are those of :class:`Status`, and the newest cells."""
+
+    corpus_sha256: str | None
+    skipped: int
+    work: tuple[Work, ...]
+    cells_sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class Status:
     """Everything that ``fr-ensemble status`` prints.
 
@@ -75,6 +77,8 @@ class Status:
         How many reported materialisations of the corpus, newer than the current one, don't count.
     candidates
         All that are published, the current corpus' first.
+    codecs
+        What the gate says of the codecs' predictors.
     """
 
     home: UPath
@@ -87,6 +91,7 @@ class Status:
     skipped: int
     candidates: tuple[Candidate, ...]
     work: tuple[Work, ...]
+    codecs: Codecs = field(default_factory=Codecs)
 
     def to_json(self) -> dict[str, Any]:
         decision = self.judgement.decision if self.judgement else None
@@ -104,6 +109,7 @@ class Status:
                 {"folder": str(c.folder), "current": c.current, "problems": list(c.problems)}
                 for c in self.candidates
             ],
+            "predictors": self.codecs.to_json(),
             "work": [{"name": w.name, "state": w.state, "id": w.identity} for w in self.work],
         }
 
@@ -117,9 +123,8 @@ def status_of(home: Home) -> Status:
         If the home can't be opened. What is damaged in it is part of the answer.
     """
     home.prepare()
-    with open_instance(home) as instance:
-        sha256, work = newest_corpus(instance), tuple(_work(instance))
-        skipped = skipped_reports(instance)
+    records = _records(home)
+    sha256 = records.corpus_sha256
     corpus, judgement, damage = _judged(home, sha256) if sha256 else (None, None, "")
     return Status(
         home=home.root,
@@ -129,9 +134,10 @@ def status_of(home: Home) -> Status:
         corpus=corpus,
         judgement=judgement,
         damage=damage,
-        skipped=skipped,
+        skipped=records.skipped,
         candidates=tuple(_candidates(home, sha256)),
-        work=work,
+        work=records.work,
+        codecs=standing_codecs(home, records.cells_sha256),
     )
 
 
@@ -149,21 +155,15 @@ def _judged(home: Home, sha256: str) -> tuple[Corpus | None, Judgement | None, s
         return corpus, None, str(error)
 
 
-def _work(instance: dg.DagsterInstance) -> list[Work]:
-    backfills = [
-        Work(f"backfill of {b.title or 'assets'}", b.status.value, b.backfill_id)
-        for b in unfinished_backfills(instance)
-    ]
-    runs = [
-        Work(f"run of {run.job_name}", _state(instance, run), run.run_id)
-        for run in unfinished_runs(instance)
-    ]
-    return backfills + runs
+def _records(home: Home) -> Records:
+    """At a glance, where nothing is at work and nothing in doubt; else from Dagster, which takes a
+    second more to import than all else here."""
+    glance = glance_at(home)
+    if glance is not None and not glance.at_work:
+        return Records(glance.corpus_sha256, glance.skipped, (), glance.cells_sha256)
+    from fr_ensemble_assets.operations.records import records_of
 
-
-def _state(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    dead = run.status.value == "STARTED" and worker_of(instance, run) is Worker.GONE
-    return "KILLED" if dead else run.status.value
+    return records_of(home)
 
 
 def _read_from(home: Home, sha256: str) -> str:

@@ -10,6 +10,7 @@ from fr_ensemble_assets.calibration.calibrate import Calibration
 from fr_ensemble_assets.candidate.verify import verified
 from fr_ensemble_assets.features.codec_block import CodecBlock
 from fr_ensemble_assets.features.scaler import Scaler
+from fr_ensemble_assets.predictors.carried import Predictors, carried_predictors
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,17 @@ class Candidate:
     codec: CodecBlock
     models: tuple[bytes, ...]
     calibration: Calibration
+
+
+def predictors_of(folder: UPath | str) -> Predictors:
+    """The codecs' predictors that a candidate carries, after verifying it; perhaps none.
+
+    Raises
+    ------
+    UnusableInput
+        As :func:`load_candidate`.
+    """
+    return carried_predictors(verified(UPath(folder)).carried, str(folder))
 
 
 def load_candidate(folder: UPath | str) -> Candidate:

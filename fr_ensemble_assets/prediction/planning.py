@@ -37,6 +37,7 @@ from fr_ensemble_assets.foundation.cores import cores
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import temporary_name
 from fr_ensemble_assets.foundation.progress import Progress, Shares, StepReport, report_nothing
+from fr_ensemble_assets.predictors.carried import Predictors
 from fr_ensemble_assets.predictors.ladders import scored_features
 from fr_ensemble_assets.predictors.model import Probe
 from fr_ensemble_assets.predictors.plan import (
@@ -48,13 +49,10 @@ from fr_ensemble_assets.predictors.plan import (
 )
 from fr_ensemble_assets.predictors.pooling import pooled
 from fr_ensemble_assets.predictors.search import Options
-from fr_ensemble_assets.predictors.shipped import (
-    CodecPredictor,
-    bundled_cells,
-    codec_predictor_of,
-    require_known,
-)
+from fr_ensemble_assets.predictors.shipped import CodecPredictor, require_known
 
+#: The predictors that come with the package.
+SHIPPED = Predictors()
 _LOOK_EVERY_S = 0.5
 #: How often a sampled answer that the whole clip misses is searched for again.
 _WHOLE_TRIES = 2
@@ -94,14 +92,25 @@ class Planner:
     """
 
     def __init__(
-        self, ffmpeg: Ffmpeg, encoders: Sequence[Encoder], question: Question, workers: int = 0
+        self,
+        ffmpeg: Ffmpeg,
+        encoders: Sequence[Encoder],
+        question: Question,
+        workers: int = 0,
+        source: Predictors = SHIPPED,
     ) -> None:
         self.ffmpeg, self.encoders, self.question = ffmpeg, tuple(encoders), question
         self._workers = workers or cores()
+        self.source = source
 
     @classmethod
     def at_hand(
-        cls, question: Question, encoders: str = "", ffmpeg: str = "", workers: int = 0
+        cls,
+        question: Question,
+        encoders: str = "",
+        ffmpeg: str = "",
+        workers: int = 0,
+        source: Predictors = SHIPPED,
     ) -> Planner:
         """With the encoders named, else with all software encoders that there are predictors for.
 
@@ -113,8 +122,8 @@ class Planner:
         found = find_ffmpeg(ffmpeg)
         found.require_libvmaf()
         usable = usable_encoders(found, encoders, option="--encoder")
-        require_known([encoder.name for encoder in usable], bundled_cells())
-        return cls(found, usable, question, workers)
+        require_known([encoder.name for encoder in usable], source.known)
+        return cls(found, usable, question, workers, source)
 
     def __enter__(self) -> Planner:
         self._children = Children().__enter__()
@@ -135,8 +144,7 @@ class Planner:
     @cached_property
     def predictors(self) -> Mapping[str, CodecPredictor]:
         """By encoder, fitted when first asked for."""
-        cells = bundled_cells()
-        return {e.name: codec_predictor_of(cells, e.name) for e in self.encoders}
+        return {encoder.name: self.source.of(encoder.name) for encoder in self.encoders}
 
     def plan(self, path: Path, progress: Progress | None = None) -> tuple[Planned, ...]:
         """The answer for each encoder, in their order; encodes lie in a folder until the end.

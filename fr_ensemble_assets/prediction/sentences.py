@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from fr_ensemble_assets.encodes.encoders import ENCODERS
+from fr_ensemble_assets.predictors.plan import quality_name
+
 if TYPE_CHECKING:
     from fr_ensemble_assets.prediction.recommendation import Recommendation, Recommendations
 
@@ -14,6 +17,7 @@ def recommendation_sentence(of: Recommendation) -> str:
     name = f"{of.src} with {of.encoder}"
     name += f" ({of.preset})" if of.preset else ""
     told = of.choice or of.nearest
+    knob = quality_name(ENCODERS[of.encoder]) if of.encoder in ENCODERS else "quality"
     shown = (
         f"predicted {told.mu:.1f} ({told.lower:.1f} to {told.upper:.1f} at {_percent(of.level)})"
     )
@@ -23,25 +27,26 @@ def recommendation_sentence(of: Recommendation) -> str:
         line = f"{name}: nothing is recommended"
     elif of.choice is None:
         line = (
-            f"{name}: no quality of those probed keeps VMAF {of.target:g}; the nearest is "
+            f"{name}: none of the probes keeps VMAF {of.target:g}; the nearest is {knob} "
             f"{told.quality:g}, {shown}"
         )
     else:
         between = " (interpolated)" if told.interpolated else ""
-        largest = "the largest of those probed" if of.ends_the_file else "the largest"
+        largest = "the largest of the probes" if of.ends_the_file else "the largest"
+        keeps = "that keeps" if told.vmaf is not None else "whose lower bound reaches"
         line = (
-            f"{name}: quality {told.quality:g}{between} is {largest} that keeps VMAF "
-            f"{of.target:g}: {shown}"
+            f"{name}: {knob} {told.quality:g}{between} is {largest} {keeps} VMAF {of.target:g}: "
+            f"{shown}"
         )
     if of.saved:
         which = "smaller" if of.saved > 0 else "larger"
         line += f", {abs(of.saved):.0%} {which} than at {of.measured[0].quality:g}"
     if of.next_probe is not None and (of.choice is None or of.ends_the_file):
-        line += f"; probe {of.next_probe:g} next"
+        line += f"; probe {of.next_probe:g} " + ("to find a cheaper one" if of.choice else "next")
     if told.extrapolates:
-        line += f"; {told.extrapolates:.0%} of its frames are unlike any that were trained on"
+        line += f"; {told.extrapolates:.0%} of its frames are unlike the training frames"
     if of.rises:
-        line += "; the predictions rise with the quality value, look at the probes"
+        line += "; the predictions rise with the quality value, which can't be: look at the probes"
     return line + "."
 
 

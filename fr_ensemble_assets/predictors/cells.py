@@ -149,6 +149,30 @@ def read_cells(path: UPath) -> CellReading:
     )
 
 
+def joined(readings: Sequence[CellReading]) -> CellReading:
+    """The cells of several files that have no clip in common, as if they were one.
+
+    Raises
+    ------
+    UnusableInput
+        If an encoder has another preset in one of them, or one clip lies in two under two names.
+    """
+    frame = pd.concat([reading.cells.frame for reading in readings], ignore_index=True)
+    rows = [
+        CellRow(f"planning cells of '{src}'", {}, failed=False) for src in frame["src"].tolist()
+    ]
+    if PRESET in frame:
+        _require_one(frame, rows, ("encoder",), (PRESET,))
+    _require_distinct_sources(frame, "planning_cells")
+    return CellReading(
+        cells=Cells.of(frame),
+        rows_read=sum(reading.rows_read for reading in readings),
+        repeats_dropped=sum(reading.repeats_dropped for reading in readings),
+        failed_dropped=sum(reading.failed_dropped for reading in readings),
+        extra_keys=tuple(sorted({key for reading in readings for key in reading.extra_keys})),
+    )
+
+
 def _canonical_order(frame: pd.DataFrame) -> pd.DataFrame:
     kept = [c for c in CELL_COLUMNS if c in frame and not frame[c].isna().all()]
     ordered = frame[kept].sort_values(list(CELL_KEY), kind="stable").reset_index(drop=True)
@@ -201,7 +225,7 @@ def _require_one(
                 )
 
 
-def _require_distinct_sources(frame: pd.DataFrame, path: UPath) -> None:
+def _require_distinct_sources(frame: pd.DataFrame, path: UPath | str) -> None:
     """One clip under two names would be trained on and held out at once."""
     same = ["encoder", "cq", TARGET, *CANONICAL_6]
     # At 100 clips that are lossless alike may agree.

@@ -6,7 +6,7 @@ reading one back needs no fit, and gives the same answers to the bit.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from upath import UPath
@@ -20,14 +20,12 @@ from fr_ensemble_assets.predictors.gate import SCORED_PROBE, CodecVerdict
 from fr_ensemble_assets.predictors.ladders import SCORED_FEATURES, Ladders, ladders_of
 from fr_ensemble_assets.predictors.scale import CEILING, Array
 
+if TYPE_CHECKING:
+    from fr_ensemble_assets.predictors.schema import ScoredProbeDocument
+
 _VERSION = 1
 #: Curves of fewer sources have nothing to vary by.
 _MIN_SOURCES = 2
-
-
-def scored_probe_file(codec: str) -> str:
-    """The file's name."""
-    return f"predictor_{codec}_scored_probe.json"
 
 
 def build_scored_probe(cells: Cells, verdict: CodecVerdict) -> dict[str, Any]:
@@ -78,12 +76,25 @@ def read_scored_probe(path: UPath) -> tuple[Ladders, dict[str, Any]]:
     UnusableInput
         If the file is no such predictor, or its numbers can't be curves.
     """
-    document = parse_json(store.read(path, "a scored-probe predictor"), str(path))
+    data = store.read(path, "a scored-probe predictor")
+    return _curves(data, str(path))
+
+
+def parse_scored_probe(data: bytes, where: str) -> tuple[Ladders, ScoredProbeDocument]:
+    """The same from bytes, the rest as its type; raises as :func:`read_scored_probe`."""
+    from fr_ensemble_assets.foundation.documents import parse_document
+    from fr_ensemble_assets.predictors.schema import ScoredProbeDocument
+
+    return _curves(data, where)[0], parse_document(ScoredProbeDocument, data, where)
+
+
+def _curves(data: bytes, where: str) -> tuple[Ladders, dict[str, Any]]:
+    document = parse_json(data, where)
     try:
         return _ladders(document), document
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UnusableInput(
-            f"{path}: expected a scored-probe predictor of version {_VERSION}, found '{error}'; "
+            f"{where}: expected a scored-probe predictor of version {_VERSION}, found '{error}'; "
             "train it again."
         ) from error
 

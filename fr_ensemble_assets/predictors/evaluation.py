@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,9 +13,14 @@ from fr_ensemble_assets.contract.agreed import Contract, codec_predictor
 from fr_ensemble_assets.evidence.metrics import Agreement, agreement
 from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.schema import TARGET
-from fr_ensemble_assets.predictors.cells import Cells, ladder
+from fr_ensemble_assets.predictors.cells import Cells
 from fr_ensemble_assets.predictors.folds import FOLD_SEED, Folds, grouped_folds
-from fr_ensemble_assets.predictors.ladders import NoCurves, ladders_of, scored_features
+from fr_ensemble_assets.predictors.ladders import (
+    Ladders,
+    NoCurves,
+    ladders_of,
+    scored_features,
+)
 from fr_ensemble_assets.predictors.model import Probe, ScoredProbe
 from fr_ensemble_assets.predictors.scale import Array
 from fr_ensemble_assets.predictors.scope import (
@@ -72,7 +77,8 @@ class Task:
     @cached_property
     def of_source(self) -> dict[str, pd.DataFrame]:
         """Each source's rows, by ascending quality."""
-        return {name: ladder(self.rows, name) for name in self.sources}
+        by_source = self.rows.sort_values("cq", kind="stable").groupby("src", sort=True)
+        return {str(name): rows for name, rows in by_source}
 
 
 @dataclass(frozen=True)
@@ -124,21 +130,22 @@ class Evaluation:
 
     def results(self, without: Sequence[str] = ()) -> tuple[FoldResult, ...]:
         """The figures of each fold, recomputed; ``without`` some sources' encodes."""
-        truth = self.predictions[TARGET].to_numpy(dtype=np.float64)
-        predicted = self.predictions["predicted"].to_numpy(dtype=np.float64)
-        kept = ~self.predictions["src"].isin(without).to_numpy(dtype=bool)
-        fold = self.predictions["fold"].to_numpy()
-        per_source = len(self.task.judged)
-        return tuple(
-            FoldResult(
-                index=number,
-                held_out=held_out,
-                agreement=_agreement(predicted[rows], truth[rows]),
-                n_train=per_source * (len(self.task.sources) - len(held_out)),
-                n_val=int(rows.sum()),
-            )
-            for number, held_out in enumerate(self.folds)
-            for rows in [kept & (fold == number)]
+        return tuple(self.fold(number, without) for number in range(len(self.folds)))
+
+    def fold(self, number: int, without: Sequence[str] = ()) -> FoldResult:
+        """The figures of one of them."""
+        table, held_out = self.predictions, self.folds[number]
+        rows = (table["fold"] == number).to_numpy(dtype=bool)
+        if without:
+            rows = rows & ~table["src"].isin(without).to_numpy(dtype=bool)
+        truth = table[TARGET].to_numpy(dtype=np.float64)
+        predicted = table["predicted"].to_numpy(dtype=np.float64)
+        return FoldResult(
+            index=number,
+            held_out=held_out,
+            agreement=_agreement(predicted[rows], truth[rows]),
+            n_train=len(self.task.judged) * (len(self.task.sources) - len(held_out)),
+            n_val=int(rows.sum()),
         )
 
 
@@ -177,9 +184,11 @@ def task_of(cells: Cells, encoder: str) -> Task:
 
 
 def evaluate(
-    cells: Cells, task: Task, kind: str, fit: Fit, fold_seed: int = FOLD_SEED
+    cells_sha256: str, task: Task, kind: str, fit: Fit, fold_seed: int = FOLD_SEED
 ) -> Evaluation:
     """Hold out each fold in turn, fit on the sources of the others, predict.
+
+    ``cells_sha256`` names the cells that ``task`` is of.
 
     Raises
     ------
@@ -206,7 +215,7 @@ def evaluate(
         }
     )
     judged = table[table["cq"].isin(task.judged)].reset_index(drop=True)
-    return Evaluation(task, kind, cells.sha256, folds, judged, fold_seed)
+    return Evaluation(task, kind, cells_sha256, folds, judged, fold_seed)
 
 
 def scored_probe_fit(cells: Cells, task: Task) -> Fit:
@@ -222,8 +231,14 @@ def scored_probe_fit(cells: Cells, task: Task) -> Fit:
     except NoCurves as error:
         raise NotJudged("unusable", str(error)) from error
 
+    return curves_fit(
+        everything, task, {name: _probe_of(task, rows) for name, rows in task.of_source.items()}
+    )
+
+
+def curves_fit(everything: Ladders, task: Task, probes: Mapping[str, Probe]) -> Fit:
+    """The same from curves that are there, with each source's probe."""
     at = [everything.index_of(quality) for quality in np.unique(task.rows["cq"])]
-    probes = {name: _probe_of(task, rows) for name, rows in task.of_source.items()}
 
     def fit(sources: tuple[str, ...]) -> Predict:
         predictor = ScoredProbe(everything.only(sources))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,8 @@ from fr_ensemble_assets.predictors.evaluation import (
 from fr_ensemble_assets.predictors.folds import FOLD_SEED, folds_digest
 
 PASS, FAIL = "pass", "fail"
+#: Of a codec without cells: nothing is judged, and nothing is wrong.
+MISSING_ROWS = "missing-rows"
 SCORED_PROBE = "scored-probe"
 #: What other groupings are dealt with; fixed, like the one that is judged.
 OTHER_SEEDS = tuple(range(10))
@@ -72,11 +75,6 @@ class CodecVerdict:
         What was judged; ``None`` where nothing could be.
     others
         How :data:`OTHER_SEEDS` come out; no part of the verdict.
-    hardest
-        Sources by their error, the largest first.
-    culprits
-        A few sources without whose encodes the verdict would be a pass; empty where it is one, or
-        where a few don't do.
     """
 
     encoder: str
@@ -88,8 +86,19 @@ class CodecVerdict:
     folds: tuple[FoldResult, ...] = ()
     evaluation: Evaluation | None = None
     others: tuple[Grouping, ...] = ()
-    hardest: tuple[Hard, ...] = ()
-    culprits: tuple[str, ...] = ()
+
+    @cached_property
+    def hardest(self) -> tuple[Hard, ...]:
+        """Sources by their error, the largest first."""
+        return () if self.evaluation is None else _hardest(self.evaluation)
+
+    @cached_property
+    def culprits(self) -> tuple[str, ...]:
+        """A few sources without whose encodes the verdict would be a pass.
+
+        Empty where it is one, or where a few don't do.
+        """
+        return () if self.evaluation is None else _culprits(self.evaluation, self.hardest)
 
     @property
     def passed(self) -> bool:
@@ -120,7 +129,7 @@ def judge_scored_probe(cells: Cells, encoder: str, others: bool = True) -> Codec
 
 def _scored_runs(cells: Cells, task: Task) -> Callable[[int], Evaluation]:
     fit = scored_probe_fit(cells, task)
-    return lambda seed: evaluate(cells, task, SCORED_PROBE, fit, seed)
+    return lambda seed: evaluate(cells.sha256, task, SCORED_PROBE, fit, seed)
 
 
 def judge_with(
@@ -145,7 +154,6 @@ def decide(evaluation: Evaluation, others: tuple[Grouping, ...] = ()) -> CodecVe
     folds = evaluation.results()
     figures = figures_of(folds, evaluation.contract)
     reasons = (*_off_recipe(evaluation), *shortfalls(figures, evaluation.contract))
-    hardest = _hardest(evaluation)
     return CodecVerdict(
         encoder=evaluation.task.encoder,
         kind=evaluation.kind,
@@ -156,8 +164,6 @@ def decide(evaluation: Evaluation, others: tuple[Grouping, ...] = ()) -> CodecVe
         folds=folds,
         evaluation=evaluation,
         others=others,
-        hardest=hardest,
-        culprits=_culprits(evaluation, hardest),
     )
 
 
@@ -219,11 +225,13 @@ def _grouping(run: Callable[[int], Evaluation], seed: int) -> Grouping:
 
 def _hardest(evaluation: Evaluation) -> tuple[Hard, ...]:
     fold_of = {name: number for number, fold in enumerate(evaluation.folds) for name in fold}
+    whole = [fold.agreement.plcc for fold in evaluation.results()]
     found = []
     for source, rows in evaluation.predictions.groupby("src", sort=True):
         name = str(source)
-        folds = evaluation.results(without=[name])
-        _, spread = mean_and_spread([fold.agreement.plcc for fold in folds])
+        plcc = list(whole)
+        plcc[fold_of[name]] = evaluation.fold(fold_of[name], without=[name]).agreement.plcc
+        _, spread = mean_and_spread(plcc)
         found.append(Hard(name, fold_of[name], _rmse(rows), spread))
     return tuple(sorted(found, key=lambda hard: -hard.rmse))
 

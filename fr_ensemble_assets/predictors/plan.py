@@ -141,7 +141,7 @@ class Planned:
             return (
                 f"{name} {chosen.quality:g} keeps VMAF {self.target:g} in samples "
                 f"({chosen.vmaf:.2f}) and misses it in the whole clip ({self.whole.vmaf:.2f}, "
-                f"{size}); ask with --samples 0"
+                f"{size}); search the whole clip with --samples 0"
             )
         measured = self.whole or chosen
         line = f"{name} {chosen.quality:g} keeps VMAF {self.target:g}: measured {measured.vmaf:.2f}"
@@ -156,25 +156,25 @@ class Planned:
         return f"{line}, {_count(self.made)}; {self._why(answer)}"
 
     def _why(self, answer: Answer) -> str:
-        left = f"another is expected to save {answer.saving_left:.0%}"
+        left = f"another encode would save about {answer.saving_left:.0%}"
         if answer.why == "exact":
             missed = min((m for m in self.made if m.vmaf < self.target), key=lambda m: m.quality)
             return f"{missed.quality:g} misses it ({missed.vmaf:.2f})"
         if answer.why == "coarsest":
-            return "it is the coarsest quality that is searched"
-        return left if answer.why == "saving" else f"no more were allowed, {left}"
+            return "no coarser quality is searched"
+        return left if answer.why == "saving" else f"--max-encodes is reached, {left}"
 
     def _told_none(self, answer: Answer) -> str:
         best = max(self.made, key=lambda made: made.vmaf)
         name = quality_name(self.encoder)
         if answer.why == "out-of-reach":
             return (
-                f"none keeps VMAF {self.target:g}: the finest that is searched, "
-                f"{name} {best.quality:g}, was measured at {best.vmaf:.2f}"
+                f"no quality searched keeps VMAF {self.target:g}: the finest, "
+                f"{name} {best.quality:g}, scores {best.vmaf:.2f}"
             )
         return (
-            f"none was found that keeps VMAF {self.target:g} in {_count(self.made)}: {name} "
-            f"{best.quality:g} was measured at {best.vmaf:.2f}; allow more (--max-encodes)"
+            f"{_count(self.made)} found none that keeps VMAF {self.target:g}: the best, {name} "
+            f"{best.quality:g}, scores {best.vmaf:.2f}; allow more with --max-encodes"
         )
 
 
@@ -277,7 +277,7 @@ def _told_plan(plan: Expected, probe: Made, target: float, encoder: Encoder) -> 
     name = quality_name(encoder)
     after = f"after one probe (at {probe.quality:g}: {probe.vmaf:.2f})"
     if plan.likely is None:
-        return f"{after} none is expected to keep VMAF {target:g}"
+        return f"{after} no quality is expected to keep VMAF {target:g}"
     likely, level = plan.likely, f"{np.floor(plan.level * 1000 + 1e-6) / 10:g} %"
     told = (
         f"{after} {name} {likely.quality:g} is expected to be the largest that keeps VMAF "

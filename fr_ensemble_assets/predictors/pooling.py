@@ -50,6 +50,11 @@ def pooled(parts: Sequence[Scored]) -> dict[str, str | float | None]:
 
 def write_cells(path: UPath, cells: Cells) -> None:
     """CSV, gzipped where ``path`` ends so; the same cells give the same bytes."""
-    text: str = cells.frame.to_csv(index=False, lineterminator="\n")
-    data = text.encode()
+    data = cells_bytes(cells)
     store.put(path, gzip.compress(data, mtime=0) if path.name.endswith(".gz") else data)
+
+
+def cells_bytes(cells: Cells) -> bytes:
+    """Cells as CSV; the same cells give the same bytes."""
+    text: str = cells.frame.to_csv(index=False, lineterminator="\n")
+    return text.encode()

@@ -163,16 +163,20 @@ def probe_fit(task: Task) -> Fit:
     return fit
 
 
-def judge_probe(cells: Cells, encoder: str) -> CodecVerdict:
-    """Train and judge the kind ``probe`` of one codec; no quality is left out of judging."""
+def judge_probe(cells: Cells, encoder: str, others: bool = True) -> CodecVerdict:
+    """Train and judge the kind ``probe`` of one codec; no quality is left out of judging.
+
+    ``others`` asks for the other groupings, as in
+    :func:`~fr_ensemble_assets.predictors.gate.judge_scored_probe`.
+    """
 
     def runs(task: Task) -> Callable[[int], Evaluation]:
         probe_task_rows(cells, encoder)
         everything = task.judging_all()
         fit = probe_fit(everything)
-        return lambda seed: evaluate(cells, everything, PROBE, fit, seed)
+        return lambda seed: evaluate(cells.sha256, everything, PROBE, fit, seed)
 
-    return judge_with(cells, encoder, PROBE, runs)
+    return judge_with(cells, encoder, PROBE, runs, others)
 
 
 def _crf_shape(crf: Array, vmaf: Array) -> tuple[Array, Array]:

@@ -15,6 +15,7 @@ from fr_ensemble_assets.members.onnx_export import OPSET
 from fr_ensemble_assets.predictors.cells import Cells
 from fr_ensemble_assets.predictors.evaluation import Evaluation
 from fr_ensemble_assets.predictors.gate import CodecVerdict
+from fr_ensemble_assets.predictors.names import file_names
 from fr_ensemble_assets.predictors.probe import (
     PROBE_INPUTS,
     ProbeModel,
@@ -42,17 +43,6 @@ class ProbeFiles:
     sidecar: dict[str, Any]
     calibration: dict[str, Any]
     card: str
-
-
-def file_names(codec: str) -> dict[str, str]:
-    """Names under which the consumer looks for them."""
-    base = f"predictor_{codec}"
-    return {
-        "onnx": f"{base}.onnx",
-        "sidecar": f"{base}.json",
-        "calibration": f"{base}_calibration.json",
-        "card": f"{base}_card.md",
-    }
 
 
 def build_probe(cells: Cells, verdict: CodecVerdict) -> ProbeFiles:

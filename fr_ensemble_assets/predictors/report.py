@@ -11,14 +11,9 @@ from fr_ensemble_assets.predictors.cells import CellReading
 from fr_ensemble_assets.predictors.evaluation import FoldResult
 from fr_ensemble_assets.predictors.folds import AGREED_DEAL, FOLD_SEED, folds_digest
 from fr_ensemble_assets.predictors.gate import CodecVerdict, Grouping, Hard
+from fr_ensemble_assets.predictors.names import FORK_CODECS
 from fr_ensemble_assets.predictors.scope import PROBE_VMAF
 
-#: What the fork's consumer asks a codec's predictor for. ``libvpx-vp9`` is ours besides.
-FORK_CODECS = (
-    *("libx264", "libx265", "libsvtav1", "libaom-av1", "libvvenc"),
-    *("h264_nvenc", "hevc_nvenc", "av1_nvenc", "h264_amf", "hevc_amf", "av1_amf"),
-    *("h264_qsv", "hevc_qsv", "av1_qsv"),
-)
 _SUMMARY = {
     "n_pass": ("pass",),
     "n_fail": ("fail",),
@@ -34,11 +29,12 @@ def report(
     files: Sequence[str],
     verdicts: Sequence[CodecVerdict],
     generated: datetime | None = None,
+    unscored: Sequence[CodecVerdict] = (),
 ) -> dict[str, Any]:
     """The document, for strict JSON: what is undefined is ``None``.
 
-    ``files`` name what the cells were read from. The time is the only part that two runs on the
-    same cells differ in.
+    ``files`` name what the cells were read from; ``unscored`` are verdicts on the kind ``probe``,
+    which are told apart. The time is the only part that two runs on the same cells differ in.
     """
     at = (generated or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
     cells, contract = reading.cells, codec_predictor(FORK_CODECS[0])  # the same for all
@@ -65,6 +61,9 @@ def report(
             "n_sources": len(cells.sources),
         },
         "codecs": [_codec(verdict, rows.get(verdict.encoder, 0), files) for verdict in verdicts],
+        "unscored_codecs": [
+            _codec(verdict, rows.get(verdict.encoder, 0), files) for verdict in unscored
+        ],
         "summary": {
             key: sum(verdict.status in statuses for verdict in verdicts)
             for key, statuses in _SUMMARY.items()

@@ -76,17 +76,11 @@ def codec_predictor_of(cells: Cells, encoder: str) -> CodecPredictor:
     return CodecPredictor(encoder, predictor, judge_scored_probe(cells, encoder, others=False))
 
 
-def bundled_verdicts() -> tuple[CodecVerdict, ...]:
-    """What the gate says of each shipped predictor; judged now, without the other groupings."""
-    cells = bundled_cells()
-    return tuple(judge_scored_probe(cells, name, others=False) for name in cells.encoders)
-
-
-def require_known(encoders: Sequence[str], cells: Cells) -> None:
+def require_known(encoders: Sequence[str], known: Sequence[str]) -> None:
     """Raise :class:`UnusableInput` if there is no predictor for one of ``encoders``."""
     for name in encoders:
-        if name not in cells.encoders:
+        if name not in known:
             raise UnusableInput(
-                f"--encoder: expected some of {', '.join(cells.encoders)}, for which there is a "
+                f"--encoder: expected some of {', '.join(known)}, for which there is a "
                 f"predictor, found '{name}'."
             )

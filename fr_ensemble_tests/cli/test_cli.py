@@ -16,6 +16,7 @@ from upath import UPath
 
 from fr_ensemble_assets.candidate.contents import CANDIDATE_FILES, OPTIONAL_FILES
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.predictors.names import PREDICTOR_FILES, REPORT_FILE
 from fr_ensemble_tests.conftest import Chain, Row, without_times, write_rows
 
 COMMAND = str(Path(sys.executable).with_name("fr-ensemble"))
@@ -53,20 +54,21 @@ def test_from_a_corpus_to_a_candidate_in_a_fresh_folder(
     told = json.loads(ran.stdout)
     assert set(told) == {
         *("verdict", "mean_plcc", "plcc_spread", "per_seed_plccs", "corpus_sha256"),
-        *("results_dir", "candidate_dir", "dry_run"),
+        *("results_dir", "candidate_dir", "dry_run", "predictors"),
     }
+    verdicts = {name: one["verdict"] for name, one in told["predictors"]["codecs"].items()}
+    assert (verdicts["libx264"], verdicts["libsvtav1"]) == ("PASS", "HOLD")
     assert (told["verdict"], told["dry_run"]) == ("PROMOTE", False)
     candidate, results = Path(told["candidate_dir"]), Path(told["results_dir"])
     assert candidate.parent == tmp_path / ".fr-ensemble" / "candidates"
-    assert {entry.name for entry in candidate.iterdir()} == {
-        *CANDIDATE_FILES,
-        *OPTIONAL_FILES,
-    }
-    assert "seed 0: 100%" in ran.stderr
-
     earlier = promoted_once[1].candidate_dir
     assert earlier is not None
-    for name in (*CANDIDATE_FILES, *OPTIONAL_FILES):
+    names = {entry.name for entry in earlier.iterdir()}
+    assert {entry.name for entry in candidate.iterdir()} == names
+    assert names >= {*CANDIDATE_FILES, *(OPTIONAL_FILES - PREDICTOR_FILES), REPORT_FILE}
+    assert "seed 0: 100%" in ran.stderr
+
+    for name in names:
         assert without_times(candidate / name) == without_times(Path(str(earlier / name))), name
 
     judged = command(tmp_path, "gate", str(results), "--json")
@@ -94,7 +96,7 @@ def test_killed_at_any_point_the_next_run_ends_with_the_same_bytes(
     earlier = promoted_once[1].candidate_dir
     assert earlier is not None
     (candidate,) = (home / "candidates").iterdir()
-    for name in (*CANDIDATE_FILES, *OPTIONAL_FILES):
+    for name in (entry.name for entry in earlier.iterdir()):
         assert without_times(candidate / name) == without_times(Path(str(earlier / name))), name
     assert not list(home.rglob(".tmp-*"))
 

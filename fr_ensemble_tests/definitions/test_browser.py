@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from fr_ensemble_assets.card.render import card_address
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS
 from fr_ensemble_assets.definitions import defs
 from fr_ensemble_assets.foundation.home import Home
@@ -97,6 +98,19 @@ def test_verdict_page_answers_in_a_plot(good: Platform, page: Page) -> None:
     expect(plot).to_be_visible()
     assert plot.evaluate("image => image.complete && image.naturalWidth") > 1000
     keep(page, "verdict-page")
+
+
+def test_model_card_opens_by_its_link(good: Platform, page: Page) -> None:
+    (candidate,) = Home.at(good.home).candidates.iterdir()
+    page.goto(f"{good.address}/assets/registry_candidate?view=overview")
+    link = page.locator(f"a[href$='{card_address(candidate.name)}']")
+    expect(link.first).to_be_visible(timeout=_PATIENCE_MS)
+    with page.expect_popup() as opened:
+        link.first.click()
+    card = opened.value
+    expect(card.get_by_role("heading", level=1)).to_contain_text("fr_regressor_v2_ensemble_v1")
+    assert card.eval_on_selector_all("img", "images => images.length") == 3
+    card.close()
 
 
 def test_checks_of_a_good_corpus_are_green(good: Platform, page: Page) -> None:

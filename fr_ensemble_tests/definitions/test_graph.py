@@ -10,10 +10,12 @@ import pytest
 
 from fr_ensemble_assets.candidate.contents import CANDIDATE_FILES, OPTIONAL_FILES
 from fr_ensemble_assets.candidate.verify import verify_candidate
+from fr_ensemble_assets.contract.agreed import CODECS
 from fr_ensemble_assets.definitions import defs
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.operations.instance import open_instance
+from fr_ensemble_assets.predictors.names import PREDICTOR_FILES, REPORT_FILE, scored_probe_file
 from fr_ensemble_tests.conftest import Chain, Row, run_chain, write_rows
 
 
@@ -73,9 +75,25 @@ def test_definitions_load_and_name_what_the_ui_shows() -> None:
             ["codec_block", "corpus", "ensemble_verdict", "fitted_scaler", "interval_calibration"],
             ["onnx_matches_torch", "operators"],
         ),
+        "planning_cells": ("3_predictors", ["reference_clips"], []),
+        "planning_corpus": ("3_predictors", ["planning_cells"], []),
+        "predictor_results": ("3_predictors", ["planning_corpus"], []),
+        "predictor_verdict": (
+            "3_predictors",
+            ["planning_corpus", "predictor_results"],
+            sorted(codec.replace("-", "_") for codec in CODECS),
+        ),
+        "predictors": (
+            "3_predictors",
+            ["planning_corpus", "predictor_results", "predictor_verdict"],
+            [],
+        ),
         "registry_candidate": (
             "4_candidate",
-            ["corpus", "ensemble_members", "ensemble_verdict", "interval_calibration"],
+            [
+                *("corpus", "ensemble_members", "ensemble_verdict", "interval_calibration"),
+                "predictors",
+            ],
             ["digests", "drift", "registry_schema"],
         ),
     }
@@ -106,6 +124,7 @@ def test_numbers_that_the_ui_plots_over_time_have_stable_names(promoted_once: Ch
             for name in (
                 *("corpus", "loso_results", "ensemble_verdict"),
                 *("interval_calibration", "registry_candidate"),
+                *("planning_corpus", "predictor_results", "predictor_verdict"),
             )
         }
     assert named == {
@@ -118,6 +137,12 @@ def test_numbers_that_the_ui_plots_over_time_have_stable_names(promoted_once: Ch
         # Six sources carry 85.7 %: no width at 90 % here.
         "interval_calibration": {"sources", "mean_sigma", "highest_level"},
         "registry_candidate": set(),
+        "planning_corpus": {
+            *("dagster/row_count", "sources"),
+            *("rows_read", "repeats_dropped", "failed_dropped"),
+        },
+        "predictor_results": set(),  # the newest partition's codec has no cells
+        "predictor_verdict": {"codecs_passing"},
     }
 
 
@@ -147,7 +172,11 @@ def test_good_corpus_ends_in_a_candidate_that_verifies(promoted_once: Chain) -> 
     assert outcome.candidate_dir == home.candidates / outcome.corpus_sha256[:12]
     assert {entry.name for entry in home.candidates.iterdir()} == {outcome.corpus_sha256[:12]}
     written = {entry.name for entry in outcome.candidate_dir.iterdir()}
-    assert written == {*CANDIDATE_FILES, *OPTIONAL_FILES}
+    # On the bundled cells four codecs pass with a scored probe, and none without.
+    passing = {v.encoder for v in outcome.codecs.verdicts if v.scored.passed}
+    assert passing == {"libx264", "libx265", "libvvenc", "libvpx-vp9"}
+    predictors = {REPORT_FILE, *map(scored_probe_file, passing)}
+    assert written == {*CANDIDATE_FILES, *(OPTIONAL_FILES - PREDICTOR_FILES), *predictors}
     assert verify_candidate(outcome.candidate_dir).problems == ()
     assert (outcome.results_dir / "PROMOTE.json").exists()
     assert not (outcome.results_dir / "HOLD.json").exists()
@@ -155,10 +184,14 @@ def test_good_corpus_ends_in_a_candidate_that_verifies(promoted_once: Chain) -> 
 
 def test_every_check_is_green_on_a_good_corpus_but_the_warnings(promoted_once: Chain) -> None:
     results = check_results(Home.at(promoted_once[0]))
-    assert len(results) == 20
+    assert len(results) == 20 + len(CODECS)
     red = {name for name, passed in results.items() if not passed}
     # The slice has six sources, not nine: they don't carry 90 % on a source that is left out.
-    assert red == {"corpus:reference_sources", "interval_calibration:sharpness"}
+    # And with five folds of four clips one codec's spread is too wide.
+    assert red == {
+        *("corpus:reference_sources", "interval_calibration:sharpness"),
+        "predictor_verdict:libsvtav1",
+    }
 
 
 def test_shuffled_scores_hold_and_leave_no_candidate(held_once: Chain) -> None:

@@ -14,7 +14,12 @@ from typer.testing import CliRunner
 from upath import UPath
 
 from fr_ensemble_assets.calibration.pooling import out_of_fold
-from fr_ensemble_assets.candidate.champion import challenge, champion_before, moved_rows
+from fr_ensemble_assets.candidate.champion import (
+    Champion,
+    challenge,
+    champion_before,
+    moved_rows,
+)
 from fr_ensemble_assets.candidate.verify import verified
 from fr_ensemble_assets.cli.main import app
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
@@ -171,12 +176,14 @@ def test_champion_is_the_sound_candidate_judged_last_before(
         return json.dumps({**told, "generated_at_utc": when}).encode()
 
     found = champion_before(UPath(tmp_path), new, at("2999-01-01T00:00:00+00:00"))
-    assert found is not None
-    assert found.facts.sha256 == told["corpus"]["sha256"]
-    assert champion_before(UPath(tmp_path), older, at("2999-01-01T00:00:00+00:00")) is None
-    assert champion_before(UPath(tmp_path), new, at("1999-01-01T00:00:00+00:00")) is None
+    assert found.evidence is not None
+    assert found.evidence.facts.sha256 == told["corpus"]["sha256"]
+    nobody = Champion(None, ())
+    assert champion_before(UPath(tmp_path), older, at("2999-01-01T00:00:00+00:00")) == nobody
+    assert champion_before(UPath(tmp_path), new, at("1999-01-01T00:00:00+00:00")) == nobody
     (older / "calibration.json").write_text("{}")
-    assert champion_before(UPath(tmp_path), new, at("2999-01-01T00:00:00+00:00")) is None
+    found = champion_before(UPath(tmp_path), new, at("2999-01-01T00:00:00+00:00"))
+    assert found == Champion(None, ("older",))
 
 
 def test_command_tells_and_counts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import distribution
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from upath import UPath
 
 from fr_ensemble_assets.cli.main import app
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.handover.export import export_kit
 from fr_ensemble_tests.conftest import Chain
@@ -133,6 +135,33 @@ def test_folder_with_something_in_it_is_left_alone(tmp_path: Path, candidate: UP
     with pytest.raises(UnusableInput, match="expected a new folder or an empty one"):
         export_kit(candidate, UPath(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("files", [0, 5, 12])
+def test_kit_that_is_interrupted_is_not_there_and_the_next_one_is_whole(
+    tmp_path: Path, candidate: UPath, kit: Path, monkeypatch: pytest.MonkeyPatch, files: int
+) -> None:
+    put, written = store.put, 0
+
+    def put_until(path: UPath, data: bytes) -> None:
+        nonlocal written
+        if written == files:
+            raise OSError(28, "No space left on device")
+        written += 1
+        put(path, data)
+
+    out = tmp_path / "kits" / "kit"
+    out.parent.mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "put", put_until)
+        with pytest.raises(OSError, match="No space left"):
+            export_kit(candidate, UPath(out))
+    assert not out.exists()
+    for left in out.parent.iterdir():  # as if this process were dead
+        left.rename(left.with_name(left.name.replace(f"-{os.getpid()}-", "-4194305-")))
+    export_kit(candidate, UPath(out))
+    assert {file.name for file in out.parent.iterdir()} == {"kit"}
+    assert {file.name for file in out.iterdir()} == {file.name for file in kit.iterdir()}
 
 
 def test_command_says_what_to_run(tmp_path: Path, candidate: UPath) -> None:

@@ -81,7 +81,7 @@ def test_a_sentence_about_twins_has_room_for_two_names(
 
 
 def half_strange(known: Candidate, strange: int, frames: int) -> Any:
-    """One encode, of which so many of its frames are unlike any that were trained on."""
+    """One encode, of which so many of its frames are unlike the training frames."""
     one = ladder({20: 96.0}).frame.iloc[[0]]
     rows = pd.concat([one.assign(frame_index=n) for n in range(frames)], ignore_index=True)
     rows["adm2"] = 0.96

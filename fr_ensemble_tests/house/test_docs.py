@@ -87,9 +87,27 @@ def test_every_option_named_by_itself_is_one_of_some_command() -> None:
     assert {word for word in alone if word.startswith("--")} - every == set()
 
 
-def test_every_command_is_shown_in_the_readme() -> None:
-    readme = PAGES["README.md"]
-    assert [name for name in COMMANDS.commands if f"`fr-ensemble {name}" not in readme] == []
+def test_every_command_and_setting_is_on_its_page() -> None:
+    page = PAGES["docs/commands.md"]
+    assert [name for name in COMMANDS.commands if f"`fr-ensemble {name}" not in page] == []
+    code = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    read = set(re.findall(r"\"(FR_ENSEMBLE_[A-Z_]*[A-Z])\"", code))
+    assert len(read) >= 8
+    assert [name for name in sorted(read) if f"`{name}`" not in page] == []
+
+
+def test_readme_is_short() -> None:
+    assert len(PAGES["README.md"].splitlines()) <= 120
+
+
+def test_each_page_names_its_reader_first_and_the_index_names_each_page() -> None:
+    index = PAGES["docs/README.md"]
+    for page in (name for name in PAGES if name.startswith("docs/")):
+        title, empty, first = PAGES[page].splitlines()[:3]
+        assert title.startswith("# "), page
+        assert (empty, first.startswith("For whoever ")) == ("", True), page
+        link = page.removeprefix("docs/")
+        assert f"]({link})" in index or link == "README.md", page
 
 
 def test_every_make_target_shown_exists() -> None:
@@ -129,13 +147,14 @@ def test_every_link_leads_somewhere(page: str) -> None:
             assert anchor in slugs, link
 
 
-def test_readme_lists_the_rooms_as_they_are() -> None:
-    tree = PAGES["README.md"].split("\nfr_ensemble_assets/")[1]
+def test_architecture_lists_the_rooms_as_they_are() -> None:
+    architecture = PAGES["docs/architecture.md"]
+    before, tree = architecture.split("\nfr_ensemble_assets/")
+    tree, after = tree.split("```", 1)
     listed = re.findall(r"^[├└]── ([\w.]+)/?", tree, re.MULTILINE)
     rooms = [p.name for p in PACKAGE.iterdir() if (p / "__init__.py").exists() or p.suffix == ".py"]
     assert sorted(listed) == sorted(set(rooms) - {"__init__.py"})
-    architecture = PAGES["docs/architecture.md"]
-    assert [room for room in listed if room.removesuffix(".py") not in architecture] == []
+    assert [room for room in listed if room.removesuffix(".py") not in before + after] == []
 
 
 def test_pre_commit_runs_what_make_lint_runs() -> None:
@@ -191,7 +210,7 @@ NOT_RUN: dict[Script, str] = {
     ),
     ("make setup", "make lint", "make test", "make test-live"): "this very suite",
     (".venv/bin/fr-ensemble run --corpus my_corpus.jsonl.gz",): "trains: test_cli.py",
-    (".venv/bin/fr-ensemble backfill --seeds 1,3",): "needs a daemon: test_backfill.py",
+    (".venv/bin/fr-ensemble run --corpus corpus.jsonl.gz",): "trains: test_cli.py",
     ("fr-ensemble backfill --seeds 1,3",): "needs a daemon: test_backfill.py",
     ("export FR_ENSEMBLE_TOKEN=$(openssl rand -hex 16)",): "no command of ours",
     ("fr-ensemble ui --host 0.0.0.0 --host-name trainer.example",): "serves: test_live_front.py",

@@ -91,6 +91,90 @@ def test_tests_lie_in_the_rooms_of_the_package() -> None:
     assert tests - rooms == {"house", "attack", "mutants"}
 
 
+#: Methods of a path that make, read, move or remove a file by themselves.
+_OF_A_PATH = {
+    *("read_bytes", "read_text", "write_bytes", "write_text", "mkdir", "rmdir", "rename", "touch"),
+    *("unlink", "symlink_to", "hardlink_to", "chmod"),
+}
+#: Functions of ``os`` and ``shutil`` that do so.
+_OF_A_MODULE = {
+    *("copy", "copy2", "copyfile", "copytree", "link", "makedirs", "mkdir", "move", "open"),
+    *("remove", "rename", "replace", "rmdir", "rmtree", "symlink", "truncate", "unlink"),
+}
+#: Modules that do so, and on what: nothing of it is kept, or it is the store itself.
+_PAST_THE_STORE = {
+    "foundation/store.py": "the verbs",
+    "foundation/files.py": "sweeps what killed processes of this machine left on its disks",
+    "foundation/home.py": "makes the folders, and reads Dagster's settings in Dagster's home",
+    "foundation/notices.py": "appends to a log, and posts",
+    "corpus/parsing.py": "reads others' files, piece by piece",
+    "corpus/arrival_digest.py": "reads others' files, piece by piece",
+    "corpus/arrivals.py": "reads the end of a file that may still be growing",
+    "encodes/generate.py": "ffmpeg's scratch",
+    "encodes/score.py": "ffmpeg's scratch",
+    "encodes/output.py": "tries whether --out can be written before hours of work",
+    "predictors/probe_features.py": "ffmpeg's scratch",
+    "prediction/planning.py": "ffmpeg's scratch, and the encode that was asked for",
+    "candidate/signing.py": "what cosign reads, in a temporary folder",
+    "handover/export.py": "reads the part of itself that it hands on",
+    "handover/patch.py": "reads the copy of a checkout that a patch was tried on",
+    "handover/git.py": "what git reads, in a temporary folder",
+    "operations/front/__main__.py": "reads its settings, in a temporary folder",
+    "operations/front/service.py": "settings of a process, in a temporary folder",
+    "operations/serving/lock.py": "a lock in Dagster's home, which needs a disk",
+    "operations/serving/services.py": "logs, and settings in a temporary folder",
+    "operations/serving/supervisor.py": "reads what services tell, in a temporary folder",
+}
+
+
+def test_nothing_kept_goes_past_the_store() -> None:
+    package = ROOT / "fr_ensemble_assets"
+    touching = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if "kit" not in path.parts  # files for other people's machines
+        if any(map(touches_files, ast.walk(ast.parse(path.read_text()))))
+    }
+    assert touching == set(_PAST_THE_STORE)
+
+
+def touches_files(node: ast.AST) -> bool:
+    """Whether ``node`` calls what opens, makes, moves or removes a file."""
+    if not isinstance(node, ast.Call):
+        return False
+    if isinstance(node.func, ast.Name):
+        return node.func.id == "open"
+    if not isinstance(node.func, ast.Attribute):
+        return False
+    name, given = node.func.attr, len(node.args)
+    if isinstance(node.func.value, ast.Name) and node.func.value.id in ("os", "shutil"):
+        return name in _OF_A_MODULE
+    # A home is opened without a mode, a path with one; of a text two things are replaced.
+    by_arguments = (name == "open" and given > 0) or (name == "replace" and given == 1)
+    return by_arguments or name in _OF_A_PATH
+
+
+@pytest.mark.parametrize(
+    ("code", "touching"),
+    [
+        ("path.open('rb')", True),
+        ("open(path)", True),
+        ("os.open(path, flags)", True),
+        ("temporary.replace(path)", True),
+        ("shutil.rmtree(folder)", True),
+        ("(folder / name).write_bytes(data)", True),
+        ("os.remove(path)", True),
+        ("home.open()", False),
+        ("values.copy()", False),
+        ("text.replace('a', 'b')", False),
+        ("replace(judgement, verdict_file=data)", False),
+        ("store.put(path, data)", False),
+    ],
+)
+def test_calls_that_touch_files_are_known_from_others(code: str, touching: bool) -> None:
+    assert any(map(touches_files, ast.walk(ast.parse(code)))) == touching
+
+
 def imported(path: Path) -> list[str]:
     """Every module that a file imports, wherever in it; of ``from a import b`` also ``a.b``."""
     modules = []

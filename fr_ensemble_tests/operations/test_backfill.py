@@ -117,7 +117,7 @@ def test_two_seeds_in_process_end_without_a_verdict(promoted: Home) -> None:
         shutil.rmtree(made)
     told = typed("--seeds", "1,3", "--in-process", home=promoted)
     assert told.exit_code == 0, told.stderr
-    assert "verdict:   not yet, without results for seeds 0, 2, 4" in told.stdout
+    assert "verdict:   not yet: seeds 0, 2, 4 have no results" in told.stdout
     (results,) = promoted.store.glob("*/loso-*")
     found = sorted(path.name for path in results.glob("*.json"))
     assert found == [results_file(1), results_file(3)]
@@ -191,7 +191,7 @@ def test_daemon_without_a_web_server_is_one_sentence(
     monkeypatch.setattr("fr_ensemble_assets.cli.backfill.daemon_lives", lambda _instance: True)
     told = typed("--seeds", "2", "--no-wait", home=promoted)
     assert told.exit_code == 3
-    assert "no web server that could be asked for a backfill; start `fr-ensemble ui`" in told.stderr
+    assert "but no web server answers; start `fr-ensemble ui`" in told.stderr
 
 
 def test_web_server_with_a_token_is_asked_with_it(

@@ -103,7 +103,7 @@ def test_a_promoted_run_is_told_in_a_line_and_a_held_one_is_not_told_twice(
 def test_status_of_a_fresh_home_says_what_to_do(tmp_path: Path) -> None:
     told = typed("status", Home.at(tmp_path / "home"))
     assert told.exit_code == 0
-    assert "corpus:    none yet (fr-ensemble run, or put one into inbox/)" in told.stdout
+    assert "corpus:    none yet: type fr-ensemble run, or put one into inbox/" in told.stdout
     assert "candidate: none" in told.stdout
     assert "served at: nowhere" in told.stdout
 

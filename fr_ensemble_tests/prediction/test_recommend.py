@@ -109,8 +109,8 @@ def test_between_measured_qualities_the_interval_is_widened_by_the_error_of_the_
     assert item.choice.size == pytest.approx(1000 * 10**-0.2)  # sizes fall exponentially
     assert item.saved == pytest.approx(1 - 10**-0.2)
     assert item.sentence == (
-        "clip with libx264: quality 22 (interpolated) is the largest that keeps VMAF 92: predicted "
-        "94.0 (92.0 to 96.0 at 95%), 37% smaller than at 20."
+        "clip with libx264: CRF 22 (interpolated) is the largest whose lower bound reaches VMAF "
+        "92: predicted 94.0 (92.0 to 96.0 at 95%), 37% smaller than at 20."
     )
 
 
@@ -128,7 +128,7 @@ def test_where_none_reaches_the_target_the_nearest_is_named(known: Candidate) ->
     assert item.saved is None
     assert item.nearest.quality == 20
     assert item.sentence == (
-        "clip with libx264: no quality of those probed keeps VMAF 92; the nearest is 20, predicted "
+        "clip with libx264: none of the probes keeps VMAF 92; the nearest is CRF 20, predicted "
         "90.0 (89.0 to 91.0 at 95%); probe 18 next."
     )
 
@@ -185,7 +185,7 @@ def test_what_was_recommended_is_one_strict_json_object(known: Candidate) -> Non
 def test_rows_unlike_any_trained_on_are_told_in_the_sentence(known: Candidate) -> None:
     strange = ladder({20: 96.0}).frame.assign(encoder="libx265")
     item = only(known, frames_of(strange), target=92)
-    assert "100% of its frames are unlike any that were trained on" in item.sentence
+    assert "100% of its frames are unlike the training frames" in item.sentence
 
 
 def test_two_sizes_of_one_encode_are_refused(known: Candidate) -> None:
@@ -215,7 +215,7 @@ def test_encode_unlike_any_trained_on_is_never_recommended(known: Candidate) -> 
     )
     item = only(with_limits, ladder({20: 96.0, 30: 86.0}), target=60)
     assert item.choice is None
-    assert "nothing is recommended; 100% of its frames are unlike any" in item.sentence
+    assert "nothing is recommended; 100% of its frames are unlike the" in item.sentence
 
 
 def test_predictions_that_rise_with_the_quality_value_are_told(known: Candidate) -> None:
@@ -234,7 +234,7 @@ def test_measured_vmaf_decides_and_the_prediction_stands_beside_it(known: Candid
     assert (item.choice.quality, item.choice.vmaf) == (25, pytest.approx(92.2))
     assert item.choice.mu == pytest.approx(91.0, abs=1e-3)
     assert item.sentence == (
-        "clip with libx264: quality 25 is the largest that keeps VMAF 92: measured 92.20, "
+        "clip with libx264: CRF 25 is the largest that keeps VMAF 92: measured 92.20, "
         "predicted 91.0 (90.0 to 92.0 at 95%), 33% smaller than at 19."
     )
     assert item.next_probe == 26
@@ -274,17 +274,17 @@ def test_partly_scored_encode_is_predicted(known: Candidate) -> None:
 
 def test_largest_of_those_probed_is_said_with_the_next_probe(known: Candidate) -> None:
     item = only(known, scored(ladder({20: 99.0, 30: 96.0}), {20: 98.0, 30: 95.0}), target=92)
-    assert "quality 30 is the largest of those probed that keeps VMAF 92: measured 95.00" in (
+    assert "CRF 30 is the largest of the probes that keeps VMAF 92: measured 95.00" in (
         item.sentence
     )
-    assert item.sentence.endswith("; probe 40 next.")
+    assert item.sentence.endswith("; probe 40 to find a cheaper one.")
     single = only(known, ladder({51: 96.0}), target=92)  # there is no coarser quality of x264
     assert single.ends_the_file
     measured = only(known, scored(ladder({51: 96.0}), {51: 96.0}), target=92)
     assert measured.next_probe is None
     out_of_reach = only(known, ladder({0: 90.0}), target=92)
     assert out_of_reach.next_probe is None
-    assert "probe" not in out_of_reach.sentence.replace("probed", "")
+    assert "probe" not in out_of_reach.sentence.replace("probes", "")
 
 
 def test_measured_encode_unlike_any_trained_on_is_recommended(known: Candidate) -> None:

@@ -15,19 +15,17 @@ from fr_ensemble_assets.cli.printing.verdicts import print_codecs
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import json_bytes
+from fr_ensemble_assets.operations.codecs import Codecs
 from fr_ensemble_assets.predictors.cells import BUNDLED_CELLS, CellReading, Cells, read_cells
-from fr_ensemble_assets.predictors.document import (
-    build_scored_probe,
-    read_scored_probe,
-    scored_probe_file,
-)
+from fr_ensemble_assets.predictors.document import build_scored_probe, read_scored_probe
 from fr_ensemble_assets.predictors.evaluation import Evaluation
 from fr_ensemble_assets.predictors.gate import CodecVerdict, decide, judge_scored_probe
 from fr_ensemble_assets.predictors.ladders import ladders_of
 from fr_ensemble_assets.predictors.model import Probe, ScoredProbe
+from fr_ensemble_assets.predictors.names import scored_probe_file
 from fr_ensemble_assets.predictors.report import exit_code, report
+from fr_ensemble_assets.predictors.results import judge_codec
 from fr_ensemble_assets.predictors.scope import JUDGED_RANGE, probe_index
-from fr_ensemble_assets.predictors.shipped import bundled_verdicts
 
 X264 = "libx264"
 
@@ -257,11 +255,14 @@ def test_codec_without_rows_counts_only_if_asked_for(cells: Cells, passed: Codec
     assert exit_code([missing]) == 1
 
 
-def test_each_codec_gets_a_line_with_its_verdict(capsys: pytest.CaptureFixture[str]) -> None:
-    print_codecs(bundled_verdicts(), to_stderr=False)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:3:2] for line in lines] == [
-        ["predictor:", verdict] for verdict in ("PASS", "PASS", "HOLD", "PASS", "PASS")
-    ]
-    assert "PLCC spread 0.00" in lines[2]
-    assert lines[2].endswith("> 0.0050 (ADR-0303 part 2)")
+def test_each_codec_gets_a_row_and_a_held_one_its_reason(
+    cells: Cells, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held, passed = (judge_codec(cells, name, others=False) for name in ("libsvtav1", X264))
+    print_codecs(Codecs(cells.sha256, (held, passed)), to_stderr=False)
+    shown = capsys.readouterr().out
+    rows = [line.split()[1::2] for line in shown.splitlines() if line.startswith("\u2502")]
+    assert [(row[0], row[-1]) for row in rows] == [("libsvtav1", "HOLD"), (X264, "PASS")]
+    assert "- libsvtav1: PLCC spread 0.00" in shown
+    assert "passes without " in shown
+    assert "a probe that isn't scored: none of them passes" in shown

@@ -22,11 +22,12 @@ def print_status(status: Status, to_stderr: bool) -> None:
     print_places(out, [("home", str(status.home))])
     print_places(out, [("served at", status.served_at or "nowhere (fr-ensemble ui)")])
     if status.corpus_sha256 is None:
-        out.print("corpus:    none yet (fr-ensemble run, or put one into inbox/)")
+        out.print("corpus:    none yet: type fr-ensemble run, or put one into inbox/")
     else:
         _print_corpus(out, status)
+    _print_codecs(out, status)
     if status.skipped:
-        told = f"{status.skipped} reported materialisations of 'corpus' that no run made"
+        told = f"{status.skipped} materialisations of 'corpus' were reported, not made by a run"
         print_places(out, [("skipped", told)])
     for candidate in status.candidates:
         state = "; ".join(candidate.problems) or "verified"
@@ -56,7 +57,20 @@ def _print_corpus(out: Terminal, status: Status) -> None:
         out.print(seed_table(status.judgement.scores, decision))
         print_decision(out, decision)
     else:
-        out.print("seeds:     none yet (fr-ensemble backfill)")
+        out.print("seeds:     none yet: type fr-ensemble backfill")
+
+
+def _print_codecs(out: Terminal, status: Status) -> None:
+    """A line: which codecs' predictors pass, which are held."""
+    codecs = status.codecs
+    if codecs.problem:
+        print_places(out, [("predictors", codecs.problem)])
+    elif codecs.cells_sha256 is not None:
+        passed = [one.encoder for one in codecs.verdicts if one.scored.passed]
+        held = [one.encoder for one in codecs.verdicts if not one.scored.passed]
+        told = f"PASS {', '.join(passed) or 'none'}; HOLD {', '.join(held) or 'none'}"
+        cells = f"cells {codecs.cells_sha256[:SHORT_SHA_LENGTH]}"
+        print_places(out, [("predictors", f"{told} ({cells})")])
 
 
 def print_stores(stores: Sequence[Store], removed: bool, freed: int) -> None:
@@ -74,6 +88,6 @@ def print_stores(stores: Sequence[Store], removed: bool, freed: int) -> None:
     if removed:
         out.print(f"removed:   {len(unneeded)} of {len(stores)}, {freed / 1e6:.1f} MB")
     elif unneeded:
-        out.print(f"unneeded:  {len(unneeded)} of {len(stores)}; remove with --remove")
+        out.print(f"unneeded:  {len(unneeded)} of {len(stores)}; --remove removes them")
     else:
         out.print("unneeded:  none")

@@ -39,7 +39,7 @@ def print_recommendations(recommended: Recommendations, to_stderr: bool) -> None
             )
     out.print(table)
     if any(item.choice and item.choice.interpolated for item in recommended.items):
-        out.print("* interpolated: nothing was encoded at it", markup=False)
+        out.print("* interpolated: no encode was made at this quality", markup=False)
     for item in recommended.items:
         out.print(f"- {one_line(item.sentence)}", markup=False)
     out.print(recommended.explanation, markup=False)

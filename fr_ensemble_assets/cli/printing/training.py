@@ -26,14 +26,16 @@ def print_generated(delivery: Delivery) -> None:
         f"encodes:   {delivery.cells} of {delivery.cells_wanted} ({delivery.reused} done before)"
     )
     if delivery.written is None:
-        out.print("written:   nothing; mend what failed and type the same command, or --keep-going")
+        out.print(
+            "written:   nothing; mend what failed and type the same command, or add --keep-going"
+        )
         return
     out.print(f"written:   {delivery.written} ({delivery.rows} rows)", markup=False)
     out.print(f"made from: {delivery.provenance}", markup=False)
     if delivery.trainable:
         told = f"next:      fr-ensemble run --corpus {shlex.quote(delivery.written)}"
     else:
-        told = f"next:      more clips: training wants {MIN_ROWS} rows of {MIN_SOURCES} sources"
+        told = f"next:      add clips: training needs {MIN_ROWS} rows of {MIN_SOURCES} sources"
     out.print(told, markup=False)
     if not delivery.trainable:
         asked = f"fr-ensemble recommend --frames {shlex.quote(delivery.written)} --target 92"
@@ -55,7 +57,7 @@ def print_backfilled(plan: BackfillPlan, ending: Ending) -> None:
         print_decision(out, decision)
     else:
         missing = ", ".join(map(str, decision.missing_seeds))
-        out.print(f"verdict:   not yet, without results for seeds {missing}")
+        out.print(f"verdict:   not yet: seeds {missing} have no results")
     print_places(out, [("results", str(plan.results))])
     if ending.candidate_dir is not None:
         print_places(out, [("candidate", str(ending.candidate_dir))])

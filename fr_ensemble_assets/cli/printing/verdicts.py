@@ -16,6 +16,7 @@ from fr_ensemble_assets.gate.advice import next_step
 from fr_ensemble_assets.gate.rule import Decision, seed_plcc
 
 if TYPE_CHECKING:
+    from fr_ensemble_assets.operations.codecs import Codecs
     from fr_ensemble_assets.predictors.gate import CodecVerdict
 
 
@@ -32,16 +33,41 @@ def print_verdict(
     print_places(out, [*places, ("next", next_step(decision, scores))])
 
 
-def print_codecs(verdicts: Sequence[CodecVerdict], to_stderr: bool) -> None:
-    """A line a codec: what the same gate says of its predictor."""
+def print_codecs(codecs: Codecs, to_stderr: bool) -> None:
+    """A row a codec: what the same gate says of its predictor, over folds instead of seeds."""
     out = err if to_stderr else stdout()
+    if codecs.verdicts:
+        out.print(codec_table([one.scored for one in codecs.verdicts]))
+    for one in codecs.verdicts:
+        if not one.scored.passed:
+            culprits = f"; passes without {', '.join(one.scored.culprits)}"
+            told = "; ".join(one.scored.reasons) + (culprits if one.scored.culprits else "")
+            out.print(f"  - {one.encoder}: {shown(told)}", markup=False)
+    unscored = [one.encoder for one in codecs.verdicts if one.unscored.passed]
+    if codecs.verdicts:
+        told = ", ".join(unscored) or "none"
+        out.print(f"from a probe that isn't scored: {told} of them passes")
+    if codecs.problem:
+        out.print(f"predictors: none, {codecs.problem}", markup=False)
+
+
+def codec_table(verdicts: Sequence[CodecVerdict]) -> Table:
+    """A row a codec, coloured by whether it passes."""
+    table = Table(title_justify="left", header_style="bold")
+    for heading in ("predictor", "mean PLCC", "spread", "lowest fold", "RMSE", "verdict"):
+        table.add_column(heading, justify="left" if heading == "predictor" else "right")
     for verdict in verdicts:
+        lowest = [f.agreement.plcc for f in verdict.folds if f.agreement.plcc is not None]
         held = "[green]PASS[/]" if verdict.passed else "[red]HOLD[/]"
-        told = escape("; ".join(verdict.reasons))
-        if verdict.mean_plcc is not None and verdict.plcc_spread is not None:
-            figures = f"mean PLCC {verdict.mean_plcc:.5f}   spread {verdict.plcc_spread:.5f}"
-            told = f"{figures}   {told}".rstrip()
-        out.print(f"predictor: {escape(verdict.encoder):<10} {held}   {told}")
+        table.add_row(
+            escape(verdict.encoder),
+            figure(verdict.mean_plcc),
+            figure(verdict.plcc_spread),
+            figure(min(lowest) if lowest else None),
+            "undefined" if verdict.rmse is None else f"{verdict.rmse:.2f}",
+            held,
+        )
+    return table
 
 
 def seed_table(scores: Sequence[SeedScore], decision: Decision) -> Table:

@@ -7,8 +7,6 @@ import socket
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.operations.front.policy import LOOPBACK, Serving
@@ -45,6 +43,9 @@ def require_free(serving: Serving) -> None:
 
 def answers(address: str) -> bool:
     """Whether a front is there, be it that it wants a token."""
+    from urllib.error import HTTPError, URLError
+    from urllib.request import urlopen
+
     try:
         with urlopen(f"{address}/server_info", timeout=2):
             return True

@@ -6,8 +6,6 @@ import contextlib
 import os
 from collections.abc import Sequence
 
-import psutil
-
 #: The process id of a session's leader, and when that process began (seconds since 1970).
 Session = tuple[int, float]
 _PATIENCE_S = 15.0
@@ -16,6 +14,8 @@ _CLOCK_SLACK_S = 1.0
 
 def end_sessions(sessions: Sequence[Session]) -> int:
     """Kill every process of these sessions; count them. A number that was given anew is spared."""
+    import psutil
+
     leaders = dict(sessions)
     members = []
     for process in psutil.process_iter():

@@ -82,7 +82,7 @@ def serve(
         left = read_note(home)
         swept = end_sessions(left.sessions)
         if swept:
-            warn(f"ended {swept} processes that a killed `fr-ensemble ui` had left")
+            warn(f"ended {swept} processes left by a killed `fr-ensemble ui`")
         remove_folder(left)
         require_free(serving)
         with open_instance(home) as instance:
@@ -186,7 +186,7 @@ def _stop(platform: _Platform, warn: Callable[[str], None]) -> None:
     with open_instance(platform.home) as instance:
         instance.wipe_daemon_heartbeats()  # so that nobody believes the daemon still there
     if runs:
-        warn("a run was at work; it is taken up when the home is served again")
+        warn("a run was at work; the next `fr-ensemble ui` resumes it")
     remove_note(platform.home)
     signal.signal(signal.SIGINT, before)
 
