@@ -214,7 +214,7 @@ def test_a_held_run_ends_with_its_reasons_and_their_numbers(held_once: Chain) ->
     """What one looks at first, the run's error, is no stack trace of Dagster's."""
     home, outcome = Home.at(held_once[0]), held_once[1]
     with open_instance(home) as instance:
-        (run,) = instance.get_runs()
+        (run,) = instance.get_runs(dg.RunsFilter(job_name="train_ensemble"))
         failed = instance.get_records_for_run(
             run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE
         ).records
