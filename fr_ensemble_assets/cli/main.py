@@ -12,7 +12,6 @@ from fr_ensemble_assets.cli.app import EXIT_FAILED, app
 from fr_ensemble_assets.cli.order import in_order_of_a_day
 from fr_ensemble_assets.foundation.wording import shown
 
-
 in_order_of_a_day(app)
 
 

@@ -22,7 +22,7 @@ def in_order_of_a_day(app: typer.Typer) -> None:
     order = [*places]
 
     def name_of(command: typer.models.CommandInfo) -> str:
-        return command.name or getattr(command.callback, "__name__", "")
+        return str(command.name or getattr(command.callback, "__name__", ""))
 
     for command in app.registered_commands:
         if name_of(command) in places:

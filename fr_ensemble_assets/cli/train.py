@@ -38,7 +38,7 @@ def generate(
     qualities: Annotated[
         str,
         typer.Option(
-            help="19,25,31,37 for all, or libx264=19,25;libsvtav1=43,55 "
+            help="19,25,31,37 or 19-37:6 for all, or libx264=19,25;libsvtav1=43,55 "
             "[default: four across each encoder's scale]"
         ),
     ] = "",
