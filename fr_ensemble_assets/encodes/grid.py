@@ -124,7 +124,8 @@ def cells_of(clip: Clip, grid: Grid) -> list[Cell]:
 def parse_qualities(text: str, encoders: Sequence[Encoder]) -> Mapping[Encoder, tuple[float, ...]]:
     """``19,25,31`` for all encoders, or ``libx264=19,25;libsvtav1=43,55`` for some of them.
 
-    A range is written ``22-24``, or with a step ``19-37:6``. Encoders that aren't named keep the qualities that suit their scale.
+    A range is written ``22-24``, or with a step ``19-37:6``. Encoders that aren't named keep the
+    qualities that suit their scale.
 
     Raises
     ------

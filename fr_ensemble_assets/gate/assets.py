@@ -8,7 +8,7 @@ from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.corpus.store import corpus_name
 from fr_ensemble_assets.doors.groups import VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, plot, table
+from fr_ensemble_assets.doors.metadata import OWNERS, plot, table, wrapped
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.evidence.results import SeedScore
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
@@ -63,8 +63,8 @@ def ensemble_verdict(
         # In the order in which the page shows it.
         metadata={
             "verdict": decision.verdict,
-            "reasons": "\n".join(decision.reasons) or "none: every figure passes",
-            "next_step": f"{next_step(decision, judgement.scores)}.",
+            "reasons": wrapped(*decision.reasons) or "none: every figure passes",
+            "next_step": wrapped(f"{next_step(decision, judgement.scores)}."),
             "corpus": corpus_name(kept, used.sha256),
             **_figures(decision, judgement.scores),
             **_change(decision, previous),
