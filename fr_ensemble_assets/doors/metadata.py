@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,9 +18,6 @@ OWNERS = ["team:vmaf-ensemble"]
 
 _MARKDOWN = re.compile(r"[!-/:-@\[-`{-~]")
 
-#: Letters that fit beside key and time at 1280 pixels.
-_LINE = 40
-
 Cell = str | int | float | bool | None
 
 
@@ -34,12 +30,6 @@ def plot(figure: Figure, caption: str) -> dg.MarkdownMetadataValue:
 def escaped(text: str) -> str:
     """Text of foreign origin inside Markdown, as it is: a source's name may look like a link."""
     return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
-
-
-def wrapped(*sentences: str) -> str:
-    """Sentences in lines that the page shows whole: the UI wraps no text of metadata."""
-    lines = (textwrap.wrap(one, _LINE, subsequent_indent="  ") for one in sentences)
-    return "\n".join(line for wrapping in lines for line in wrapping)
 
 
 def table(rows: Sequence[Mapping[str, Cell]]) -> dg.TableMetadataValue:

@@ -8,10 +8,11 @@ from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.corpus.store import corpus_name
 from fr_ensemble_assets.doors.groups import VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, plot, table, wrapped
+from fr_ensemble_assets.doors.metadata import OWNERS, Cell, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.evidence.results import SeedScore
+from fr_ensemble_assets.evidence.results import FoldScore, SeedScore
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
+from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.gate.advice import next_step
 from fr_ensemble_assets.gate.plots import verdict_figure
 from fr_ensemble_assets.gate.previous import Previous, previous_verdict
@@ -25,6 +26,7 @@ from fr_ensemble_assets.loso.assets import loso_results, study_results
 from fr_ensemble_assets.training.resources import RecipeResource
 
 _WORST_FOLDS = 8
+_NAME_LIMIT = 20
 
 
 @dg.asset(
@@ -63,8 +65,8 @@ def ensemble_verdict(
         # In the order in which the page shows it.
         metadata={
             "verdict": decision.verdict,
-            "reasons": wrapped(*decision.reasons) or "none: every figure passes",
-            "next_step": wrapped(f"{next_step(decision, judgement.scores)}."),
+            "reasons": "; ".join(decision.reasons) or "none: every figure passes",
+            "next_step": f"{next_step(decision, judgement.scores)}.",
             "corpus": corpus_name(kept, used.sha256),
             **_figures(decision, judgement.scores),
             **_change(decision, previous),
@@ -73,8 +75,9 @@ def ensemble_verdict(
             "studied_seeds": ", ".join(str(s.seed) for s in judgement.studied) or "none",
             "dry_run": decision.dry_run,
             "worst_folds": table(_worst_folds(judgement.scores)),
-            "corpus_sha256": used.sha256,
-            "stored_at": dg.MetadataValue.path(str(path)),
+            # As JSON, behind a click: a digest or a path that can't be broken makes the whole table
+            # wider than the page, and the reasons are cut.
+            "where": {"corpus_sha256": used.sha256, "stored_at": str(path)},
         }
     )
 
@@ -104,10 +107,15 @@ def _change(decision: Decision, previous: Previous | None) -> dict[str, float | 
     return {**told, "mean_plcc_change": _four_digits(decision.mean_plcc - previous.mean_plcc)}
 
 
-def _worst_folds(scores: tuple[SeedScore, ...]) -> list[dict[str, str | float | int | None]]:
+def _rounded(fold: FoldScore) -> dict[str, Cell]:
+    known = {"plcc": fold.plcc, "rmse": fold.rmse}
+    return {name: None if value is None else _four_digits(value) for name, value in known.items()}
+
+
+def _worst_folds(scores: tuple[SeedScore, ...]) -> list[dict[str, Cell]]:
     folds = [(score.seed, fold) for score in scores for fold in score.folds]
     folds.sort(key=lambda pair: -1.0 if pair[1].plcc is None else pair[1].plcc)
     return [
-        {"seed": seed, "held_out": f.held_out, "plcc": f.plcc, "rmse": f.rmse}
+        {"seed": seed, "held_out": shown(f.held_out, _NAME_LIMIT)} | _rounded(f)
         for seed, f in folds[:_WORST_FOLDS]
     ]
