@@ -7,10 +7,11 @@ PORT ?= 3000
 TORCH := torch==2.13.0
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
+CLUSTER := $(VENV)/.cluster
 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: setup lock run test test-live screenshots ui bench bench-video bench-search attack mutants lint clean
+.PHONY: setup lock run test test-live test-cluster screenshots ui bench bench-video bench-search attack mutants lint clean
 
 setup: $(STAMP)
 
@@ -24,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	@$(BIN)/python -m pip check
 	@touch $@
 
-# Writes constraints.txt from pyproject.toml: what is pinned stays, what is new is added. To take
+# Writes constraints.txt from pyproject.toml, and what the extra cluster adds to it beside it: what is pinned stays, what is new is added. To take
 # newer versions: make lock LOCK=--upgrade. The override leaves torch out (see above).
 lock: setup
 	@$(PIP) install uv
@@ -32,16 +33,32 @@ lock: setup
 	@$(BIN)/uv --quiet pip compile pyproject.toml --extra dev --group lock $(LOCK) \
 		--universal --python-version 3.11 --generate-hashes --override $(VENV)/without-torch.txt \
 		--custom-compile-command 'make lock' --output-file constraints.txt >/dev/null
+	@$(BIN)/uv --quiet pip compile pyproject.toml --extra cluster --constraint constraints.txt \
+		--universal --python-version 3.11 --generate-hashes --override $(VENV)/without-torch.txt \
+		--custom-compile-command 'make lock' --output-file $(VENV)/cluster.txt >/dev/null
+	@awk 'match($$0, /^[a-z0-9._-]+==/) { name = substr($$0, 1, RLENGTH); \
+		if (FNR == NR) known[name]; skip = name in known } FNR != NR && !skip' \
+		constraints.txt $(VENV)/cluster.txt >constraints-cluster.txt
 
 run: setup
 	@$(BIN)/fr-ensemble run
 
 test: setup
-	@$(BIN)/python -m pytest -n 2 -m "not live"
+	@$(BIN)/python -m pytest -n 2 -m "not live and not cluster"
 
 # Real services, killed and started again, and the UI in Chromium: some minutes.
 test-live: setup
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m live
+
+# Ray over network namespaces (skipped where those aren't permitted), its nodes killed: minutes.
+test-cluster: $(CLUSTER)
+	@$(BIN)/python -m pytest -m cluster
+
+$(CLUSTER): $(STAMP) constraints-cluster.txt
+	@$(PIP) install --require-hashes --no-deps --only-binary :all: \
+		--requirement constraints-cluster.txt
+	@$(BIN)/python -m pip check
+	@touch $@
 
 screenshots: setup
 	@FR_ENSEMBLE_SCREENSHOTS=docs/images $(BIN)/python -m pytest -m browser

@@ -1,101 +1,109 @@
 """Do the intervals hold for members under other seeds than those that they were calibrated on?
 
-``.venv/bin/python -m benchmarks.other_seeds [HOME]`` takes a minute or two on two cores after
-``make run``: for each of six sources of the bundled corpus it trains four more ensembles without
-that source (seeds 5 to 24). Leave-one-source-out coverage is seen through one set of five seeds,
-whose folds share their streams, and the shipped members are a set of their own: how far five seeds
-disagree, and in which direction they are off, is drawn once for all rows.
+``.venv/bin/python -m benchmarks.other_seeds [FOLDER]`` takes four draws of five seeds from FOLDER,
+or trains them (:mod:`benchmarks.draws`). Leave-one-source-out coverage is seen through one draw;
+the members that ship are a draw of their own. So each source is left out, and the members of one
+draw that never saw it are tried under quantiles that another draw gave on the other sources.
 """
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
+from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from fr_ensemble_assets.calibration.pooling import (
-    OutOfFold,
-    ensemble_mu,
-    ensemble_sigma,
-    out_of_fold,
-)
+from benchmarks.draws import Draw, by_unit, draws
+from fr_ensemble_assets.calibration.pooling import OutOfFold
 from fr_ensemble_assets.calibration.rules import (
-    SIGMA_FLOOR,
+    REPORTED_LEVELS,
     WeightedScores,
     bounds,
     normal_quantile,
     normalised_scores,
 )
-from fr_ensemble_assets.contract.agreed import ENSEMBLE
-from fr_ensemble_assets.contract.places import Places
-from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
-from fr_ensemble_assets.foundation.home import Home
-from fr_ensemble_assets.gate.verdict import judge
-from fr_ensemble_assets.loso.prepared import prepare
-from fr_ensemble_assets.training.compiled import predict
-from fr_ensemble_assets.training.trainer import Trainer
 
-LEFT_OUT = (1, 3, 6, 10, 14, 18)
-ENSEMBLES = [range(first, first + 5) for first in (5, 10, 15, 20)]
 LEVEL = 0.95
 
 Floats = npt.NDArray[np.float64]
+#: Share of a source that is covered, and mean width.
+Tried = tuple[float, float]
 
 
-def scores_without(corpus: Corpus, source: int, seeds: range) -> tuple[Floats, Floats]:
-    """Members that never saw ``source``: their scores of it, and of their training rows."""
-    data = prepare(corpus)
-    folds = [data.fold([corpus.sources[source]], seed) for seed in seeds]
-    trained = Trainer("cpu").train([fold.fit for fold in folds], ENSEMBLE.recipe)
-    unseen = [predict(p, f.held_out_inputs) for p, f in zip(trained, folds, strict=True)]
-    seen = [predict(p, f.fit.inputs) for p, f in zip(trained, folds, strict=True)]
-    return np.stack(unseen), np.stack(seen)
-
-
-def covered(frames: OutOfFold, source: int, unseen: Floats, seen: Floats) -> dict[str, float]:
-    """Share of the left-out source that each interval holds, calibrated on the other sources."""
-    others, target = frames.source_index != source, frames.target[frames.source_index == source]
-    index, sigmas = frames.source_index[others], frames.sigma[others]
+def plain(calibrated: Draw, members: Draw, source: int) -> Iterator[tuple[str, Tried]]:
+    """What consumers of the manifest compute, per frame: members as they are."""
+    frames, rows = calibrated.predicted.raw, members.predicted.raw
+    others, mine = frames.source_index != source, rows.source_index == source
+    off = np.abs(frames.target - frames.mean)
+    weighted = WeightedScores.of(
+        normalised_scores(off, frames.sigma, 0.0)[others], frames.source_index[others]
+    )
     level = np.array([LEVEL])
-    floored = normalised_scores(frames.residual[others], sigmas, SIGMA_FLOOR)
-    weighted = WeightedScores.of(floored, index)
-    plain = normalised_scores(np.abs(frames.target - frames.mean)[others], sigmas, 0.0)
-    plain_q = float(WeightedScores.of(plain, index).frame_quantiles(level)[0])
-    mean, mu, sigma = unseen.mean(axis=0), ensemble_mu(unseen), ensemble_sigma(unseen)
-    ratio = float(frames.sigma.mean() / ensemble_sigma(seen).mean())
-    found = {
-        name: float(np.mean(np.abs(target - mean) <= quantile * sigma))
-        for name, quantile in (
-            ("mean ± 1.96 sigma", normal_quantile(LEVEL)),
-            ("mean ± q·sigma, as calibrated", plain_q),
-            ("mean ± q·sigma, in units of these members", plain_q * ratio),
-        )
+    units = float(frames.sigma[others].mean()) / members.sigma_seen(source)
+    quantiles = {
+        "raw mean ± 1.96 sigma": normal_quantile(LEVEL),
+        "raw mean ± q·sigma, q of rule frame": float(weighted.frame_quantiles(level)[0]) * units,
+        "raw mean ± q·sigma, q of rule source": float(weighted.quantiles(level)[0]) * units,
     }
-    for rule, quantiles in (("frame", weighted.frame_quantiles), ("source", weighted.quantiles)):
-        lower, upper = bounds(mu, sigma, float(quantiles(level)[0]), SIGMA_FLOOR)
-        found[f"rule {rule}"] = float(np.mean((lower <= target) & (target <= upper)))
-    return found
+    for name, quantile in quantiles.items():
+        half = quantile * rows.sigma[mine]
+        held = np.abs(rows.target - rows.mean)[mine] <= half
+        yield name, (float(np.mean(held)), float(np.mean(2 * half)))
+
+
+def ruled(calibrated: OutOfFold, rows: OutOfFold, source: int, level: float, rule: str) -> Tried:
+    """One rule of ours, recentred members."""
+    weighted = WeightedScores.of(
+        normalised_scores(calibrated.residual, calibrated.sigma, calibrated.floor),
+        calibrated.source_index,
+    )
+    find = weighted.quantiles if rule == "source" else weighted.frame_quantiles
+    quantile, mine = float(find(np.array([level]), without=source)[0]), rows.source_index == source
+    lower, upper = bounds(rows.mu[mine], rows.sigma[mine], quantile, rows.floor)
+    held = (lower <= rows.target[mine]) & (rows.target[mine] <= upper)
+    return float(np.mean(held)), float(np.mean(upper - lower))
+
+
+def told(found: list[Tried]) -> list[str]:
+    shares, widths = np.array(found).T
+    return [f"{shares.mean():.1%}", f"{shares.min():.0%}", f"{widths.mean():.2f}"]
 
 
 def main() -> None:
-    corpus = read_corpus(BUNDLED_CORPUS).corpus
-    home = Home.at(sys.argv[1] if len(sys.argv) > 1 else None)
-    folder = Places(home, ENSEMBLE, corpus.sha256).results
-    frames = out_of_fold(corpus, judge(folder, corpus, ENSEMBLE).results)
-    results = [
-        covered(frames, source, *scores_without(corpus, source, seeds))
-        for source in LEFT_OUT
-        for seeds in ENSEMBLES
-    ]
-    table = Table(f"interval at {LEVEL:.0%}", "unseen frames covered", "worst of 24")
-    for name in results[0]:
-        shares = [result[name] for result in results]
-        table.add_row(name, f"{np.mean(shares):.1%}", f"{min(shares):.0%}")
-    Console().print(table)
+    console, corpus = Console(width=150), read_corpus(BUNDLED_CORPUS).corpus
+    every, sources = draws(corpus), range(len(corpus.sources))
+    table = Table("interval", "members", "covered", "worst source", "width", title=f"{LEVEL:.0%}")
+    for members in every:
+        tried: dict[str, list[Tried]] = {}
+        for calibrated in every:
+            if calibrated is not members:
+                for source in sources:
+                    for name, one in plain(calibrated, members, source):
+                        tried.setdefault(name, []).append(one)
+        for name, found in tried.items():
+            table.add_row(name, members.name, *told(found))
+    console.print(table)
+    rules = Table("per", "rule", "members", *(f"{level:.0%}" for level in REPORTED_LEVELS))
+    rules.title = "recentred: covered, worst source, mean width"
+    pooled = {draw.name: dict(by_unit(draw.predicted.recentred)) for draw in every}
+    for unit in ("frame", "encode"):
+        for rule in ("frame", "source"):
+            for name in pooled:
+                pairs = [(a, b) for a, b in permutations(pooled, 2) if b == name]
+                cells = []
+                for level in REPORTED_LEVELS:
+                    found = [
+                        ruled(pooled[a][unit], pooled[b][unit], source, level, rule)
+                        for a, b in pairs
+                        for source in sources
+                    ]
+                    cells.append(", ".join(told(found)))
+                rules.add_row(unit, rule, name, *cells)
+    console.print(rules)
 
 
 if __name__ == "__main__":

@@ -1,94 +1,42 @@
 """What recentring members on their own training rows is worth, for four draws of five seeds.
 
-``.venv/bin/python -m benchmarks.recentring FOLDER`` trains seeds 0 to 19 on the bundled
-corpus, 440 fits, some minutes on two cores; predictions are kept in FOLDER, and are taken from
-there the next time. Everything is measured on sources left out. Then the same intervals for the
-members of another draw than the one that they were calibrated on: that is what a user meets.
+``.venv/bin/python -m benchmarks.recentring FOLDER`` takes the draws from FOLDER, or trains them
+(:mod:`benchmarks.draws`). Everything is measured on sources left out. Then the same intervals for
+the members of another draw than the one that they were calibrated on: that is what a user meets.
 """
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
-from threadpoolctl import threadpool_limits
 
+from benchmarks.draws import by_unit, draws, out_of_fold
 from fr_ensemble_assets.calibration.coverage import UNITS, leave_one_source_out
 from fr_ensemble_assets.calibration.interpolation import (
     interpolation_tables,
     leave_one_quality_out,
 )
-from fr_ensemble_assets.calibration.pooling import OutOfFold, encode_columns, pool_encodes
+from fr_ensemble_assets.calibration.pooling import OutOfFold, pool_encodes
 from fr_ensemble_assets.calibration.rules import (
+    RECENTRED_FLOOR,
     REPORTED_LEVELS,
     SIGMA_FLOOR,
     WeightedScores,
     bounds,
     normalised_scores,
 )
-from fr_ensemble_assets.contract.agreed import ENSEMBLE
-from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
-from fr_ensemble_assets.loso.prepared import prepare
-from fr_ensemble_assets.training.compiled import predict
-from fr_ensemble_assets.training.recentre import RIDGE, fit_correction
-from fr_ensemble_assets.training.trainer import Trainer
+from fr_ensemble_assets.training.recentre import RIDGE
 
-DRAWS = (range(0, 5), range(5, 10), range(10, 15), range(15, 20))
 RIDGES = (0.01, RIDGE, 1.0, 10.0)
 FLOORS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
-#: Of recentred members; raw ones keep :data:`SIGMA_FLOOR`.
-FLOOR = 0.1
 
 Floats = npt.NDArray[np.float64]
-
-
-def scores_of(corpus: Corpus, seeds: range, folder: Path) -> Floats:
-    """What each fold's model makes of every row, trained on or not; (n_seeds, n_sources, n)."""
-    kept = folder / f"pred_{seeds[0]}.npy"
-    if kept.exists():
-        return np.asarray(np.load(kept)[:, : len(corpus.sources)])
-    folds = [
-        (place, number, prepare(corpus).fold([corpus.sources[number]], seed))
-        for place, seed in enumerate(seeds)
-        for number in range(len(corpus.sources))
-    ]
-    trained = Trainer("cpu").train([fold.fit for _, _, fold in folds], ENSEMBLE.recipe)
-    scores = np.empty((len(seeds), len(corpus.sources), corpus.n_rows))
-    for (place, number, fold), parameters in zip(folds, trained, strict=True):
-        held_out = corpus.source_index == number
-        scores[place, number, held_out] = predict(parameters, fold.held_out_inputs)
-        scores[place, number, ~held_out] = predict(parameters, fold.fit.inputs)
-    np.save(kept, scores)
-    return scores
-
-
-def out_of_fold(corpus: Corpus, scores: Floats, ridge: float | None) -> OutOfFold:
-    """Each row as predicted by the models that never saw its source; recentred, or raw."""
-    members = np.empty((len(scores), corpus.n_rows))
-    for number in range(len(corpus.sources)):
-        fold = prepare(corpus).fold([corpus.sources[number]], 0)
-        held_out = corpus.source_index == number
-        for member, score in enumerate(scores[:, number]):
-            found = score[held_out]
-            if ridge is not None:
-                seen = score[~held_out], corpus.target[~held_out]
-                correction = fit_correction(fold.fit.inputs, *seen, ridge)
-                found = correction.apply(fold.held_out_inputs, found)
-            members[member, held_out] = found
-    keys = corpus.frame[encode_columns(corpus.frame)]
-    index = corpus.source_index.astype(np.intp)
-    return OutOfFold(keys, corpus.sources, index, members, corpus.target)
-
-
-def by_unit(frames: OutOfFold) -> Iterator[tuple[str, OutOfFold]]:
-    yield from zip(UNITS, (frames, pool_encodes(frames)), strict=True)
 
 
 def quantile(rows: OutOfFold, level: float, floor: float, without: int) -> float:
@@ -196,22 +144,19 @@ def interpolation_table(frames: OutOfFold) -> Table:
 
 
 def main() -> None:
-    console, folder = Console(width=140), Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    corpus = read_corpus(BUNDLED_CORPUS).corpus
-    scores = {f"{s[0]}-{s[-1]}": scores_of(corpus, s, folder) for s in DRAWS}
-    with threadpool_limits(1):
-        raw = {draw: out_of_fold(corpus, s, None) for draw, s in scores.items()}
-        recentred = {
-            ridge: {draw: out_of_fold(corpus, s, ridge) for draw, s in scores.items()}
-            for ridge in RIDGES
-        }
+    console, corpus = Console(width=140), read_corpus(BUNDLED_CORPUS).corpus
+    scores = {draw.name: draw.scores for draw in draws(corpus)}
+    raw = {draw: out_of_fold(corpus, s, None) for draw, s in scores.items()}
+    recentred = {
+        ridge: {draw: out_of_fold(corpus, s, ridge) for draw, s in scores.items()}
+        for ridge in RIDGES
+    }
     console.print("cells: covered ± two standard errors, worst source, mean width in VMAF")
     console.print(coverage_table(raw, "raw members", SIGMA_FLOOR))
-    for ridge, draws in recentred.items():
-        console.print(coverage_table(draws, f"recentred, ridge {ridge:g}", FLOOR))
+    for ridge, found in recentred.items():
+        console.print(coverage_table(found, f"recentred, ridge {ridge:g}", RECENTRED_FLOOR))
     console.print(other_draw_table(raw, "raw members", SIGMA_FLOOR))
-    console.print(other_draw_table(recentred[RIDGE], "recentred", FLOOR))
+    console.print(other_draw_table(recentred[RIDGE], "recentred", RECENTRED_FLOOR))
     console.print(nested_table(recentred[RIDGE]))
     console.print(interpolation_table(raw["0-4"]))
 

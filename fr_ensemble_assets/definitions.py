@@ -44,7 +44,7 @@ from fr_ensemble_assets.predictors.assets import (
     predictors,
 )
 from fr_ensemble_assets.predictors.checks import predictor_checks
-from fr_ensemble_assets.training.resources import RecipeResource, TrainerResource
+from fr_ensemble_assets.training.resources import ExecutorResource, RecipeResource, TrainerResource
 
 #: Looks into the clips folder and makes a partition of each clip.
 LIST_CLIPS = dg.define_asset_job(
@@ -99,6 +99,7 @@ def build_definitions(
     recipe: RecipeResource | None = None,
     trainer: TrainerResource | None = None,
     grid: GridResource | None = None,
+    executor: ExecutorResource | None = None,
     watch: Watch = LogProgress,
 ) -> dg.Definitions:
     """All definitions, with these settings; the defaults are what the Dagster UI gets."""
@@ -155,6 +156,7 @@ def build_definitions(
             "grid": grid or GridResource(),
             "recipe": recipe or RecipeResource(),
             "trainer": trainer or TrainerResource(),
+            "executor": fixed(executor or ExecutorResource()),
             "watch": fixed(watch, "From a step's log to whoever shows its progress."),
             "notices": fixed(NoticesResource(os.environ.get(WEBHOOK_VARIABLE, ""))),
             "io_manager": no_io(),

@@ -23,6 +23,16 @@ from fr_ensemble_assets.foundation.documents import Document
 from fr_ensemble_assets.foundation.files import json_bytes
 from fr_ensemble_assets.gate.schema import VerdictDocument
 from fr_ensemble_assets.members.schema import ManifestDocument, SidecarDocument
+from fr_ensemble_assets.predictors.schema import (
+    CellsOriginDocument,
+    ClipCellsDocument,
+    CodecResultsDocument,
+    PredictorsDocument,
+    ProbeCalibrationDocument,
+    ProbeDocument,
+    ProbeSidecarDocument,
+    ScoredProbeDocument,
+)
 
 #: Where they lie, from the repository's root.
 FOLDER = "docs/schemas"
@@ -37,6 +47,14 @@ DOCUMENTS: Mapping[str, type[Document]] = {
     "corpus_origin": OriginDocument,
     "cell": CellDocument,
     "provenance": ProvenanceDocument,
+    "planning_cells_origin": CellsOriginDocument,
+    "clip_cells": ClipCellsDocument,
+    "probe": ProbeDocument,
+    "predictor_results": CodecResultsDocument,
+    "predictors": PredictorsDocument,
+    "predictor_scored_probe": ScoredProbeDocument,
+    "predictor_sidecar": ProbeSidecarDocument,
+    "predictor_calibration": ProbeCalibrationDocument,
 }
 
 

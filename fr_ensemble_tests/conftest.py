@@ -6,7 +6,7 @@ import gzip
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,14 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.evidence.measure import SeedResult, measure_folds, rows_by_source
+from fr_ensemble_assets.foundation.digests import is_digest
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import Silent
 from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.loso.evaluation import parts_of
 from fr_ensemble_assets.loso.prepared import Fold, prepare
 from fr_ensemble_assets.operations.run import Outcome, Plan, run_ensemble
+from fr_ensemble_assets.predictors.published import predictors_at_hand
 from fr_ensemble_assets.training.trainer import Trainer
 from fr_ensemble_tests.video import FRAMES, MakeClip, call
 
@@ -124,7 +126,14 @@ def publish(home: Home) -> None:
     (results,) = home.store.glob("*/loso-*")
     corpus = load_corpus(home, results.parent.name)
     places = Places(home, ENSEMBLE, corpus.sha256)
-    build_candidate(places, corpus, authorise(places.results, corpus, ENSEMBLE), CPU)
+    judgement = authorise(places.results, corpus, ENSEMBLE)
+    build_candidate(places, corpus, judgement, CPU, predictors=predictors_in(home))
+
+
+def predictors_in(home: Home) -> Mapping[str, bytes]:
+    """The codecs' predictors that the chain left in a home; none where it trained none."""
+    cells = [folder.name for folder in home.planning.iterdir() if is_digest(folder.name)]
+    return predictors_at_hand(home, cells[0]) if cells else {}
 
 
 Chain = tuple[Path, Outcome]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import numpy as np
 
 from fr_ensemble_assets.assurance.baselines import QUADRATIC, Baseline, baselines
 from fr_ensemble_assets.assurance.breakdown import Breakdown, breakdown
@@ -58,10 +61,45 @@ class Assurance:
 
 
 def assess(corpus: Corpus, results: Sequence[SeedResult]) -> Assurance:
-    """Everything that needs no training: a second or two on the bundled corpus."""
+    """Everything that needs no training: a second or two on the bundled corpus.
+
+    A pure function of both: asked again with the same values it answers from memory.
+
+    Raises
+    ------
+    NothingToAssess
+        If there are fewer than two seeds or two sources, predictions that aren't finite, or figures
+        that such few rows don't give.
+    """
+    if len(results) < 2 or len(corpus.sources) < 2:
+        raise NothingToAssess(f"{len(results)} seeds on {len(corpus.sources)} sources")
+    outcome = Outcome.of(corpus, results)
+    if not np.isfinite(outcome.members).all():
+        raise NothingToAssess("predictions that are not finite")
+    predictions = hashlib.sha256(outcome.members.tobytes()).hexdigest()
+    known = _last.get(corpus)
+    if known is None or known[0] != predictions:
+        try:
+            known = predictions, _assess(corpus, outcome, results)
+        except (ArithmeticError, ValueError) as error:
+            # It decides nothing, so that it must not end a run either.
+            raise NothingToAssess(f"figures that can't be computed: {error}") from error
+        _last.clear()
+        _last[corpus] = known
+    return known[1]
+
+
+#: The last assessment, by its corpus and the digest of the predictions.
+_last: dict[Corpus, tuple[str, Assurance]] = {}
+
+
+class NothingToAssess(Exception):
+    """Why nothing can be said beside a verdict."""
+
+
+def _assess(corpus: Corpus, outcome: Outcome, results: Sequence[SeedResult]) -> Assurance:
     from threadpoolctl import threadpool_limits
 
-    outcome = Outcome.of(corpus, results)
     seeds = tuple(result.seed for result in results)
     # The matrices are small: more threads only cost, and could change the last bits.
     with threadpool_limits(1):
@@ -85,6 +123,9 @@ def two_lines(found: Assurance) -> tuple[str, str]:
         f"{'less' if quadratic.skill >= 0 else 'MORE'} than a {QUADRATIC} ({quadratic.rmse:.2f}); "
         f"better on {quadratic.won} of {quadratic.sources} sources."
     )
+    for b in found.baselines:
+        if b.beats_the_ensemble and b.name != QUADRATIC:
+            skill += f" But a {b.name} has {b.rmse:.2f}."
     sure = found.certainty
     if sure is None:
         return skill, "How sure the verdict is can't be said: a PLCC is undefined."
@@ -94,6 +135,17 @@ def two_lines(found: Assurance) -> tuple[str, str]:
         f"{flips} draws; mean PLCC {sure.mean_plcc[0]:.4f} to {sure.mean_plcc[1]:.4f}."
     )
     return skill, chance
+
+
+def worth_of(corpus: Corpus, results: Sequence[SeedResult]) -> tuple[str, ...]:
+    """:func:`two_lines`, and after a HOLD what it looks like; or why there is nothing to say."""
+    try:
+        found = assess(corpus, results)
+    except NothingToAssess as nothing:
+        return (f"What the verdict is worth can't be said: {nothing}.",)
+    held = found.diagnosis
+    looks = (f"It looks like this: {held.looks_like}. Next: {held.next_step}.",) if held else ()
+    return (*two_lines(found), *looks)
 
 
 def assurance_document(found: Assurance) -> dict[str, Any]:

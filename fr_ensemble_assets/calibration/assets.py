@@ -7,7 +7,8 @@ from fr_ensemble_assets.calibration.calibrate import Calibration, calibrate
 from fr_ensemble_assets.calibration.coverage import SHARP_LEVEL, Coverage
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, calibration_bytes
 from fr_ensemble_assets.calibration.plots import calibration_figure, coverage_figure, width_figure
-from fr_ensemble_assets.calibration.pooling import OutOfFold, out_of_fold
+from fr_ensemble_assets.calibration.pooling import OutOfFold
+from fr_ensemble_assets.calibration.recentring import Predicted, judged_predictions
 from fr_ensemble_assets.contract.agreed import Contract
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
@@ -42,16 +43,18 @@ def interval_calibration(
 ) -> dg.MaterializeResult[None]:
     """What the ensemble's intervals are worth on a source that it has never seen.
 
-    From the out-of-fold predictions of all seeds: each row is predicted by members that never saw
-    its source. Three rules (Gaussian, split conformal over frames, hierarchical conformal over
-    sources), per frame and per encode, each tried on every source left out.
+    From the out-of-fold predictions of all seeds, recentred: each row is predicted by members that
+    never saw its source, less what they are off by on the rows that they were trained on. Three
+    rules (Gaussian, split conformal over frames, hierarchical conformal over sources), per frame
+    and per encode, each tried on every source left out.
     """
     with refusals_as_failures():
         kept = home.open()
         used, contract = corpus_in_use(context, kept), recipe.contract()
         results = Places(kept, contract, used.sha256).results
-        frames = judged_frames(results, used, contract)
-        made = calibrate(used, frames)
+        predicted = predictions_for_intervals(results, used, contract)
+        frames = predicted.recentred
+        made = calibrate(used, predicted.raw, frames)
         store.put(results / CALIBRATION_FILE, calibration_bytes(made))
     return dg.MaterializeResult(
         metadata=_figures(made)
@@ -65,13 +68,13 @@ def interval_calibration(
     )
 
 
-def judged_frames(results: UPath, used: Corpus, contract: Contract) -> OutOfFold:
+def predictions_for_intervals(results: UPath, used: Corpus, contract: Contract) -> Predicted:
     """The out-of-fold predictions of the whole ensemble, each proved to be of these results.
 
     Raises
     ------
     UnusableInput
-        If a seed has no results, or they can't be read.
+        If a seed has no results or no corrections, or they can't be read.
     """
     judgement = judge(results, used, contract)
     missing = judgement.decision.missing_seeds
@@ -85,7 +88,7 @@ def judged_frames(results: UPath, used: Corpus, contract: Contract) -> OutOfFold
             "interval_calibration: expected results that follow from their predictions, found "
             f"{'; '.join(judgement.decision.reasons)}; train these seeds again."
         )
-    return out_of_fold(used, judgement.results)
+    return judged_predictions(results, used, contract, judgement)
 
 
 def _plots(made: Calibration, frames: OutOfFold) -> dict[str, dg.MetadataValue]:

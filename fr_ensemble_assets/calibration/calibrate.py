@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from fr_ensemble_assets.calibration.coverage import Coverage, Unit, leave_one_source_out
+from fr_ensemble_assets.calibration.coverage import UNITS, Coverage, Unit, leave_one_source_out
 from fr_ensemble_assets.calibration.interpolation import (
-    interpolation_tables,
-    leave_one_quality_out,
+    interpolation_by_encoder,
 )
+from fr_ensemble_assets.calibration.mean_curve import MeanCurve, mean_curves
 from fr_ensemble_assets.calibration.pooling import OutOfFold, pool_encodes
 from fr_ensemble_assets.calibration.rules import (
     SIGMA_FLOOR,
@@ -27,6 +27,11 @@ from fr_ensemble_assets.calibration.rules import (
 )
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.foundation.schema import CANONICAL_6
+from fr_ensemble_assets.training.recentre import Correction
+
+#: Whose q the manifest ships: the first that carries the level. It is for new sources, as all
+#: consumers have; where they are too few for it, the frames' own is better than the normal one.
+PLAIN_RULES: tuple[Rule, ...] = ("source", "frame")
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Calibration:
     sources
         Distinct sources in sorted order.
     mean_sigma
-        Mean deviation of the members over all frames, out of fold; in VMAF.
+        Mean deviation of the members as they are over all frames, out of fold; in VMAF.
     frame, encode
         Quantiles by rule, for single frames and for the pooled mean of an encode.
     plain
@@ -79,6 +84,15 @@ class Calibration:
         Ranges of the training corpus.
     interpolation
         By encoder, quantiles of the error between measured qualities.
+    mean_curves
+        By encoder, mean VMAF by quality, along which such curves run; an encoder without one has
+        them run over the quality value itself.
+    floor
+        What the deviation is raised to under rules ``frame`` and ``source``; in VMAF.
+    corrections
+        What recentres the members that ship, in seed order, before they are averaged: ``frame`` and
+        ``encode`` are of recentred members. Empty as long as there are no such members; ``None``
+        where nothing is recentred.
     """
 
     corpus_sha256: str
@@ -92,19 +106,16 @@ class Calibration:
     coverages: tuple[Coverage, ...]
     trained_on: TrainedOn
     interpolation: Mapping[str, QuantileTable]
+    mean_curves: Mapping[str, MeanCurve] = field(default_factory=dict)
+    floor: float = SIGMA_FLOOR
+    corrections: tuple[Correction, ...] | None = None
 
     def tables(self, unit: Unit) -> Mapping[Rule, QuantileTable]:
         """Quantiles by rule for one unit."""
         return self.frame if unit == "frame" else self.encode
 
-    @property
-    def every_table(self) -> tuple[QuantileTable, ...]:
-        """All quantiles there are, for the check that they are in order."""
-        by_rule = (*self.frame.values(), *self.encode.values(), *self.plain.values())
-        return (*by_rule, *self.interpolation.values())
-
     def plain_quantile(self, level: float, members_sigma: float) -> float | None:
-        """The manifest's ``conformal_q_residual``: rule ``frame`` at ``level``, plain formula.
+        """The manifest's ``conformal_q_residual``: :meth:`plain_rule` at ``level``, plain formula.
 
         In units of the shipped members' deviation, whose mean over the same frames is
         ``members_sigma``. How far five seeds disagree is a draw of its own, shared by all rows:
@@ -115,22 +126,31 @@ class Calibration:
 
         ``None`` where the corpus doesn't carry the level, or the members never disagree.
         """
-        table = self.plain.get("frame")
-        if table is None or not table.at(level).supported or members_sigma <= 0:
+        rule = self.plain_rule(level)
+        if rule is None or members_sigma <= 0:
             return None
-        return table.at(level).quantile * self.mean_sigma / members_sigma
+        return self.plain[rule].at(level).quantile * self.mean_sigma / members_sigma
+
+    def plain_rule(self, level: float) -> Rule | None:
+        """The first of :data:`PLAIN_RULES` that carries ``level``."""
+        carrying = (r for r in PLAIN_RULES if r in self.plain and self.plain[r].at(level).supported)
+        return next(carrying, None)
 
 
-def calibrate(corpus: Corpus, frames: OutOfFold) -> Calibration:
-    """Fit and try all rules on ``frames``, the out-of-fold predictions of ``corpus``.
+def calibrate(corpus: Corpus, frames: OutOfFold, recentred: OutOfFold | None = None) -> Calibration:
+    """Fit and try all rules on the out-of-fold predictions of ``corpus``.
 
-    A pure function of both: asked again with the same values it answers from memory, so that each
+    ``frames`` are those that were judged. All but the plain tables rest on ``recentred`` ones,
+    where there are any.
+
+    A pure function of all: asked again with the same values it answers from memory, so that each
     step that must not believe a stored calibration can afford its own.
     """
-    predictions = hashlib.sha256(frames.members.tobytes()).hexdigest()
+    kinds = (frames,) if recentred is None else (frames, recentred)
+    predictions = hashlib.sha256(b"".join(f.members.tobytes() for f in kinds)).hexdigest()
     known = _last.get(corpus)
     if known is None or known[0] != predictions:
-        known = predictions, _calibrate(corpus, frames)
+        known = predictions, _calibrate(corpus, frames, recentred)
         _last.clear()
         _last[corpus] = known
     return known[1]
@@ -140,30 +160,35 @@ def calibrate(corpus: Corpus, frames: OutOfFold) -> Calibration:
 _last: dict[Corpus, tuple[str, Calibration]] = {}
 
 
-def _calibrate(corpus: Corpus, frames: OutOfFold) -> Calibration:
+def _calibrate(corpus: Corpus, judged: OutOfFold, recentred: OutOfFold | None) -> Calibration:
+    frames = judged if recentred is None else recentred
     encodes = pool_encodes(frames)
-    plain = normalised_scores(np.abs(frames.target - frames.mean), frames.sigma, floor=0.0)
+    plain = normalised_scores(np.abs(judged.target - judged.mean), judged.sigma, floor=0.0)
     return Calibration(
         corpus_sha256=corpus.sha256,
         n_frames=frames.n_rows,
         n_encodes=encodes.n_rows,
         sources=frames.sources,
-        mean_sigma=float(frames.sigma.mean()),
+        mean_sigma=float(judged.sigma.mean()),
         frame=_tables(frames),
         encode=_tables(encodes),
-        plain=_conformal_tables(plain, frames, floor=0.0),
-        coverages=(
-            *leave_one_source_out(frames, "frame"),
-            *leave_one_source_out(encodes, "encode"),
+        plain=_conformal_tables(plain, judged, floor=0.0),
+        coverages=tuple(
+            coverage.shortened()
+            for rows, unit in zip((frames, encodes), UNITS, strict=True)
+            for coverage in leave_one_source_out(rows, unit)
         ),
         trained_on=_trained_on(corpus),
-        interpolation=interpolation_tables(leave_one_quality_out(encodes)),
+        interpolation=interpolation_by_encoder(encodes),
+        mean_curves=mean_curves(encodes),
+        floor=frames.floor,
+        corrections=None if recentred is None else (),
     )
 
 
 def _tables(rows: OutOfFold) -> dict[Rule, QuantileTable]:
-    scores = normalised_scores(rows.residual, rows.sigma, SIGMA_FLOOR)
-    return {"gaussian": gaussian_table(), **_conformal_tables(scores, rows, SIGMA_FLOOR)}
+    scores = normalised_scores(rows.residual, rows.sigma, rows.floor)
+    return {"gaussian": gaussian_table(), **_conformal_tables(scores, rows, rows.floor)}
 
 
 def _conformal_tables(

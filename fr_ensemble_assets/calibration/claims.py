@@ -32,7 +32,7 @@ def measured(coverages: Sequence[Coverage], unit: Unit, rule: Rule, level: float
     if not told:
         return "not measured on sources left out: too few of them"
     figures = ", ".join(f"{c.coverage:.1%} ± {c.standard_error:.1%} at {c.level:.0%}" for c in told)
-    return f"measured on {len(told[0].by_source)} sources, each left out: {figures}"
+    return f"measured on {told[0].n_sources} sources, each left out: {figures}"
 
 
 def meaning(

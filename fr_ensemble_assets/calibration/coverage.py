@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,8 +15,6 @@ from fr_ensemble_assets.calibration.rules import (
     LEVEL_TOLERANCE,
     REPORTED_LEVELS,
     RULES,
-    SIGMA_FLOOR,
-    QuantileTable,
     Rule,
     WeightedScores,
     bounds,
@@ -47,6 +45,20 @@ class GroupCoverage:
     width: float
 
 
+#: So many sources are listed one by one; of more, those that are covered least.
+SOURCES_LISTED, LEAST_COVERED = 64, 25
+
+
+@dataclass(frozen=True)
+class AllSources:
+    """The figures over all sources, where only some of them are listed."""
+
+    n: int
+    coverage: float
+    standard_error: float
+    width: float
+
+
 @dataclass(frozen=True)
 class Coverage:
     """Leave-one-source-out coverage of one rule at one level.
@@ -60,6 +72,8 @@ class Coverage:
     by_source, by_encoder
         Each source calibrated without itself; the same rows by encoder. Empty where the sources
         that remain when one is left out don't carry the level.
+    over_all
+        There where ``by_source`` lists but the sources that are covered least.
     """
 
     unit: Unit
@@ -67,19 +81,37 @@ class Coverage:
     level: float
     by_source: tuple[GroupCoverage, ...]
     by_encoder: tuple[GroupCoverage, ...]
+    over_all: AllSources | None = None
 
     @property
     def measured(self) -> bool:
         return bool(self.by_source)
 
     @property
+    def n_sources(self) -> int:
+        """How many sources were left out in turn."""
+        return self.over_all.n if self.over_all else len(self.by_source)
+
+    def shortened(self) -> Coverage:
+        """The same with only the sources listed that are covered least, where there are many."""
+        if len(self.by_source) <= SOURCES_LISTED:
+            return self
+        figures = AllSources(self.n_sources, self.coverage, self.standard_error, self.width)
+        ordered = sorted(self.by_source, key=lambda group: (group.coverage, group.name))
+        return replace(self, by_source=tuple(ordered[:LEAST_COVERED]), over_all=figures)
+
+    @property
     def coverage(self) -> float:
         """Mean over the sources, each weighing the same."""
+        if self.over_all:
+            return self.over_all.coverage
         return float(np.mean([group.coverage for group in self.by_source]))
 
     @property
     def width(self) -> float:
         """Mean width over the sources, each weighing the same; in VMAF."""
+        if self.over_all:
+            return self.over_all.width
         return float(np.mean([group.width for group in self.by_source]))
 
     @property
@@ -90,6 +122,8 @@ class Coverage:
     @property
     def standard_error(self) -> float:
         """Of :attr:`coverage`, from how much the sources differ."""
+        if self.over_all:
+            return self.over_all.standard_error
         shares = [group.coverage for group in self.by_source]
         return float(np.std(shares, ddof=1) / math.sqrt(len(shares)))
 
@@ -100,7 +134,7 @@ class Coverage:
         counted. Where it is one of several ``comparisons``, all of them together raise a false
         alarm in at most :data:`FALSE_ALARMS_MAX` (Bonferroni).
         """
-        return student(len(self.by_source), comparisons) * self.standard_error
+        return student(self.n_sources, comparisons) * self.standard_error
 
 
 def student(n_sources: int, comparisons: int) -> float:
@@ -115,13 +149,19 @@ def leave_one_source_out(
     unit: Unit,
     levels: Sequence[float] = REPORTED_LEVELS,
     rules: Sequence[Rule] = RULES,
-    floor: float = SIGMA_FLOOR,
+    floor: float | None = None,
     tried_on: OutOfFold | None = None,
 ) -> tuple[Coverage, ...]:
     """Calibrate each rule on all sources but one, and measure it on that one, for every source.
 
-    ``tried_on`` has other members' predictions of the same rows, which are measured instead.
+    Parameters
+    ----------
+    floor
+        Under the deviation, in VMAF; that of ``rows`` unless told.
+    tried_on
+        Other members' predictions of the same rows, which are measured instead.
     """
+    floor = rows.floor if floor is None else floor
     asked = np.array(sorted(levels))
     # An interval at the highest level of all sources can't be tried with one source less.
     fewest_rows = rows.n_rows - int(np.bincount(rows.source_index).max())
@@ -211,7 +251,7 @@ def find_coverage(coverages: Sequence[Coverage]) -> Finding:
     margin = {c: c.coverage - c.level + c.chance(len(judged)) for c in judged}
     failing = [c for c in judged if margin[c] < 0]
     told = failing or [min(judged, key=lambda c: margin[c])]
-    n_sources = len(judged[0].by_source)
+    n_sources = judged[0].n_sources
     return Finding(
         passed=not failing,
         observed="; ".join(_told(c, len(judged)) for c in told),
@@ -246,20 +286,4 @@ def find_sharpness(coverages: Sequence[Coverage]) -> Finding:
         next_step="nothing to do"
         if passed
         else "add sources: wide intervals come from few sources, or from one unlike the others",
-    )
-
-
-def find_monotone(tables: Sequence[QuantileTable]) -> Finding:
-    """A higher level never gives a narrower interval."""
-    broken = [
-        f"rule {table.rule} at {level:.1%}"
-        for table in tables
-        for level, step in zip(table.levels[1:], np.diff(table.quantiles), strict=True)
-        if not step >= 0
-    ]
-    return Finding(
-        passed=not broken,
-        observed="; ".join(broken) or f"{sum(len(t.levels) for t in tables)} quantiles in order",
-        threshold="a higher level never gives a narrower interval",
-        next_step="materialise interval_calibration again" if broken else "nothing to do",
     )

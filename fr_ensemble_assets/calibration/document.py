@@ -6,14 +6,15 @@ alone can compute an interval and knows what that is worth.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
 from fr_ensemble_assets.calibration.calibrate import Calibration, Range, TrainedOn
-from fr_ensemble_assets.calibration.coverage import Coverage, GroupCoverage
+from fr_ensemble_assets.calibration.coverage import AllSources, Coverage, GroupCoverage
 from fr_ensemble_assets.calibration.interpolation import SMALLEST_DROP
+from fr_ensemble_assets.calibration.mean_curve import MeanCurve
 from fr_ensemble_assets.calibration.rules import (
     RULES,
     SIGMA_FLOOR,
@@ -22,12 +23,20 @@ from fr_ensemble_assets.calibration.rules import (
 )
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.files import json_bytes
+from fr_ensemble_assets.training.recentre import (
+    HIGHEST,
+    LOWEST,
+    RECENTRE_VERSION,
+    TERMS,
+    Correction,
+)
 
 if TYPE_CHECKING:
     from fr_ensemble_assets.calibration.schema import (
         CoverageDocument,
         PlainTablesDocument,
         RangeDocument,
+        RecentringDocument,
         TableDocument,
         TablesDocument,
     )
@@ -35,12 +44,18 @@ if TYPE_CHECKING:
 CALIBRATION_FILE = "calibration.json"
 SCHEMA_VERSION = 1
 
-_CROSS_CONFORMAL = (
+_JACKKNIFE = (
     "Residuals are those of members trained without the source, while the shipped members saw all "
-    "sources (cross-conformal practice): the promise that is formal for such schemes is "
-    "1 - 2 alpha (Barber et al. 2021), what they usually reach is 1 - alpha, and what was measured "
-    "on sources left out is under 'coverage'. All of it is seen through one set of five seeds; "
-    "another one disagrees more or less, and is off by something else."
+    "sources: that is the plain jackknife, for which no distribution-free bound is known (1 - 2 "
+    "alpha is jackknife+'s and CV+'s, which are other intervals; Barber et al. 2021). What was "
+    "measured on sources left out is under 'coverage', seen through one set of five seeds."
+)
+_RECENTRED = (
+    "a member's prediction p minus the sum of coefficient * term, brought into 0..100. Terms, in "
+    "this order, of p clamped to lowest..highest and divided by 100, and of the standardised "
+    "features clamped to the member's low..high; 'prediction above k' is max(p - k / 100, 0), "
+    "encoder0.. are the encoder columns of the codec block. Fitted by ridge regression on the rows "
+    "that the member was trained on, and for the folds' models alike"
 )
 _ASSUMES: Mapping[Rule, Mapping[str, str]] = {
     "gaussian": {
@@ -53,19 +68,20 @@ _ASSUMES: Mapping[Rule, Mapping[str, str]] = {
     "frame": {
         "interval": "mu ± q * max(sigma, sigma_floor), q the ceil((n + 1)(1 - alpha))-th smallest "
         "of the n scores |vmaf - mu| / max(sigma, sigma_floor)",
-        "promises": "1 - alpha of frames like those of the corpus, for alpha >= 1 / (n + 1)",
+        "promises": "nothing that is proved; it aims at 1 - alpha of frames like those of the "
+        "corpus, for alpha >= 1 / (n + 1)",
         "assumes": "new frames are exchangeable with the corpus' frames, which those of another "
-        f"video are not. {_CROSS_CONFORMAL}",
+        f"video are not. {_JACKKNIFE}",
         "reference": "Lei et al. 2018; Romano, Patterson and Candès 2019",
     },
     "source": {
         "interval": "mu ± q * max(sigma, sigma_floor), q the 1 - alpha quantile of the same scores "
         "where each of the K sources weighs 1 / (K + 1), spread over its rows, and the unseen "
         "source weighs 1 / (K + 1) at infinity",
-        "promises": "1 - alpha on average over new sources and their rows, not in each of them, "
-        "for alpha >= 1 / (K + 1)",
+        "promises": "nothing that is proved; it aims at 1 - alpha on average over new sources and "
+        "their rows, not in each of them, for alpha >= 1 / (K + 1)",
         "assumes": "the new source is exchangeable with the corpus' sources: as if drawn from the "
-        f"same pool of videos, encoders and qualities. {_CROSS_CONFORMAL}",
+        f"same pool of videos, encoders and qualities. {_JACKKNIFE}",
         "reference": "Dunn, Wasserman and Ramdas 2022; Lee, Barber and Willett 2023",
     },
 }
@@ -89,6 +105,7 @@ _last: list[tuple[Calibration, bytes]] = []
 
 def calibration_document(calibration: Calibration) -> dict[str, Any]:
     """The file as an object."""
+    raw = calibration.corrections is None
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "interval_calibration",
@@ -99,18 +116,20 @@ def calibration_document(calibration: Calibration) -> dict[str, Any]:
             "n_sources": len(calibration.sources),
             "sources": list(calibration.sources),
         },
-        "mu": "mean of the members, brought into 0..100",
+        "mu": "mean of the members, "
+        + ("brought into 0..100" if raw else "each recentred as 'recentring' has it"),
         "sigma": "sample deviation of the members (ddof = 1); of an encode: of their pooled means",
-        "sigma_floor": SIGMA_FLOOR,
+        "sigma_floor": calibration.floor,
         "mean_sigma": calibration.mean_sigma,
         "bounds": "brought into 0..100; a level that is not listed takes the next higher one",
         "rules": {rule: dict(_ASSUMES[rule]) for rule in RULES},
         "per_frame": _tables_document(calibration.frame),
         "per_encode": _tables_document(calibration.encode),
         "per_frame_plain": {
-            "interval": "mean ± q * sigma, no floor, beyond 0..100 where it goes there: what the "
-            "manifest's consumers compute; its conformal_q_residual is rule frame's q times "
-            "mean_sigma over the mean sigma of the shipped members on the same frames",
+            "interval": "mean ± q * sigma of the members as they are, neither recentred nor with a "
+            "floor, beyond 0..100 where it goes there: what the manifest's consumers compute; its "
+            "conformal_q_residual is q of the first rule of source and frame that carries the "
+            "level, times mean_sigma over the mean sigma of the shipped members on the same frames",
             **_tables_document(calibration.plain),
         },
         "coverage": {
@@ -131,7 +150,35 @@ def calibration_document(calibration: Calibration) -> dict[str, Any]:
                 encoder: _table_document(table)
                 for encoder, table in calibration.interpolation.items()
             },
+            **_mean_curves_document(calibration.mean_curves),
         },
+        **_recentring_document(calibration.corrections),
+    }
+
+
+def _mean_curves_document(curves: Mapping[str, MeanCurve]) -> dict[str, Any]:
+    if not curves:
+        return {}
+    told = {name: {"cq": [*c.qualities], "vmaf": [*c.vmaf]} for name, c in curves.items()}
+    return {
+        "along": "the curve runs over the encoder's mean VMAF at a quality (PCHIP, straight on "
+        "beyond the ends), where 'mean_curves' has it; else over the quality itself",
+        "mean_curves": told,
+    }
+
+
+def _recentring_document(corrections: Sequence[Correction] | None) -> dict[str, Any]:
+    if corrections is None:
+        return {}
+    return {
+        "recentring": {
+            "version": RECENTRE_VERSION,
+            "recentred": _RECENTRED,
+            "lowest": LOWEST,
+            "highest": HIGHEST,
+            "terms": [*TERMS],
+            "members": [correction.to_json() for correction in corrections],
+        }
     }
 
 
@@ -161,6 +208,7 @@ def _coverage_document(coverage: Coverage) -> dict[str, Any]:
         "mean_coverage": coverage.coverage if measured else None,
         "standard_error": coverage.standard_error if measured else None,
         "mean_width": coverage.width if measured else None,
+        **({"n_sources": coverage.n_sources} if coverage.over_all else {}),
         "by_source": [_group_document(group) for group in coverage.by_source],
         "by_encoder": [_group_document(group) for group in coverage.by_encoder],
     }
@@ -209,7 +257,19 @@ def parse_calibration(data: bytes, where: str) -> Calibration:
         coverages=tuple(_coverage(one) for one in document.coverage.results),
         trained_on=TrainedOn(_ranges(trained_on.features), _ranges(trained_on.cq)),
         interpolation={encoder: _table("source", share) for encoder, share in shares.items()},
+        mean_curves={
+            encoder: MeanCurve(curve.cq, curve.vmaf)
+            for encoder, curve in document.interpolation.mean_curves.items()
+        },
+        floor=SIGMA_FLOOR if document.sigma_floor is None else document.sigma_floor,
+        corrections=_corrections(document.recentring),
     )
+
+
+def _corrections(told: RecentringDocument | None) -> tuple[Correction, ...] | None:
+    if told is None:
+        return None
+    return tuple(Correction(one.low, one.high, one.coefficients) for one in told.members)
 
 
 def _tables(tables: TablesDocument | PlainTablesDocument) -> dict[Rule, QuantileTable]:
@@ -231,4 +291,13 @@ def _coverage(told: CoverageDocument) -> Coverage:
         tuple(GroupCoverage(g.name, g.rows, g.coverage, g.mean_width) for g in groups)
         for groups in (told.by_source, told.by_encoder)
     )
-    return Coverage(told.unit, told.rule, told.level, by_source, by_encoder)
+    over_all = _over_all(told)
+    return Coverage(told.unit, told.rule, told.level, by_source, by_encoder, over_all)
+
+
+def _over_all(told: CoverageDocument) -> AllSources | None:
+    figures = (told.mean_coverage, told.standard_error, told.mean_width)
+    if told.n_sources is None or None in figures:
+        return None
+    coverage, error, width = (float(figure or 0.0) for figure in figures)
+    return AllSources(told.n_sources, coverage, error, width)

@@ -22,7 +22,6 @@ from fr_ensemble_assets.calibration.coverage import (
     student,
 )
 from fr_ensemble_assets.calibration.pooling import OutOfFold, pool_encodes
-from fr_ensemble_assets.calibration.rules import SIGMA_FLOOR
 from fr_ensemble_assets.foundation.findings import Finding
 
 
@@ -57,7 +56,7 @@ class DrawComparison:
 
 
 def compare_draws(
-    frames: OutOfFold, shipped: OutOfFold, floor: float = SIGMA_FLOOR
+    frames: OutOfFold, shipped: OutOfFold, floor: float | None = None
 ) -> tuple[DrawComparison, ...]:
     """Every conformal rule and reported level, per frame and per encode.
 

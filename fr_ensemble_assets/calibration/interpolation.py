@@ -122,6 +122,16 @@ def _ladders(encodes: OutOfFold) -> Iterator[npt.NDArray[np.intp]]:
             yield np.asarray(rows)[np.argsort(quality[rows], kind="stable")]
 
 
+def interpolation_by_encoder(encodes: OutOfFold) -> Mapping[str, QuantileTable]:
+    """Source-level quantiles of the shares: of each encoder along its mean curve, and of any.
+
+    What stands for any encoder has no mean curve to run along.
+    """
+    tables = interpolation_tables(leave_one_quality_out(encodes))
+    along = interpolation_tables(leave_one_quality_out(encodes, along_mean=True))
+    return {**tables, **{name: t for name, t in along.items() if name != ANY_ENCODER}}
+
+
 def interpolation_tables(left_out: LeftOut) -> Mapping[str, QuantileTable]:
     """Source-level quantiles of the shares: of each encoder, and of any.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ COLOURS: dict[Rule, str] = dict(zip(RULES, (PALETTE[7], PALETTE[1], PALETTE[0]),
 _CURVE_LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _SHOWN_LEVEL = 0.95
 _BINS = 12
+#: Names are shortened, and of many sources so many are drawn: text is most of a picture.
 
 
 @styled
@@ -83,13 +85,15 @@ def coverage_figure(coverages: Sequence[Coverage]) -> Figure:
 
 def _draw_sources(axis: Axes, shown: dict[Rule, Coverage]) -> None:
     """One line a source, the one that the frame rule covers least at the top."""
-    ordered = shown.get("frame", next(iter(shown.values()))).by_source
-    names = [g.name for g in sorted(ordered, key=lambda group: group.coverage)][:NAMED_SOURCES]
+    ordered = shown.get("frame", next(iter(shown.values())))
+    names = [g.name for g in sorted(ordered.by_source, key=lambda group: group.coverage)][
+        :NAMED_SOURCES
+    ]
     averages = []
     for place, (rule, c) in enumerate(shown.items()):
         share = {group.name: group.coverage for group in c.by_source}
         axis.plot(
-            [share[name] for name in names],
+            [share.get(name, math.nan) for name in names],
             np.arange(len(names)) + 0.24 * (place - 1),
             "o",
             color=COLOURS[rule],
@@ -97,7 +101,7 @@ def _draw_sources(axis: Axes, shown: dict[Rule, Coverage]) -> None:
             label=rule,
         )
         averages.append(f"{rule}: mean {c.coverage:.1%}, width {c.width:.2f}")
-    name_sources(axis, names, len(ordered))
+    name_sources(axis, names, ordered.n_sources)
     axis.set_xlabel("\n".join(["share covered, calibrated without the source", *averages]))
 
 

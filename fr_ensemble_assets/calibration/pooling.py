@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fr_ensemble_assets.calibration.rules import SIGMA_FLOOR
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.evidence.measure import SeedResult
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -39,6 +40,8 @@ class OutOfFold:
         VMAF as each seed's member predicts it, float64, shape (n_members, n_rows).
     target
         VMAF of each row, 0..100, shape (n_rows,).
+    floor
+        What their deviation is raised to under an interval, in VMAF.
     """
 
     keys: pd.DataFrame
@@ -46,6 +49,7 @@ class OutOfFold:
     source_index: npt.NDArray[np.intp]
     members: npt.NDArray[np.float64]
     target: npt.NDArray[np.float64]
+    floor: float = SIGMA_FLOOR
 
     @property
     def n_rows(self) -> int:
@@ -168,4 +172,5 @@ def pool_encodes(frames: OutOfFold) -> OutOfFold:
         source_index=frames.source_index[firsts],
         members=np.stack([encodes.mean(member) for member in frames.members]),
         target=encodes.mean(frames.target),
+        floor=frames.floor,
     )

@@ -11,6 +11,7 @@ from fr_ensemble_assets.calibration.coverage import Unit
 from fr_ensemble_assets.calibration.rules import LEVEL_TOLERANCE, Rule
 from fr_ensemble_assets.foundation.documents import Count, Document, Finite, Sha256, departure
 from fr_ensemble_assets.foundation.schema import CANONICAL_6
+from fr_ensemble_assets.training.recentre import TERMS
 
 
 class TableDocument(Document):
@@ -124,6 +125,8 @@ class CoverageDocument(Document):
         Of the mean, over sources.
     mean_width
         From lower to upper bound, in VMAF.
+    n_sources
+        There where ``by_source`` lists but the sources that are covered least.
     """
 
     unit: Unit
@@ -132,6 +135,7 @@ class CoverageDocument(Document):
     mean_coverage: Finite | None = None
     standard_error: Finite | None = None
     mean_width: Finite | None = None
+    n_sources: Count | None = None
     by_source: tuple[GroupDocument, ...]
     by_encoder: tuple[GroupDocument, ...]
 
@@ -143,8 +147,26 @@ class CoveragesDocument(Document):
     results: tuple[CoverageDocument, ...]
 
 
+class MeanCurveDocument(Document):
+    """Mean VMAF of one encoder over the corpus, by rising quality; it falls or rises all along."""
+
+    cq: tuple[Finite, ...]
+    vmaf: tuple[Finite, ...]
+
+    @model_validator(mode="after")
+    def _one_way(self) -> MeanCurveDocument:
+        rising = all(a < b for a, b in pairwise(self.cq)) and len(self.cq) == len(self.vmaf) > 1
+        steps = [b - a for a, b in pairwise(self.vmaf)]
+        if not rising or not (all(s < 0 for s in steps) or all(s > 0 for s in steps)):
+            raise departure("rising qualities with a VMAF of each that runs one way", "others")
+        return self
+
+
 class InterpolationDocument(Document):
     """How far a curve between measured qualities is off, by encoder."""
+
+    along: str = ""
+    mean_curves: dict[str, MeanCurveDocument] = Field(default_factory=dict)
 
     error: str = ""
     smallest_drop: Finite | None = None
@@ -170,6 +192,47 @@ class CalibratedOnDocument(Document):
     sources: tuple[str, ...]
 
 
+class CorrectionDocument(Document):
+    """What one member's predictions are too high by: coefficients of the terms, in VMAF.
+
+    Attributes
+    ----------
+    low, high
+        Standardised features are clamped to these.
+    """
+
+    low: tuple[Finite, ...]
+    high: tuple[Finite, ...]
+    coefficients: tuple[Finite, ...]
+
+    @model_validator(mode="after")
+    def _whole(self) -> CorrectionDocument:
+        lengths = (len(self.low), len(self.high), len(self.coefficients))
+        wanted = (len(CANONICAL_6), len(CANONICAL_6), len(TERMS))
+        if lengths != wanted:
+            raise departure("{} and {} ends, {} coefficients".format(*wanted), str(lengths))
+        return self
+
+
+class RecentringDocument(Document):
+    """How each member's predictions are corrected before they are averaged, in seed order.
+
+    Attributes
+    ----------
+    version
+        Of the terms; with other ones a coefficient means something else.
+    lowest, highest
+        Predictions are clamped to these in the terms.
+    """
+
+    version: Literal[1]
+    recentred: str = ""
+    lowest: Finite | None = None
+    highest: Finite | None = None
+    terms: tuple[str, ...] = ()
+    members: tuple[CorrectionDocument, ...]
+
+
 class CalibrationDocument(Document):
     """From the members' deviation to an interval (docs/intervals.md); also in every candidate.
 
@@ -181,6 +244,8 @@ class CalibrationDocument(Document):
         Mean deviation of the members over all frames, out of fold; in VMAF.
     per_frame, per_encode
         For single frames, and for the mean of an encode.
+    recentring
+        Applied under ``per_frame`` and ``per_encode``; without it members are taken as they are.
     per_frame_plain
         For the manifest's formula (contracts section 5), which knows no floor.
     """
@@ -203,3 +268,4 @@ class CalibrationDocument(Document):
     coverage: CoveragesDocument
     trained_on: TrainedOnDocument
     interpolation: InterpolationDocument
+    recentring: RecentringDocument | None = None

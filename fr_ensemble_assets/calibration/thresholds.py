@@ -18,7 +18,6 @@ from fr_ensemble_assets.calibration.pooling import OutOfFold, pool_encodes
 from fr_ensemble_assets.calibration.rules import (
     LEVEL_TOLERANCE,
     LEVELS,
-    SIGMA_FLOOR,
     WeightedScores,
     bounds,
     highest_source_level,
@@ -86,12 +85,12 @@ def thresholds(frames: OutOfFold) -> Thresholds:
 def out_of_source_widths(encodes: OutOfFold, level: float) -> npt.NDArray[np.float64]:
     """Width of each encode's interval by rule ``source`` of the other sources; (n_encodes,)."""
     scores = WeightedScores.of(
-        normalised_scores(encodes.residual, encodes.sigma, SIGMA_FLOOR), encodes.source_index
+        normalised_scores(encodes.residual, encodes.sigma, encodes.floor), encodes.source_index
     )
     asked = np.array([level])
     each = [scores.quantiles(asked, without=place)[0] for place in range(len(encodes.sources))]
     half = np.array(each)[encodes.source_index]
-    lower, upper = bounds(encodes.mu, encodes.sigma, half, SIGMA_FLOOR)
+    lower, upper = bounds(encodes.mu, encodes.sigma, half, encodes.floor)
     return np.asarray(upper - lower)
 
 

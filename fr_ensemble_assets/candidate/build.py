@@ -9,7 +9,7 @@ from types import MappingProxyType
 from upath import UPath
 
 from fr_ensemble_assets.calibration.calibrate import calibrate
-from fr_ensemble_assets.calibration.pooling import out_of_fold
+from fr_ensemble_assets.calibration.recentring import judged_predictions
 from fr_ensemble_assets.candidate.carried import carried_files
 from fr_ensemble_assets.candidate.champion import champion_before
 from fr_ensemble_assets.candidate.contents import (
@@ -93,17 +93,20 @@ def build_candidate(
     place, contract = places.candidate, places.contract
     require_place(place, corpus.sha256)
     carried = _judged_files(places, corpus, judgement)
-    frames = out_of_fold(corpus, judgement.results)
-    calibration = calibrate(corpus, frames)
+    predicted = judged_predictions(places.results, corpus, contract, judgement)
+    calibration = calibrate(corpus, predicted.raw, predicted.recentred)
     fitted = fits_of_this_process(corpus, contract, trainer)
     if fitted is None:
         fitted = fit_members(corpus, contract, trainer, report)
     made = make_members(corpus, contract, judgement, calibration, fitted)
     _require_stored(places.members, made)
-    evidence = Evidence(made.facts, judgement, made.models, calibration, made.mean_sigma, carried)
-    champion = champion_before(places.home.candidates, place, carried[VERDICT_FILE])
+    evidence = Evidence(
+        made.facts, judgement, made.models, made.calibration, made.mean_sigma, carried
+    )
+    groups = judgement.decision.groups
+    champion = champion_before(places.home.candidates, place, carried[VERDICT_FILE], groups)
     told, card = carried_files(
-        corpus, frames, evidence, champion.evidence, kept_note(places.corpus)
+        corpus, predicted, evidence, champion.evidence, kept_note(places.corpus)
     )
     files = candidate_files(replace(evidence, carried={**carried, **told, **predictors}))
     problems = verify_contents(Contents(str(place), files)).problems

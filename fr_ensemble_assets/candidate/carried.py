@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fr_ensemble_assets.calibration.pooling import OutOfFold
+from fr_ensemble_assets.calibration.recentring import Predicted
 from fr_ensemble_assets.calibration.thresholds import thresholds, thresholds_document
 from fr_ensemble_assets.candidate.champion import challenge
 from fr_ensemble_assets.candidate.documents import Evidence
@@ -21,7 +21,7 @@ from fr_ensemble_assets.members.sidecars import members_of
 
 def carried_files(
     corpus: Corpus,
-    frames: OutOfFold,
+    predicted: Predicted,
     evidence: Evidence,
     champion: Evidence | None,
     note: Mapping[str, Any] | None,
@@ -30,7 +30,7 @@ def carried_files(
 
     Parameters
     ----------
-    frames
+    predicted
         Out-of-fold predictions of the very results that were judged.
     champion
         The candidate before this one, if there is one.
@@ -41,11 +41,11 @@ def carried_files(
         corpus,
         ENSEMBLE,
         evidence.judgement,
-        frames,
+        predicted.raw,
         evidence.calibration,
         {member.seed: member.sha256 for member in members_of(evidence.models)},
         note,
-        challenge(corpus, frames, evidence, champion) if champion is not None else None,
+        challenge(corpus, predicted.raw, evidence, champion) if champion is not None else None,
     )
-    found = thresholds_document(thresholds(frames), corpus.sha256)
+    found = thresholds_document(thresholds(predicted.recentred), corpus.sha256)
     return {**card_files(facts), THRESHOLDS_FILE: json_bytes(found)}, facts

@@ -33,7 +33,9 @@ class Champion(NamedTuple):
     passed_over: tuple[str, ...]
 
 
-def champion_before(candidates: UPath, place: UPath, judged: bytes) -> Champion:
+def champion_before(
+    candidates: UPath, place: UPath, judged: bytes, groups: int | None = None
+) -> Champion:
     """The candidate that was judged last before this verdict, if there is one.
 
     Only one that verifies; those that were passed over are named. Time is the verdict's, so that
@@ -47,6 +49,8 @@ def champion_before(candidates: UPath, place: UPath, judged: bytes) -> Champion:
         Where the new one goes; what lies there is no rival of it.
     judged
         The new one's verdict.
+    groups
+        In how many groups its sources were held out: figures under another plan say nothing.
     """
     now = _judged_at(judged)
     earlier = []
@@ -63,9 +67,10 @@ def champion_before(candidates: UPath, place: UPath, judged: bytes) -> Champion:
     passed_over: list[str] = []
     for _, folder in sorted(earlier, reverse=True):
         evidence = verify_candidate(folder).evidence
-        if evidence is not None:
+        if evidence is None:
+            passed_over.append(folder.name)
+        elif evidence.judgement.decision.groups == groups:
             return Champion(evidence, tuple(passed_over))
-        passed_over.append(folder.name)
     return Champion(None, tuple(passed_over))
 
 

@@ -41,8 +41,9 @@ def candidate_checks(
     """Verify the published folder against itself, and against what it was made from."""
     with refusals_as_failures():
         kept, current = home.open(), sha256_in_use(context)
-        published = _published(context.instance, kept, current)
-        drift = drift_of(kept, published, current, recipe.contract())
+        contract = recipe.contract()
+        published = _published(context.instance, kept, current, contract.variant)
+        drift = drift_of(kept, published, current, contract)
     found = drift.verification
     for name, problems, threshold in (
         ("digests", (*found.files, *found.digests, *found.gate), "no file off its digest"),
@@ -64,9 +65,9 @@ def candidate_checks(
     yield _drift_result(drift)
 
 
-def _published(instance: dg.DagsterInstance, home: Home, current: str) -> str:
+def _published(instance: dg.DagsterInstance, home: Home, current: str, variant: str) -> str:
     """The corpus of the current candidate: the current one, else that of the last published."""
-    if has_candidate(home, current):
+    if has_candidate(home, current, variant):
         return current
     newest = instance.get_latest_materialization_event(registry_candidate.key)
     told = newest.asset_materialization if newest is not None else None

@@ -18,6 +18,7 @@ from fr_ensemble_assets.calibration.document import (
     calibration_bytes,
     parse_calibration,
 )
+from fr_ensemble_assets.calibration.rules import SIGMA_FLOOR
 from fr_ensemble_assets.candidate.contents import DIGESTS_FILE, VERDICT_FILE, Contents
 from fr_ensemble_assets.candidate.registry import (
     REGISTRY_FILE,
@@ -27,6 +28,7 @@ from fr_ensemble_assets.candidate.registry import (
     registry_row,
 )
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.evidence.plans import variant_of
 from fr_ensemble_assets.evidence.results import SeedScore, parse_seed, results_file
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import json_bytes, sha256_of
@@ -166,18 +168,31 @@ def evidence_of(contents: Contents) -> Evidence:
         raise UnusableInput(f"{first} belongs to another corpus than the verdict")
     facts = facts_told(described, scores[0].n_rows or 0, len(held_out))
     _require_ranges(facts, calibration)
+    _require_corrections(calibration)
     ensemble = parse_document(ManifestDocument, contents.files[MANIFEST_FILE], MANIFEST_FILE)
     mean_sigma = ensemble.eval.mean_sigma
     if mean_sigma is None:
         raise UnusableInput(f"{MANIFEST_FILE} tells no mean_sigma")
+    decision = decide(scores, variant_of(scores, ENSEMBLE), corpus_sha256)
     return Evidence(
         facts=facts,
-        judgement=Judgement(decide(scores, ENSEMBLE, corpus_sha256), scores),
+        judgement=Judgement(decision, scores),
         models=tuple(contents.files[onnx_file(seed)] for seed in ENSEMBLE.units),
         calibration=calibration,
         mean_sigma=mean_sigma,
         carried={name: data for name, data in contents.files.items() if name not in _WRITTEN},
     )
+
+
+def _require_corrections(calibration: Calibration) -> None:
+    """A correction a member, where intervals are those of recentred ones."""
+    found = calibration.corrections
+    if found is None and calibration.floor != SIGMA_FLOOR:
+        raise UnusableInput(f"{CALIBRATION_FILE} has no 'recentring', but its members' floor")
+    if found is not None and len(found) != len(ENSEMBLE.units):
+        raise UnusableInput(
+            f"{CALIBRATION_FILE} recentres {len(found)} members, not {len(ENSEMBLE.units)}"
+        )
 
 
 def _require_ranges(facts: CorpusFacts, calibration: Calibration) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from upath import UPath
 
+from fr_ensemble_assets.calibration.document import CALIBRATION_FILE
 from fr_ensemble_assets.candidate.contents import (
     CANDIDATE_FILES,
     Contents,
@@ -70,7 +71,8 @@ def drift_of(home: Home, candidate_sha256: str, current_sha256: str, contract: C
         altered.append(str(error))
     if corpus_of(folder) != candidate_sha256:
         altered.append(f"{folder.name} holds no candidate of {candidate_sha256}")
-    altered += _differences(contents, places.results)
+    # The calibration beside the results knows no members yet; the one beside these does.
+    altered += _differences(contents, places.results, but=(CALIBRATION_FILE,))
     altered += _differences(contents, places.members, but=(MANIFEST_FILE,))
     overtaken = _overtaken(home, candidate_sha256, current_sha256, contract)
     return Drift(tuple(altered), overtaken, verification)

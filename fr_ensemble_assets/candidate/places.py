@@ -6,6 +6,8 @@ pair. Whose it is says its manifest, by the whole digest.
 
 from __future__ import annotations
 
+import re
+
 from upath import UPath
 
 from fr_ensemble_assets.candidate.contents import (
@@ -21,6 +23,9 @@ from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.members.names import MANIFEST_FILE
 
+#: What a folder's name may have behind its twelve digits (``Contract.variant``).
+_VARIANT = re.compile(r"(-[0-9]{1,6}folds)?")
+
 
 def corpus_of(folder: UPath) -> str | None:
     """The corpus that a candidate's manifest names; ``None`` where none can be read."""
@@ -34,10 +39,18 @@ def corpus_of(folder: UPath) -> str | None:
         return None
 
 
-def has_candidate(home: Home, corpus_sha256: str) -> bool:
+def has_candidate(home: Home, corpus_sha256: str, variant: str = "") -> bool:
     """Whether a candidate of this very corpus is published, perhaps a damaged one."""
-    folder = home.candidate_dir(corpus_sha256)
+    folder = home.candidate_dir(corpus_sha256, variant)
     return is_published(folder) and corpus_of(folder) in (corpus_sha256, None)
+
+
+def variants_published(home: Home, corpus_sha256: str) -> list[str]:
+    """The variants under which the corpus has candidates; the empty one is the contract itself."""
+    short = home.candidate_dir(corpus_sha256).name
+    found = [name.removeprefix(short) for name in store.names(home.candidates)]
+    named = [variant for variant in found if _VARIANT.fullmatch(variant)]
+    return [variant for variant in named if has_candidate(home, corpus_sha256, variant)]
 
 
 def is_published(folder: UPath) -> bool:

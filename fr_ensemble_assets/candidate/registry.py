@@ -53,6 +53,7 @@ REGISTRY_SCHEMA: dict[str, Any] = {
 def registry_row(member: Member, decision: Decision, corpus_sha256: str) -> dict[str, Any]:
     """One member's row, keys in the order in which the fork's own rows are written."""
     plcc = decision.per_seed_plcc[member.seed]
+    protocol = "LOSO" if decision.groups is None else f"Held out in {decision.protocol}:"
     return {
         "id": member_id(member.seed),
         "kind": "fr",
@@ -64,8 +65,8 @@ def registry_row(member: Member, decision: Decision, corpus_sha256: str) -> dict
         "license_url": LICENSE_URL,
         "notes": (
             f"fr_regressor_v2 deep ensemble, seed {member.seed}: canonical-6 and 14-column codec "
-            f"block to VMAF. LOSO mean PLCC {plcc:.4f} (ensemble {decision.mean_plcc:.4f}, spread "
-            f"{decision.plcc_spread:.4f}); gate ADR-0303 PROMOTE on corpus {corpus_sha256}."
+            f"block to VMAF. {protocol} mean PLCC {plcc:.4f} (ensemble {decision.mean_plcc:.4f}, "
+            f"spread {decision.plcc_spread:.4f}); gate ADR-0303 PROMOTE on corpus {corpus_sha256}."
         ),
         # A name: the file is made by the CI of whoever takes the row, and can't be ours.
         "sigstore_bundle": f"{onnx_file(member.seed)}{BUNDLE_SUFFIX}",

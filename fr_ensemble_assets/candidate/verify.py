@@ -29,6 +29,7 @@ from fr_ensemble_assets.candidate.registry import REGISTRY_FILE, schema_problems
 from fr_ensemble_assets.candidate.signing import require_signature
 from fr_ensemble_assets.candidate.told import told_problems
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.evidence.plans import variant_of
 from fr_ensemble_assets.evidence.results import (
     SeedScore,
     recorded,
@@ -240,7 +241,7 @@ def _gate_problems(
 ) -> list[str]:
     """Judge the results in the folder once more; the verdict beside them must say the same."""
     corpus_sha256 = verdict.corpus.sha256
-    decision = decide(scores, ENSEMBLE, corpus_sha256)
+    decision = decide(scores, variant_of(scores, ENSEMBLE), corpus_sha256)
     problems = [f"the gate says HOLD: {reason}" for reason in decision.reasons]
     for score in scores:
         if recorded(score, ENSEMBLE) != training_record(ENSEMBLE):

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
 
 from fr_ensemble_assets.cli.app import EXIT_HOLD, EXIT_INTERRUPTED, EXIT_PROMOTE
+from fr_ensemble_assets.cli.folds import settled_folds
 from fr_ensemble_assets.cli.printing.progress import watched
 from fr_ensemble_assets.cli.printing.terminal import err, fail, note
 from fr_ensemble_assets.cli.printing.training import print_backfilled
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.evidence.measure import rows_by_source
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.operations.backfill import (
     BackfillPlan,
     Ending,
+    corpus_asked_for,
     daemon_lives,
     follow,
     launch,
@@ -34,23 +39,34 @@ if TYPE_CHECKING:
     import dagster as dg
 
 
-def ask_for_backfill(
-    home: Home, seeds: Sequence[int], corpus: str | None, wait: bool, in_process: bool
-) -> int:
+@dataclass(frozen=True)
+class How:
+    """What else was asked for: to be waited for, where, in how many folds, without asking."""
+
+    wait: bool
+    in_process: bool
+    folds: int
+    yes: bool
+
+
+def ask_for_backfill(home: Home, seeds: Sequence[int], corpus: str | None, how: How) -> int:
     """Launch, follow and report; returns the exit code."""
     home.require_room()
     home.prepare()
     with open_instance(home) as instance:
-        plan = plan_backfill(instance, home, seeds, corpus)
+        used = corpus_asked_for(instance, home, corpus)
+        epochs = ENSEMBLE.recipe.epochs
+        groups = settled_folds(how.folds, rows_by_source(used), len(seeds), epochs, how.yes)
+        plan = plan_backfill(home, used, seeds, groups)
         err.print(f"home {home.root}\ncorpus {plan.corpus_sha256}", markup=False)
-        if in_process or _wants_it_here(instance, home):
+        if how.in_process or _wants_it_here(instance, home):
             close_dead_runs(instance)
             with watched() as progress:
                 return _report(plan, run_here(instance, plan, progress))
         address = web_server_of(home)
         backfill_id = launch(instance, plan, address)
         err.print(f"backfill {backfill_id}: {address}/runs/b/{backfill_id}", markup=False)
-        if not wait:
+        if not how.wait:
             return EXIT_PROMOTE
         try:
             with watched() as progress:

@@ -27,16 +27,17 @@ def gate(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a folder of leave-one-source-out results. Writes nothing."""
+    """Judge a folder of results of sources left out, alone or in groups. Writes nothing."""
     from fr_ensemble_assets.cli.printing.verdicts import print_verdict
     from fr_ensemble_assets.contract.agreed import ENSEMBLE
+    from fr_ensemble_assets.evidence.plans import variant_of
     from fr_ensemble_assets.evidence.results import load_scores
     from fr_ensemble_assets.foundation.files import parse_path
     from fr_ensemble_assets.gate.rule import decide
 
     with errors_in_one_sentence():
         scores = load_scores(parse_path(results_dir))
-    decision = decide(scores, ENSEMBLE)
+    decision = decide(scores, variant_of(scores, ENSEMBLE))
     judged = [score for score in scores if score.seed in decision.seeds]
     print_verdict(decision, judged, [("results", results_dir)], to_stderr=as_json)
     if as_json:

@@ -18,6 +18,12 @@ from fr_ensemble_assets.cli.app import (
     errors_in_one_sentence,
     named_path,
 )
+from fr_ensemble_assets.cli.folds import (
+    ExecutorOption,
+    FoldsOption,
+    YesOption,
+    settled_folds,
+)
 from fr_ensemble_assets.foundation.errors import UnusableInput
 
 
@@ -122,9 +128,15 @@ def run(
     epochs: Annotated[
         int, typer.Option(min=1, help="Any number but 200 makes a dry run: always HOLD.")
     ] = 200,
+    folds: FoldsOption = 0,
+    executor: ExecutorOption = "threads",
+    yes: YesOption = False,
     force: Annotated[
         bool, typer.Option("--force", help="Train again even what is already trained.")
     ] = False,
+    evidence: Annotated[
+        bool, typer.Option(help="Say what the verdict is worth; it takes a second or two.")
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Train and judge an ensemble; on PROMOTE, publish a candidate.
@@ -137,13 +149,17 @@ def run(
     from fr_ensemble_assets.cli.printing.verdicts import print_codecs, print_verdict
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.instance import OrchestrationFailure
-    from fr_ensemble_assets.operations.run import Plan, run_ensemble
+    from fr_ensemble_assets.operations.run import Plan, rows_to_read, run_ensemble
     from fr_ensemble_assets.operations.serving.lock import where_to_look
+    from fr_ensemble_assets.training.executors import ExecutorChoice
 
     with errors_in_one_sentence():
         # Absolute, since Dagster keeps it: a run started again from the UI has another folder.
         source = "" if corpus is None else str(named_path("--corpus", corpus).absolute())
-        plan = Plan(Home.at(home), source, parse_seeds(seeds), epochs, force)
+        chosen, where = parse_seeds(seeds), ExecutorChoice.parse(executor)
+        rows = rows_to_read(Home.at(home), source)
+        groups = settled_folds(folds, rows, len(chosen), epochs, yes)
+        plan = Plan(Home.at(home), source, chosen, epochs, force, evidence, groups, where)
         err.print(f"home {plan.home.root}", markup=False)
         try:
             with watched() as progress:
@@ -156,7 +172,7 @@ def run(
         places.append(("candidate", str(outcome.candidate_dir)))
     places.append(("look at", where_to_look(plan.home)))
     judgement = outcome.judgement
-    print_verdict(judgement.decision, judgement.scores, places, to_stderr=as_json)
+    print_verdict(judgement.decision, judgement.scores, places, as_json, outcome.worth)
     print_codecs(outcome.codecs, to_stderr=as_json)
     if as_json:
         sys.stdout.write(json.dumps(outcome.to_json(), indent=2, allow_nan=False) + "\n")
@@ -185,6 +201,8 @@ def backfill(
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Train in this process; needs no daemon.")
     ] = False,
+    folds: FoldsOption = 0,
+    yes: YesOption = False,
     home: HomeOption = None,
 ) -> None:
     """Train chosen seeds of a corpus that is already in the store.
@@ -195,7 +213,7 @@ def backfill(
     **Exit codes**: 0 the seeds are trained and no verdict is HOLD; 1 HOLD; 2 unusable input;
     3 the orchestration failed; 130 interrupted, the backfill goes on.
     """
-    from fr_ensemble_assets.cli.backfill import ask_for_backfill
+    from fr_ensemble_assets.cli.backfill import How, ask_for_backfill
     from fr_ensemble_assets.cli.printing.terminal import fail
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.instance import OrchestrationFailure
@@ -203,7 +221,8 @@ def backfill(
     try:
         with errors_in_one_sentence():
             chosen = parse_seeds(seeds, studies=True)
-            code = ask_for_backfill(Home.at(home), chosen, corpus, wait, in_process)
+            how = How(wait, in_process, folds, yes)
+            code = ask_for_backfill(Home.at(home), chosen, corpus, how)
     except OrchestrationFailure as failure:
         fail(f"{failure}.")
         raise typer.Exit(EXIT_FAILED) from None

@@ -64,8 +64,13 @@ class Contract:
         It names the contract: several are judged on one corpus. The ensemble's names the epochs.
         """
         if self.id == ENSEMBLE.id:
-            return f"loso-{self.recipe.epochs}epochs-{self.recipe.digest}"
-        return f"{self.id}-{self.recipe.digest}"
+            return f"loso-{self.recipe.epochs}epochs-{self.recipe.digest}{self.variant}"
+        return f"{self.id}-{self.recipe.digest}{self.variant}"
+
+    @property
+    def variant(self) -> str:
+        """What its places are called besides: ``-21folds`` where that plan was asked for."""
+        return "" if self.plan == self.agreed.plan else f"-{self.plan.n_folds}folds"
 
     @property
     def inputs_record(self) -> dict[str, Any]:
@@ -84,6 +89,13 @@ class Contract:
         """The same with another recipe: ``ENSEMBLE.under(epochs=3)`` is a dry run."""
         return replace(self, recipe=replace(self.recipe, **recipe))
 
+    def grouped(self, n_folds: int | None) -> Contract:
+        """The variant with sources held out in so many groups; ``None`` for one at a time.
+
+        A variant has results, verdict and candidate of its own, which no other is compared with.
+        """
+        return self if n_folds is None else replace(self, plan=FoldPlan(n_folds))
+
     @property
     def agreed(self) -> Contract:
         """The contract agreed on under this id."""
@@ -94,12 +106,18 @@ class Contract:
         """Where it differs from the contract agreed on, in words; such a run is a dry run."""
         others = {
             "thresholds": self.thresholds == self.agreed.thresholds,
-            "folds": self.plan == self.agreed.plan,
+            "folds": self._plan_allowed,
             "units": self.units == self.agreed.units,
             "encoders": self.encoders == self.agreed.encoders,
         }
         off = tuple(f"other {name} than agreed on" for name, same in others.items() if not same)
         return (*self.recipe.departures(self.agreed.recipe), *off)
+
+    @property
+    def _plan_allowed(self) -> bool:
+        """Groups are a variant of leaving one out; whether of enough sources, asks the gate."""
+        variant = type(self.plan) is FoldPlan and self.agreed.plan == LEAVE_ONE_SOURCE_OUT
+        return variant or self.plan == self.agreed.plan
 
     def name_units(self, units: tuple[int, ...]) -> str:
         """``seed 3`` or ``seeds 0, 3``."""

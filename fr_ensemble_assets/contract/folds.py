@@ -26,7 +26,8 @@ class FoldPlan:
     Attributes
     ----------
     n_folds
-        How many folds there are; ``None`` for one a source.
+        How many folds there are; ``None`` for one a source, which is also what as many folds as
+        sources, or more, come down to.
     """
 
     n_folds: int | None = None
@@ -41,11 +42,11 @@ class FoldPlan:
         Raises
         ------
         UnusableInput
-            If there are fewer than two folds, or fewer sources than folds.
+            If there are fewer than two folds of several sources.
         """
-        if self.n_folds is None or self.n_folds == len(rows):
+        if self.n_folds is None or self.n_folds >= len(rows):
             return Assignment(tuple((source,) for source in sorted(rows)))
-        if not 2 <= self.n_folds <= len(rows):
+        if self.n_folds < 2:
             raise UnusableInput(
                 f"folds: expected from 2 folds to one a source ({len(rows)}), found "
                 f"{self.n_folds}; name another number, or leave one source out at a time."
@@ -120,6 +121,14 @@ class ShuffledDeal(FoldPlan):
         dealt = (names[start :: self.n_folds] for start in range(self.n_folds))
         return Assignment(tuple(tuple(sorted(fold)) for fold in dealt))
 
+
+#: Up to so many sources the ensemble leaves out one at a time: it is a matter of hours, and who
+#: chooses a number of groups could choose a verdict. Groups of fewer are a dry run.
+MOST_SOURCES_ALONE = 64
+
+#: From so many sources on, leaving out one at a time takes hours: whoever asks for it is told, and
+#: finished parts are kept.
+MANY_SOURCES = 200
 
 #: Each source by itself: the ensemble's plan (contracts section 2).
 LEAVE_ONE_SOURCE_OUT = FoldPlan()

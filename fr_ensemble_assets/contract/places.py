@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from upath import UPath
 
 from fr_ensemble_assets.contract.agreed import ENSEMBLE, FOLD, Contract
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.home import Home
 
 _MEMBERS = "members"
+
+
+def variants_kept(home: Home, agreed: Contract, corpus_sha256: str) -> list[Contract]:
+    """The contract, and behind it its variants in groups that have a folder of results."""
+    beginning = re.escape(agreed.folder)
+    names = store.names(home.corpus_dir(corpus_sha256))
+    told = (re.fullmatch(rf"{beginning}-([1-9][0-9]{{0,5}})folds", name) for name in names)
+    return [agreed, *(agreed.grouped(n) for n in sorted(int(m[1]) for m in told if m))]
 
 
 @dataclass(frozen=True)
@@ -45,8 +55,8 @@ class Places:
 
     @property
     def candidate(self) -> UPath:
-        """Where the candidate is published; the ensemble's is named by its corpus alone."""
-        folder = self.home.candidate_dir(self.corpus_sha256)
+        """Where the candidate is published; the ensemble's is named by corpus and variant alone."""
+        folder = self.home.candidate_dir(self.corpus_sha256, self.contract.variant)
         if self.contract.id == ENSEMBLE.id:
             return folder
         return folder.with_name(f"{folder.name}-{self.contract.id}")

@@ -32,6 +32,7 @@ from fr_ensemble_assets.foundation.wording import listed, shown
 
 _PREVIEW_ROWS = 8
 _FILES_NAMED = 50
+_SOURCES_LISTED = 64
 
 
 class CorpusConfig(dg.Config):
@@ -106,9 +107,13 @@ def _read(path: str, home: Home, held: Held) -> tuple[Reading, str, Mapping[str,
 
 
 def _describe(reading: Reading, summary: CorpusSummary) -> dict[str, dg.MetadataValue]:
+    listed_sources = summary.sources
+    if len(listed_sources) > _SOURCES_LISTED:  # a source with too few rows is what one looks for
+        fewest = sorted(listed_sources, key=lambda s: (s.rows, s.source))
+        listed_sources = tuple(fewest[:_SOURCES_LISTED])
     by_source: list[dict[str, Cell]] = [
         {"source": s.source, "rows": s.rows, "vmaf_min": s.vmaf_min, "vmaf_max": s.vmaf_max}
-        for s in summary.sources
+        for s in listed_sources
     ]
     return {
         "plot_of_vmaf": plot(quality_curves(reading.corpus), "VMAF against quality by encoder"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +32,8 @@ from fr_ensemble_assets.foundation.schema import (
     MIN_ROWS,
     MIN_SOURCES,
     REQUIRED,
+    ROW_RULES,
     expected,
-    is_plainly_valid,
-    row_schema,
 )
 from fr_ensemble_assets.foundation.wording import listed, shown
 
@@ -81,7 +81,7 @@ def read_corpus(path: UPath, held: Held = NOTHING_HELD) -> Reading:
         negative frame index, fewer than 100 rows, fewer than 2 sources, truncated gzip, text that
         is not UTF-8 or not JSON, rows with the same key and other values.
     """
-    return read_shards(path, *_shard_paths(path), held)
+    return read_shards(path, *shard_paths(path), held)
 
 
 def read_shards(
@@ -107,7 +107,23 @@ def read_shards(
     )
 
 
-def _shard_paths(path: UPath) -> tuple[list[UPath], tuple[str, ...]]:
+def count_rows(paths: Sequence[UPath]) -> dict[str, int]:
+    """How many rows each source has in these shards, repeats too: a look, which proves nothing.
+
+    Raises
+    ------
+    UnusableInput
+        As :func:`read_corpus`, where a file can't be read at all.
+    """
+    counts: Counter[str] = Counter()
+    for path in paths:
+        for pair in read_shard(path).table.column("src").value_counts().to_pylist():
+            counts[str(pair["values"])] += int(pair["counts"])
+    return dict(counts)
+
+
+def shard_paths(path: UPath) -> tuple[list[UPath], tuple[str, ...]]:
+    """The shards at ``path``, itself or what lies in it, and the names of what is none."""
     try:
         if path.is_file():
             return [path], ()
@@ -152,17 +168,11 @@ class InvalidValue:
 
 def first_invalid_value(frame: pd.DataFrame) -> InvalidValue | None:
     """Hold a typed frame against the schema."""
-    if is_plainly_valid(frame):
+    broken = ROW_RULES.first_broken(frame)
+    if broken is None:
         return None
-    import pandera.errors
-
-    try:
-        row_schema().validate(frame, lazy=True)
-    except pandera.errors.SchemaErrors as error:
-        first = error.failure_cases.sort_values("index", kind="stable").iloc[0]
-        column, row = str(first["column"]), int(first["index"])
-        return InvalidValue(row, column, str(frame[column].iloc[row]))
-    return None
+    row, column = broken
+    return InvalidValue(row, column, str(frame[column].iloc[row]))
 
 
 def _valid_frame(shard: Shard) -> pd.DataFrame:

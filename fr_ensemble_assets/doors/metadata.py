@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from fr_ensemble_assets.foundation.figures import png_bytes
+from fr_ensemble_assets.foundation.figures import small_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,7 @@ Cell = str | int | float | bool | None
 
 def plot(figure: Figure, caption: str) -> dg.MarkdownMetadataValue:
     """A figure as a picture inside Markdown."""
-    encoded = base64.b64encode(png_bytes(figure)).decode()
+    encoded = base64.b64encode(small_png(figure)).decode()
     return dg.MetadataValue.md(f"![{escaped(caption)}](data:image/png;base64,{encoded})")
 
 
@@ -43,6 +43,20 @@ def table(rows: Sequence[Mapping[str, Cell]]) -> dg.TableMetadataValue:
         dg.TableRecord({k: "undefined" if v is None else v for k, v in row.items()}) for row in rows
     ]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+
+
+def folded_table(rows: Sequence[Mapping[str, Cell]]) -> dg.MarkdownMetadataValue:
+    """Rows as :func:`table` takes them, behind a click: a wide table makes the whole page wide."""
+    lines = [[*rows[0]], ["---"] * len(rows[0]), *([*row.values()] for row in rows)] if rows else []
+    cells = [
+        ["undefined" if v is None else v if v == "---" else _cell(v) for v in line]
+        for line in lines
+    ]
+    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in cells))
+
+
+def _cell(value: Cell) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else escaped(str(value))
 
 
 def column_schema(columns: Mapping[str, tuple[str, str]]) -> dict[str, dg.TableSchema]:

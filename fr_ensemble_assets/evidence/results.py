@@ -58,6 +58,7 @@ class FoldScore:
     plcc: float | None
     srocc: float | None
     rmse: float | None
+    n_val: int | None = None
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,7 @@ def _folds(path: UPath, document: LosoDocument) -> tuple[FoldScore, ...]:
             plcc=_defined(fold.plcc),
             srocc=_defined(fold.srocc),
             rmse=_defined(fold.rmse),
+            n_val=fold.n_val,
         )
         for number, fold in enumerate(document.folds)
     )

@@ -12,7 +12,7 @@
     │   ├── corpus.json                where they came from, what was dropped
     │   ├── scaler.json, codec_block.parquet, codec_block.json
     │   └── loso-200epochs-<recipe>/   one folder a recipe
-    │       ├── loso_seed{N}.json, loso_seed{N}_predictions.parquet
+    │       ├── loso_seed{N}.json, loso_seed{N}_predictions.parquet, recentring_seed{N}.json
     │       ├── PROMOTE.json or HOLD.json
     │       └── members/               ONNX, sidecars, manifest (after PROMOTE)
     ├── planning/clips/                planning cells: encodes of a clip, every frame pooled
@@ -210,9 +210,10 @@ class Home:
         """Where everything is kept that belongs to planning cells."""
         return self.planning / require_digest(cells_sha256, "planning cells")
 
-    def candidate_dir(self, corpus_sha256: str) -> UPath:
-        """Where the registry candidate of one corpus is published."""
-        return self.candidates / require_digest(corpus_sha256, "corpus")[:SHORT_SHA_LENGTH]
+    def candidate_dir(self, corpus_sha256: str, variant: str = "") -> UPath:
+        """Where the registry candidate of one corpus, under a variant, is published."""
+        short = require_digest(corpus_sha256, "corpus")[:SHORT_SHA_LENGTH]
+        return self.candidates / f"{short}{variant}"
 
     def sweep(self) -> int:
         """Remove what killed processes of this machine left half-made; count it."""

@@ -6,12 +6,12 @@ the order is the order of the network's inputs.
 
 from __future__ import annotations
 
-from functools import cache, partial
 from typing import TYPE_CHECKING
+
+from fr_ensemble_assets.foundation.rows import RowRules
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pandera.pandas as pandera
 
 #: The six libvmaf features of a frame, in the order of the network's inputs.
 CANONICAL_6 = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
@@ -104,41 +104,7 @@ def valid_values(column: str, values: pd.Series) -> pd.Series:
     return valid
 
 
-def is_plainly_valid(frame: pd.DataFrame) -> bool:
-    """Whether all of ``frame`` obeys :func:`row_schema`, without importing pandera.
-
-    That takes as long as all else that a look at a corpus takes. ``False`` where anything is in
-    doubt: then the schema says what is wrong, and where.
-    """
-    if not set(REQUIRED) <= set(frame.columns):
-        return False
-    try:
-        return all(
-            bool((valid_values(c, frame[c]) | (frame[c].isna() & (c in OPTIONAL))).all())
-            for c in COLUMNS
-            if c in frame
-        )
-    except (AttributeError, TypeError, ValueError):  # values of another type than the column's
-        return False
-
-
-@cache
-def row_schema() -> pandera.DataFrameSchema:
-    """The pandera schema of a frame whose columns already have their types.
-
-    Each check is named after what it expects, so that a failure can be told in one sentence. A
-    missing value in a required column is reported by the reader, which still knows it from NaN.
-    """
-    import pandera.pandas as pandera
-
-    return pandera.DataFrameSchema(
-        {
-            column: pandera.Column(
-                checks=pandera.Check(partial(valid_values, column), error=expected(column)),
-                nullable=column in OPTIONAL,
-                required=column in REQUIRED,
-                description=DESCRIPTIONS[column],
-            )
-            for column in COLUMNS
-        }
-    )
+#: The rules for a frame of rows whose columns already have their types.
+ROW_RULES = RowRules(
+    REQUIRED, OPTIONAL, {column: DESCRIPTIONS[column] for column in COLUMNS}, expected, valid_values
+)

@@ -136,12 +136,18 @@ def put(path: UPath, data: bytes) -> None:
     Raises
     ------
     UnusableInput
-        If the folder can't be written.
+        If the folder can't be written, or a device or a pipe lies there: a rename would take its
+        place, and root may do that even to ``/dev/null``.
     StorageTrouble
         If the disk is full or fails.
     """
     try:
         if is_local(path):
+            if (found := found_at(path)) == "a pipe or a device":
+                raise UnusableInput(
+                    f"{path}: expected a file, or none yet, to write to, found {found}; "
+                    "name a file."
+                )
             _put_on_disk(Path(str(path)), data)
         else:
             # Stores of objects show an object only once it was sent whole.

@@ -1,14 +1,20 @@
 """Door: ``ensemble_verdict``."""
 
+from typing import Any
+
 import dagster as dg
 
+from fr_ensemble_assets.assurance.assess import NothingToAssess, assess, two_lines
+from fr_ensemble_assets.assurance.plots import assurance_figure
+from fr_ensemble_assets.assurance.tables import assurance_tables
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
+from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.corpus.store import corpus_name
 from fr_ensemble_assets.doors.groups import VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, Cell, plot, table
+from fr_ensemble_assets.doors.metadata import OWNERS, Cell, folded_table, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.evidence.results import FoldScore, SeedScore
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
@@ -18,6 +24,7 @@ from fr_ensemble_assets.gate.plots import verdict_figure
 from fr_ensemble_assets.gate.previous import Previous, previous_verdict
 from fr_ensemble_assets.gate.rule import Decision
 from fr_ensemble_assets.gate.verdict import (
+    Judgement,
     judge,
     verdict_document,
     write_verdict,
@@ -27,6 +34,12 @@ from fr_ensemble_assets.training.resources import RecipeResource
 
 _WORST_FOLDS = 8
 _NAME_LIMIT = 20
+
+
+class EvidenceConfig(dg.Config):
+    """``evidence``: show what the verdict is worth beside it; it decides nothing."""
+
+    evidence: bool = True
 
 
 @dg.asset(
@@ -42,12 +55,17 @@ _NAME_LIMIT = 20
     ],
 )
 def ensemble_verdict(
-    context: dg.AssetExecutionContext, home: HomeResource, recipe: RecipeResource
+    context: dg.AssetExecutionContext,
+    config: EvidenceConfig,
+    home: HomeResource,
+    recipe: RecipeResource,
 ) -> dg.MaterializeResult[None]:
     """PROMOTE or HOLD: the seeds' leave-one-source-out results against ADR-0303's gate.
 
     Mean PLCC >= 0.95, spread (max - min) <= 0.005, every seed >= 0.95. Reads all seeds' results
-    for the current corpus and writes PROMOTE.json or HOLD.json beside them.
+    for the current corpus and writes PROMOTE.json or HOLD.json beside them. What the verdict is
+    worth (simpler models, controls, certainty, a HOLD's diagnosis) is shown with it, decides
+    nothing, and may be left out.
 
     `plot_of_seeds`, behind *Show Markdown*: every seed against the gate, the spread beside that
     of the last PROMOTE, the hardest sources.
@@ -75,11 +93,31 @@ def ensemble_verdict(
             "studied_seeds": ", ".join(str(s.seed) for s in judgement.studied) or "none",
             "dry_run": decision.dry_run,
             "worst_folds": table(_worst_folds(judgement.scores)),
+            **(_evidence(used, judgement) if config.evidence else {}),
             # As JSON, behind a click: a digest or a path that can't be broken makes the whole table
             # wider than the page, and the reasons are cut.
             "where": {"corpus_sha256": used.sha256, "stored_at": str(path)},
         }
     )
+
+
+def _evidence(used: Corpus, judgement: Judgement) -> dict[str, Any]:
+    """What the verdict is worth, as a person reads it."""
+    try:
+        found = assess(used, judgement.results)
+    except NothingToAssess as nothing:
+        return {"evidence": f"none: {nothing}"}
+    diagnosis = found.diagnosis
+    looks = f"{diagnosis.looks_like}. Next: {diagnosis.next_step}." if diagnosis else "passes"
+    skill, chance = two_lines(found)
+    return {
+        "skill_over_quadratic": _four_digits(found.skill_over_quadratic),
+        "evidence": "\n".join((skill, chance, *found.caveats)),
+        "diagnosis": looks,
+        "plot_of_evidence": plot(assurance_figure(found), "what the verdict is worth"),
+        # Behind a click: they are wider than the page.
+        **{name: folded_table(rows) for name, rows in assurance_tables(found).items()},
+    }
 
 
 def _figures(decision: Decision, scores: tuple[SeedScore, ...]) -> dict[str, float]:
@@ -115,7 +153,7 @@ def _rounded(fold: FoldScore) -> dict[str, Cell]:
 def _worst_folds(scores: tuple[SeedScore, ...]) -> list[dict[str, Cell]]:
     folds = [(score.seed, fold) for score in scores for fold in score.folds]
     folds.sort(key=lambda pair: -1.0 if pair[1].plcc is None else pair[1].plcc)
-    return [
-        {"seed": seed, "held_out": shown(f.held_out, _NAME_LIMIT)} | _rounded(f)
-        for seed, f in folds[:_WORST_FOLDS]
-    ]
+    rows: list[dict[str, Cell]] = []
+    for seed, fold in folds[:_WORST_FOLDS]:
+        rows.append({"seed": seed, "held_out": shown(fold.held_out, _NAME_LIMIT)} | _rounded(fold))
+    return rows

@@ -13,7 +13,9 @@ from decimal import Decimal
 from typing import Any
 
 from fr_ensemble_assets.contract.agreed import Contract
+from fr_ensemble_assets.contract.folds import MOST_SOURCES_ALONE
 from fr_ensemble_assets.contract.thresholds import Thresholds
+from fr_ensemble_assets.evidence.plans import dealt_as_agreed, groups_of
 from fr_ensemble_assets.evidence.results import MEAN_TOLERANCE, SeedScore
 from fr_ensemble_assets.foundation.wording import listed, shown
 
@@ -99,6 +101,8 @@ class Decision:
         Each of the gate's figures that fails, with its numbers.
     thresholds
         What they were held against.
+    groups
+        In how many groups sources were held out; ``None`` for one at a time.
     """
 
     seeds: tuple[int, ...]
@@ -111,6 +115,12 @@ class Decision:
     objections: tuple[str, ...]
     shortfalls: tuple[str, ...]
     thresholds: Thresholds
+    groups: int | None = None
+
+    @property
+    def protocol(self) -> str:
+        """How sources were held out, as the field says it."""
+        return protocol_of(self.groups)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -178,12 +188,13 @@ def decide(
     undefined = {score.seed: score.undefined_folds for score in judged}
     figures = weigh({score.seed: seed_plcc(score) for score in judged}, contract, undefined)
     missing = tuple(seed for seed in contract.units if seed not in figures.per_unit)
-    off_recipe = _off_recipe(judged, contract)
+    off_recipe = [*_off_recipe(judged, contract), *_too_few_for_groups(judged, contract)]
     objections = [
         *([f"no results for {contract.name_units(missing)}"] if missing else []),
         *off_recipe,
         *_foreign_corpus(judged, contract, corpus_sha256),
         *_other_sources(judged, contract),
+        *_other_folds(judged, contract),
         *(objection for score in judged for objection in _contradictions(score)),
     ]
     return Decision(
@@ -197,7 +208,13 @@ def decide(
         objections=tuple(objections),
         shortfalls=figures.shortfalls,
         thresholds=contract.thresholds,
+        groups=groups_of(judged[0], contract) if judged else None,
     )
+
+
+def protocol_of(groups: int | None) -> str:
+    """``leave-one-source-out``, or how many groups of sources took turns."""
+    return "leave-one-source-out" if groups is None else f"{groups} groups of whole sources"
 
 
 def mean_and_spread(values: Sequence[float | None]) -> tuple[float | None, float | None]:
@@ -230,6 +247,25 @@ def _other_sources(judged: Sequence[SeedScore], contract: Contract) -> list[str]
     other = tuple(seed for seed, names in held_out.items() if names != first)
     told = contract.name_units(other)
     return [f"{told} held out other sources than the first"] if other else []
+
+
+def _other_folds(judged: Sequence[SeedScore], contract: Contract) -> list[str]:
+    """Figures of sources that were held out together aren't those of sources held out alone."""
+    other = tuple(score.seed for score in judged if not dealt_as_agreed(score, contract))
+    if not other:
+        return []
+    agreed = protocol_of(groups_of(judged[0], contract))
+    return [f"{contract.name_units(other)} held sources out otherwise than by {agreed}"]
+
+
+def _too_few_for_groups(judged: Sequence[SeedScore], contract: Contract) -> list[str]:
+    grouped = [score for score in judged if groups_of(score, contract) is not None]
+    if not grouped or len(grouped[0].folds) > MOST_SOURCES_ALONE:
+        return []
+    return [
+        f"dry run: {contract.plan.n_folds} groups of {len(grouped[0].folds)} sources; up to "
+        f"{MOST_SOURCES_ALONE} sources the contract leaves out one at a time"
+    ]
 
 
 def _by(difference: float) -> str:

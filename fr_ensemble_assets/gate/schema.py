@@ -120,6 +120,8 @@ class VerdictDocument(Document):
         Every failing aspect; none on PROMOTE.
     results
         The sha256 of each results file that was judged, by file name.
+    fold_plan
+        There where sources were held out in groups: plan, number, digest of the assignment.
     study
         There where seeds beyond the ensemble's were trained.
     """
@@ -140,6 +142,7 @@ class VerdictDocument(Document):
     dry_run: bool | None = None
     reasons: tuple[str, ...] = ()
     results: dict[str, Sha256] = Field(default_factory=dict)
+    fold_plan: dict[str, Any] | None = None
     study: StudyDocument | None = None
 
     @property

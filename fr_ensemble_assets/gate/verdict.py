@@ -143,7 +143,15 @@ def derived_fields(
         "dry_run": decision.dry_run,
         "reasons": list(decision.reasons),
         "results": results_digests(judgement.scores),
+        **_grouped_fields(judgement),
     }
+
+
+def _grouped_fields(judgement: Judgement) -> dict[str, Any]:
+    """The plan, where it isn't the one that every verdict has unless it says so."""
+    if judgement.decision.groups is None:
+        return {}
+    return {"fold_plan": dict(judgement.scores[0].fold_plan or {})}
 
 
 def results_digests(scores: Sequence[SeedScore]) -> dict[str, str]:

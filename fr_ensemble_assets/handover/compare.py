@@ -19,7 +19,9 @@ from fr_ensemble_assets.card.challenge import Moved, Pair
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.evidence.metrics import mean_or_none
+from fr_ensemble_assets.evidence.plans import variant_of
 from fr_ensemble_assets.evidence.results import SeedScore, load_scores
+from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.gate.rule import decide
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file
 
@@ -115,15 +117,27 @@ def read_side(folder: UPath) -> Side:
 
 
 def compare(a: Side, b: Side, corpus: Corpus | None = None) -> Comparison:
-    """Hold two sides against each other; rows of ``corpus`` are scored by both candidates."""
+    """Hold two sides against each other; rows of ``corpus`` are scored by both candidates.
+
+    Raises
+    ------
+    UnusableInput
+        If they held sources out under different fold plans.
+    """
     sources = [{fold.held_out for score in side.scores for fold in score.folds} for side in (a, b)]
     both = sorted(sources[0] & sources[1])
+    decisions = [decide(side.scores, variant_of(side.scores, ENSEMBLE)) for side in (a, b)]
+    if decisions[0].groups != decisions[1].groups:
+        raise UnusableInput(
+            f"{b.folder}: expected sources held out as in {a.folder} ({decisions[0].protocol}), "
+            f"found {decisions[1].protocol}; their figures can't be compared."
+        )
     moved = None
     if corpus is not None and a.evidence is not None and b.evidence is not None:
         moved = moved_rows(corpus, a.evidence, b.evidence)
     return Comparison(
         corpora=(a.corpus_sha256, b.corpus_sha256),
-        verdicts=(decide(a.scores, ENSEMBLE).verdict, decide(b.scores, ENSEMBLE).verdict),
+        verdicts=(decisions[0].verdict, decisions[1].verdict),
         same_predictions=dict(_same_predictions(a, b)),
         same_files=_same_files(a, b),
         seeds=_pairs_by_seed(a, b),

@@ -26,6 +26,7 @@ from fr_ensemble_assets.foundation.schema import CANONICAL_6, ENCODER_VOCABULARY
 from fr_ensemble_assets.members.names import ENSEMBLE_ID, MANIFEST_FILE, onnx_file, sidecar_file
 from fr_ensemble_assets.members.onnx_export import ONNX_TOLERANCE, run_onnx
 from fr_ensemble_assets.members.sidecars import confidence
+from fr_ensemble_assets.training.recentre import recentred_scores
 
 GOLDEN_FILE = "golden.json"
 GOLDEN_ROWS = 64
@@ -108,7 +109,9 @@ def golden_document(candidate: Evidence) -> dict[str, Any]:
     told = confidence(candidate.calibration, candidate.mean_sigma)
     q = told["conformal_q_residual"] or told["gaussian_z"]
     answer = candidate.calibration.frame["source"].at(_LEVEL)
-    inside = bounds(ensemble_mu(scores), sigma, answer.quantile, answer.floor)
+    corrections = candidate.calibration.corrections
+    used = scores if corrections is None else recentred_scores(corrections, inputs, scores)
+    inside = bounds(ensemble_mu(used), ensemble_sigma(used), answer.quantile, answer.floor)
     made: Mapping[str, npt.NDArray[Any]] = {
         "features": raw,
         "standardised": features,
@@ -118,6 +121,7 @@ def golden_document(candidate: Evidence) -> dict[str, Any]:
         "sigma": sigma,
         "lower": mu - q * sigma,
         "upper": mu + q * sigma,
+        "recentred": used.T,
         "source_interval": np.stack(inside, axis=1),
     }
     listed = rows[["encoder", "cq", "preset"]].to_dict("records")

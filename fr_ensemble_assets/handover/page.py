@@ -81,7 +81,7 @@ def section(summary: Summary) -> str:
         "### Provenance",
         "",
         f"Trained on {summary.n_rows} frames of {len(summary.calibration.sources)} sources, corpus "
-        f"sha256 `{summary.corpus_sha256}`. Leave-one-source-out PLCC: mean "
+        f"sha256 `{summary.corpus_sha256}`. PLCC, {summary.protocol}: mean "
         f"{summary.mean_plcc:.6f}, spread over the seeds {summary.plcc_spread:.6f} (gate ADR-0303: "
         f"at least {gate['mean_plcc_threshold']:g}, at most {gate['plcc_spread_max']:g}); verdict "
         f"`{VERDICT_IN_TREE}`, intervals `{CALIBRATION_IN_TREE}`. Licence: {LICENSE}.",
@@ -120,8 +120,9 @@ def _limits(summary: Summary) -> Iterator[str]:
     worst = summary.coverage("frame", "source")
     if worst is not None:
         yield (
-            f"Intervals of rule `source` at 95 % covered {worst.coverage:.1%} of the frames of a "
-            f"source left out on average, and {worst.lowest.coverage:.1%} of `{worst.lowest.name}`."
+            "Intervals of rule `source` at 95 %, of members recentred as the calibration has it, "
+            f"covered {worst.coverage:.1%} of the frames of a source left out on average, and "
+            f"{worst.lowest.coverage:.1%} of `{worst.lowest.name}`."
         )
     yield (
         f"Columns are those of encoder vocabulary version {ENCODER_VOCAB_VERSION} in the order of "

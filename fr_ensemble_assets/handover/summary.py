@@ -51,6 +51,11 @@ class Summary:
         return float(self.verdict["gate"]["plcc_spread"])
 
     @property
+    def protocol(self) -> str:
+        """How sources were held out, as the manifest says it."""
+        return str(self.manifest["eval"]["protocol"])
+
+    @property
     def members(self) -> Mapping[str, str]:
         """sha256 of each member, by file name."""
         return {member["onnx"]: member["sha256"] for member in self.manifest["members"]}

@@ -22,7 +22,7 @@ def fragment(summary: Summary, removed: Sequence[str]) -> str:
         f"**`{ENSEMBLE_ID}` refreshed on corpus `{summary.corpus_sha256[:12]}`.** Members, "
         "sidecars, manifest and verdict regenerated together (ADR-0321): "
         f"{summary.n_rows:,} frames of {len(summary.calibration.sources)} sources, "
-        f"leave-one-source-out mean PLCC {summary.mean_plcc:.4f}, spread "
+        f"{summary.protocol} mean PLCC {summary.mean_plcc:.4f}, spread "
         f"{summary.plcc_spread:.4f} (gate ADR-0303, verdict `{VERDICT_IN_TREE}`). The manifest "
         f"carries the members' own scaler and vocabulary{dead}."
     )

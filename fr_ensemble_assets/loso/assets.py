@@ -6,6 +6,7 @@ from collections.abc import Callable
 import dagster as dg
 
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.folds import MANY_SOURCES
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
@@ -18,10 +19,11 @@ from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.evidence.metrics import mean_or_none
 from fr_ensemble_assets.features.assets import codec_block
 from fr_ensemble_assets.features.stored import load_codec_block
-from fr_ensemble_assets.loso.plots import fold_figure
+from fr_ensemble_assets.loso.plots import SOURCES_DRAWN, WORST_FOLDS, fold_figure, worst_folds
 from fr_ensemble_assets.loso.run import SeedOutcome, evaluate_seeds
 from fr_ensemble_assets.training.resources import (
     TRAINING_POOL,
+    ExecutorResource,
     RecipeResource,
     TrainerResource,
     TrainingConfig,
@@ -67,6 +69,7 @@ def loso_results(
     home: HomeResource,
     recipe: RecipeResource,
     trainer: TrainerResource,
+    executor: ExecutorResource,
     watch: dg.ResourceParam[Watch],
 ) -> None:
     """Leave-one-source-out under each seed: train on all sources but one, predict that one.
@@ -75,7 +78,7 @@ def loso_results(
     one run train side by side; a seed that is done for this corpus and recipe is not trained again
     unless ``force`` is set.
     """
-    _evaluate(context, config, home, recipe, trainer, watch)
+    _evaluate(context, config, home, recipe, trainer, executor, watch)
 
 
 @_asset_by_seed("study_results", STUDY_PARTITIONS)
@@ -85,6 +88,7 @@ def study_results(
     home: HomeResource,
     recipe: RecipeResource,
     trainer: TrainerResource,
+    executor: ExecutorResource,
     watch: dg.ResourceParam[Watch],
 ) -> None:
     """As ``loso_results``, for seeds beyond the ensemble: how far do seeds spread?
@@ -92,7 +96,7 @@ def study_results(
     The verdict shows them and doesn't judge them; none of them becomes a member. Their partitions
     are made by ``fr-ensemble backfill --seeds 0-19``.
     """
-    _evaluate(context, config, home, recipe, trainer, watch)
+    _evaluate(context, config, home, recipe, trainer, executor, watch)
 
 
 def _evaluate(
@@ -101,23 +105,28 @@ def _evaluate(
     home: HomeResource,
     recipe: RecipeResource,
     trainer: TrainerResource,
+    executor: ExecutorResource,
     watch: Watch,
 ) -> None:
     with refusals_as_failures():
         kept = home.open()
         used, contract = corpus_in_use(context, kept), recipe.contract()
         places = Places(kept, contract, used.sha256)
-        folder = places.results
+        folder, choice = places.results, executor.choice()
         for outcome in evaluate_seeds(
             folder,
             used,
             [int(key) for key in context.partition_keys],
             contract,
-            trainer.build(),
+            trainer.build_for(choice),
             watch(context.log),
             config.force,
+            choice.open(),
             block=load_codec_block(places.corpus, used),
+            keep_parts=choice.remote or len(used.sources) >= MANY_SOURCES,
         ):
+            for sentence in outcome.dropped:
+                context.log.warning(f"{sentence} It was trained again.")
             # Drawn while the other seeds train.
             context.add_asset_metadata(
                 _describe(used, outcome) | {"results_dir": dg.MetadataValue.path(str(folder))},
@@ -127,6 +136,8 @@ def _evaluate(
 
 def _describe(used: Corpus, outcome: SeedOutcome) -> dict[str, dg.MetadataValue]:
     result = outcome.result
+    few = len(result.folds) <= SOURCES_DRAWN
+    shown = result.folds if few else worst_folds(result.folds)[:WORST_FOLDS]
     folds = [
         {
             "held_out": fold.held_out,
@@ -136,14 +147,16 @@ def _describe(used: Corpus, outcome: SeedOutcome) -> dict[str, dg.MetadataValue]
             "srocc": fold.agreement.srocc,
             "rmse": fold.agreement.rmse,
         }
-        for fold in result.folds
+        for fold in shown
     ]
     plcc = mean_or_none([fold.agreement.plcc for fold in result.folds])
     figures = {} if plcc is None else {"mean_plcc": dg.MetadataValue.float(plcc)}
     return figures | {
         "plot_of_folds": plot(fold_figure(used, result), f"folds of seed {result.seed}"),
         "folds": table(folds),
+        "folds_in_all": dg.MetadataValue.text(str(len(result.folds))),
         "wall_time_s": dg.MetadataValue.float(result.wall_time_s),
         "reused": dg.MetadataValue.bool(outcome.reused),
+        "parts_kept": dg.MetadataValue.text(str(outcome.kept)),
         "corpus_sha256": dg.MetadataValue.text(used.sha256),
     }

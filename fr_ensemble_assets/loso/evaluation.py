@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fr_ensemble_assets.contract.folds import Assignment
 from fr_ensemble_assets.contract.recipe import Recipe
+from fr_ensemble_assets.foundation.machine import machine_record
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.loso.prepared import PreparedCorpus
+from fr_ensemble_assets.loso.recentred import correct_fold
 from fr_ensemble_assets.training.compiled import predict
+from fr_ensemble_assets.training.recentre import Correction
 from fr_ensemble_assets.training.trainer import Trainer
 
 
@@ -27,11 +31,17 @@ class HeldOut:
         Positions in the corpus, int64, shape (n,).
     prediction
         VMAF, float64, shape (n,).
+    corrections
+        Of each fold's model, in the order of the part's folds.
+    machine
+        On what it was made (:func:`~fr_ensemble_assets.foundation.machine.machine_record`).
     """
 
     rows: npt.NDArray[np.int64]
     prediction: npt.NDArray[np.float64]
+    corrections: tuple[Correction, ...]
     seconds: float
+    machine: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,7 @@ class Part:
     trainer: Trainer
 
     def work(self, data: PreparedCorpus, report: StepReport = report_nothing) -> HeldOut:
-        """Train the folds, and predict what they hold out."""
+        """Train the folds, predict what they hold out, and see what they leave on the rest."""
         started = time.perf_counter()
         folds = [data.fold(held_out, self.seed) for held_out in self.folds]
         trained = self.trainer.train([fold.fit for fold in folds], self.recipe, report)
@@ -53,10 +63,13 @@ class Part:
             predict(parameters, fold.held_out_inputs)
             for fold, parameters in zip(folds, trained, strict=True)
         ]
+        corrections = tuple(map(correct_fold, folds, trained))
         return HeldOut(
             rows=np.concatenate([fold.held_out_rows for fold in folds]),
             prediction=np.concatenate(predicted),
+            corrections=corrections,
             seconds=time.perf_counter() - started,
+            machine=machine_record(),
         )
 
 

@@ -29,6 +29,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+#: So many sources are listed one by one; of more, the folds with the lowest PLCC.
+SOURCES_DRAWN, WORST_FOLDS = 64, 25
+
+
+def worst_folds(folds: Sequence[FoldResult]) -> list[FoldResult]:
+    """The lowest PLCC first; one that is undefined is lower than all."""
+    return sorted(folds, key=lambda f: -2.0 if f.agreement.plcc is None else f.agreement.plcc)
+
 
 #: So many sources have a colour of their own among the frames.
 _COLOURED = 3
@@ -38,7 +46,7 @@ _FRAMES_SHOWN = 20_000
 @styled
 def fold_figure(corpus: Corpus, result: SeedResult) -> Figure:
     """Left: PLCC a held-out source, hardest first. Right: out-of-fold predictions."""
-    ordered = sorted(result.folds, key=lambda fold: fold.agreement.plcc or -1.0)
+    ordered = worst_folds(result.folds)
     height = max(4.6, 0.6 + named_height(len(ordered)))
     figure, (bars, scatter) = new_figure(height=height, columns=2)
     _draw_folds(bars, ordered)

@@ -92,6 +92,11 @@ class PreparedCorpus:
             held_out_inputs=inputs(left_out, unseen),
         )
 
+    def rows_of(self, held_out: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Positions in the corpus of the rows of these sources, ascending."""
+        places = sorted(self.sources.index(source) for source in held_out)
+        return np.concatenate([np.arange(s.start, s.stop) for s in self._slices(places)])
+
     def _slices(self, sources: Sequence[int]) -> list[slice]:
         """The rows of these sources (positions, ascending); neighbours are taken together."""
         slices: list[slice] = []

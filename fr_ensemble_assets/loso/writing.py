@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -20,19 +21,36 @@ from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.machine import machine_record
 from fr_ensemble_assets.foundation.tables import parquet_bytes
+from fr_ensemble_assets.loso.recentred import corrections_document, corrections_file
+from fr_ensemble_assets.training.recentre import Correction
 from fr_ensemble_assets.training.streams import STREAMS_VERSION
 
 
 def save_seed(
-    folder: UPath, corpus: Corpus, contract: Contract, result: SeedResult, backend: str
+    folder: UPath,
+    corpus: Corpus,
+    contract: Contract,
+    result: SeedResult,
+    backend: str,
+    corrections: Sequence[Correction] = (),
+    machine: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the predictions, then the results that name their digest."""
+    """Write the predictions, what recentres them, then the results that name their digest.
+
+    ``corrections`` are those of the folds, in the order of the plan; without any none are kept.
+    ``machine`` is the record of those that trained; of this one unless told.
+    """
     assignment = contract.plan.assign(rows_by_source(corpus))
     predictions = parquet_bytes(predictions_table(corpus, result, assignment))
     store.put(folder / predictions_file(result.seed), predictions)
+    if corrections:
+        made = corrections_document(corpus, assignment, corrections, sha256_of(predictions))
+        store.put_json(folder / corrections_file(result.seed), made)
     document = results_document(
         corpus, contract, assignment, result, backend, sha256_of(predictions)
     )
+    if machine is not None:
+        document["machine"] = dict(machine)
     store.put_json(folder / results_file(result.seed), document)
 
 

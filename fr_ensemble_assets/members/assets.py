@@ -4,7 +4,7 @@ import dagster as dg
 
 from fr_ensemble_assets.calibration.assets import interval_calibration
 from fr_ensemble_assets.calibration.calibrate import calibrate
-from fr_ensemble_assets.calibration.pooling import out_of_fold
+from fr_ensemble_assets.calibration.recentring import judged_predictions
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
@@ -55,13 +55,13 @@ def ensemble_members(
         load_scaler(places.corpus, used)
         load_codec_block(places.corpus, used)
         judgement = authorise(places.results, used, contract)
-        frames = out_of_fold(used, judgement.results)
+        predicted = judged_predictions(places.results, used, contract, judgement)
         made = build_members(
             places.members,
             used,
             contract,
             judgement,
-            calibrate(used, frames),
+            calibrate(used, predicted.raw, predicted.recentred),
             trainer.build(),
             watch(context.log).report("final fits"),
         )

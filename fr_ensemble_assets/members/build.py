@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from upath import UPath
 from fr_ensemble_assets.calibration.calibrate import Calibration
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, calibration_bytes
 from fr_ensemble_assets.calibration.pooling import ensemble_sigma
+from fr_ensemble_assets.calibration.recentring import final_corrections
 from fr_ensemble_assets.contract.agreed import ENSEMBLE, Contract
 from fr_ensemble_assets.contract.thresholds import (
     ADR_0303,
@@ -65,6 +66,8 @@ class MadeMembers:
         What their documents tell of the corpus.
     models
         The ONNX bytes of each.
+    calibration
+        With the members' corrections.
     mean_sigma
         The members' mean deviation over the corpus, in VMAF.
     files
@@ -73,6 +76,7 @@ class MadeMembers:
 
     facts: CorpusFacts
     models: tuple[bytes, ...]
+    calibration: Calibration
     mean_sigma: float
     files: Mapping[str, bytes]
 
@@ -108,12 +112,15 @@ def make_members(
     )
     facts, members = facts_of(corpus), members_of(models)
     mean_sigma = float(ensemble_sigma(scores).mean())
+    if calibration.corrections is not None:
+        corrections = final_corrections(inputs, scores, corpus.target)
+        calibration = replace(calibration, corrections=corrections)
     files = {onnx_file(m.seed): model for m, model in zip(members, models, strict=True)}
     for member in members:
         files[sidecar_file(member.seed)] = json_bytes(sidecar(facts, contract, judgement, member))
     files[CALIBRATION_FILE] = calibration_bytes(calibration)
     files[MANIFEST_FILE] = json_bytes(manifest(facts, judgement, members, calibration, mean_sigma))
-    return MadeMembers(facts, models, mean_sigma, files)
+    return MadeMembers(facts, models, calibration, mean_sigma, files)
 
 
 def build_members(

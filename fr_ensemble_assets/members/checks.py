@@ -4,15 +4,28 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from fr_ensemble_assets.calibration.draw import compare_draws, find_draw
+from fr_ensemble_assets.calibration.recentring import judged_predictions
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.doors.findings import check_result
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.foundation.findings import Finding
+from fr_ensemble_assets.gate.verdict import judge
 from fr_ensemble_assets.members.assets import ensemble_members
 from fr_ensemble_assets.members.build import MemberCheck, check_members
 from fr_ensemble_assets.members.onnx_export import ONNX_TOLERANCE
+from fr_ensemble_assets.members.shipped import shipped_frames
 from fr_ensemble_assets.training.resources import RecipeResource
+
+_NOT_OURS = Finding(
+    passed=False,
+    observed="nothing was looked at: a member is not the graph that we export, and isn't run",
+    threshold="members of ours",
+    next_step="materialise ensemble_members again",
+)
 
 
 @dg.multi_asset_check(
@@ -31,6 +44,13 @@ from fr_ensemble_assets.training.resources import RecipeResource
             f"{ONNX_TOLERANCE:g} VMAF.",
             blocking=True,
         ),
+        dg.AssetCheckSpec(
+            "coverage",
+            asset=ensemble_members,
+            description="Intervals calibrated on the folds' members hold as many of the rows that "
+            "the shipped ones were trained on, but for what chance allows: they are a draw of "
+            "their own.",
+        ),
     ]
 )
 def members_checks(
@@ -40,9 +60,20 @@ def members_checks(
     with refusals_as_failures():
         kept = home.open()
         used, contract = corpus_in_use(context, kept), recipe.contract()
-        found = check_members(Places(kept, contract, used.sha256).members, used, contract)
+        places = Places(kept, contract, used.sha256)
+        found = check_members(places.members, used, contract)
+        judgement = judge(places.results, used, contract)
+        frames = judged_predictions(places.results, used, contract, judgement).recentred
+        drawn = (
+            _NOT_OURS
+            if any(member.problem for member in found)
+            else find_draw(
+                compare_draws(frames, shipped_frames(places.members, used, contract, frames))
+            )
+        )
     yield _operators(found)
     yield _distance(found)
+    yield check_result(ensemble_members.key, "coverage", drawn, blocks=False)
 
 
 def _operators(found: list[MemberCheck]) -> dg.AssetCheckResult:

@@ -41,7 +41,7 @@ def sidecar_additions(seed: int) -> dict[str, Any]:
     }
 
 
-def manifest_additions(codec: CodecBlock, calibration: Calibration) -> dict[str, Any]:
+def manifest_additions(codec: CodecBlock, calibration: Calibration, level: float) -> dict[str, Any]:
     """The end of the manifest: the 14 columns in order, what fills the last two, what q covers."""
     return {
         "codec_block_layout": list(CODEC_BLOCK_LAYOUT),
@@ -56,17 +56,25 @@ def manifest_additions(codec: CodecBlock, calibration: Calibration) -> dict[str,
             f"presets, {NEUTRAL:g} where it isn't listed; crf_norm = (cq - min) / (max - min) of "
             f"encoder_cq_range, {NEUTRAL:g} where both are the same."
         ),
-        "conformal_q_covers": q_covers(calibration),
+        "conformal_q_covers": q_covers(calibration, level),
         "calibration_file": CALIBRATION_IN_TREE,
     }
 
 
-def q_covers(calibration: Calibration) -> str:
+def q_covers(calibration: Calibration, level: float) -> str:
     """What ``conformal_q_residual`` is worth for the interval mu ± q·sigma, in words."""
+    rule, n = calibration.plain_rule(level), len(calibration.sources)
+    if rule is None:
+        return "There is no conformal_q_residual: mu ± gaussian_z·sigma covers fewer than it says."
+    whose = {
+        "source": f"It aims at {level:.0%} of the frames of new sources like the {n} of the "
+        "corpus, on average over such sources, not in each",
+        "frame": f"It aims at {level:.0%} of frames like those of the {n} sources of the corpus; "
+        "of a new source's it may cover far fewer, for which they are too few",
+    }[rule]
     return (
-        "conformal_q_residual is the frame-level split-conformal quantile for mu ± q·sigma "
-        "(sigma with ddof = 1, no floor, not brought into 0..100), in units of the shipped "
-        "members' sigma. It covers frames exchangeable with those of the "
-        f"{len(calibration.sources)} sources of the corpus; it promises nothing for the frames of "
-        "another source, nor for the mean of an encode. Rule 'source' of calibration_file does."
+        f"conformal_q_residual is the quantile of rule '{rule}' for mu ± q·sigma of the members as "
+        "they are (sigma with ddof = 1, no floor, not brought into 0..100), in units of the "
+        f"shipped members' sigma. {whose}. Nothing is proved of it, and nothing said of the mean "
+        "of an encode: recentred members and rule 'source' of calibration_file are for that."
     )

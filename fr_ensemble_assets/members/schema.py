@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
@@ -169,11 +169,14 @@ class EvalDocument(Document):
         The corpus; this tells whose candidate a folder holds.
     mean_sigma
         The shipped members' mean deviation over the corpus, in VMAF.
+    fold_plan
+        There where sources were held out in groups: plan, number, digest of the assignment.
     calibration, calibration_sha256
         The file with the quantiles of every rule, and its digest.
     """
 
     protocol: str | None = None
+    fold_plan: dict[str, Any] | None = None
     corpus_sha256: Sha256
     n_sources: Count | None = None
     mean_plcc: Correlation = None

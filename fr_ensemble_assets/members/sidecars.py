@@ -150,7 +150,7 @@ def sidecar(
         "loso_mean_plcc": decision.mean_plcc,
         "notes": (
             f"Member {member.seed} of {ENSEMBLE_ID}, fitted on all {corpus.n_rows} rows of "
-            f"{corpus.n_sources} sources after leave-one-source-out under the same seed. "
+            f"{corpus.n_sources} sources after {decision.protocol} under the same seed. "
             "crf_norm scales cq by corpus.cq_min and cq_max; preset_norm is listed in "
             "corpus.presets, 0.5 where a preset was not recorded."
         ),
@@ -196,7 +196,8 @@ def manifest(
         "confidence": confidence(calibration, mean_sigma),
         "smoke": False,
         "eval": {
-            "protocol": "leave-one-source-out",
+            "protocol": decision.protocol,
+            **_grouped(judgement),
             "corpus_sha256": corpus.sha256,
             "n_sources": corpus.n_sources,
             "mean_plcc": decision.mean_plcc,
@@ -207,8 +208,15 @@ def manifest(
             "calibration": CALIBRATION_FILE,
             "calibration_sha256": sha256_of(calibration_bytes(calibration)),
         },
-        **manifest_additions(corpus.codec, calibration),
+        **manifest_additions(corpus.codec, calibration, NOMINAL_COVERAGE),
     }
+
+
+def _grouped(judgement: Judgement) -> dict[str, Any]:
+    """The plan in full, where sources were held out in groups."""
+    if judgement.decision.groups is None:
+        return {}
+    return {"fold_plan": dict(judgement.scores[0].fold_plan or {})}
 
 
 def confidence(calibration: Calibration, mean_sigma: float) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from upath import UPath
 
 from fr_ensemble_assets.candidate.places import has_candidate
-from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.agreed import ENSEMBLE, Contract
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.fitness import require_fit
+from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import CORPUS_TAG, newest_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.doors.glance import BACKFILL_ENDED
@@ -55,12 +56,23 @@ class BackfillPlan:
     judges
         Whether the ensemble is whole once they are done, so that the verdict and, on PROMOTE,
         members and candidate follow.
+    groups
+        In how many groups sources are held out; ``None`` for one at a time.
     """
 
     home: Home
     corpus_sha256: str
     seeds: tuple[int, ...]
     judges: bool
+    groups: int | None = None
+
+    @property
+    def contract(self) -> Contract:
+        return ENSEMBLE.grouped(self.groups)
+
+    @property
+    def places(self) -> Places:
+        return Places(self.home, self.contract, self.corpus_sha256)
 
     @property
     def ensemble(self) -> tuple[int, ...]:
@@ -72,7 +84,7 @@ class BackfillPlan:
 
     @property
     def results(self) -> UPath:
-        return Places(self.home, ENSEMBLE, self.corpus_sha256).results
+        return self.places.results
 
 
 @dataclass(frozen=True)
@@ -94,10 +106,8 @@ class Ending:
     candidate_dir: UPath | None
 
 
-def plan_backfill(
-    instance: dg.DagsterInstance, home: Home, seeds: Sequence[int], corpus: str | None
-) -> BackfillPlan:
-    """Settle what is trained on what.
+def corpus_asked_for(instance: dg.DagsterInstance, home: Home, corpus: str | None) -> Corpus:
+    """The corpus that a backfill works on.
 
     Parameters
     ----------
@@ -117,10 +127,18 @@ def plan_backfill(
         )
     used = load_corpus(home, sha256)
     require_fit(used)
-    folder = Places(home, ENSEMBLE, sha256).results
+    return used
+
+
+def plan_backfill(
+    home: Home, used: Corpus, seeds: Sequence[int], groups: int | None = None
+) -> BackfillPlan:
+    """Settle what is trained on ``used``, with its sources held out in ``groups`` or alone."""
+    contract = ENSEMBLE.grouped(groups)
+    folder = Places(home, contract, used.sha256).results
     missing = [seed for seed in ENSEMBLE.units if seed not in seeds]
-    whole = all(finished_seed(folder, used, ENSEMBLE, seed) for seed in missing)
-    return BackfillPlan(home, sha256, tuple(sorted(set(seeds))), whole)
+    whole = all(finished_seed(folder, used, contract, seed) for seed in missing)
+    return BackfillPlan(home, used.sha256, tuple(sorted(set(seeds))), whole, groups)
 
 
 def _stored(home: Home, prefix: str) -> str:
@@ -223,17 +241,16 @@ def conclude(plan: BackfillPlan, events: Sequence[dg.DagsterEvent]) -> Ending:
         If a seed, or after PROMOTE the candidate, isn't there.
     """
     used = load_corpus(plan.home, plan.corpus_sha256)
-    missing = [
-        seed for seed in plan.seeds if finished_seed(plan.results, used, ENSEMBLE, seed) is None
-    ]
+    results, contract = plan.results, plan.contract
+    missing = [seed for seed in plan.seeds if finished_seed(results, used, contract, seed) is None]
     if missing:
         raise_refusals(events)
         named = ", ".join(map(str, missing))
         told = first_failure(events) or "no step failed; look at the backfill's runs in the UI"
         raise OrchestrationFailure(f"seeds {named} are missing: {told}")
-    judgement = judge(plan.results, used, ENSEMBLE)
-    candidate = plan.home.candidate_dir(plan.corpus_sha256)
-    there = has_candidate(plan.home, plan.corpus_sha256)
+    judgement = judge(plan.results, used, plan.contract)
+    candidate = plan.places.candidate
+    there = has_candidate(plan.home, plan.corpus_sha256, plan.contract.variant)
     if plan.judges and judgement.decision.promote and not there:
         raise_refusals(events)
         told = first_failure(events) or "no step failed; look at the backfill's runs in the UI"
@@ -251,7 +268,8 @@ def _execute(
     assets: Sequence[str],
 ) -> dg.ExecuteInProcessResult:
     tags = {CORPUS_TAG: plan.corpus_sha256}
-    return execute(instance, plan.home, job, seeds, progress, assets=assets, tags=tags)
+    folds = plan.groups
+    return execute(instance, plan.home, job, seeds, progress, assets=assets, tags=tags, folds=folds)
 
 
 def _register_studied(instance: dg.DagsterInstance, plan: BackfillPlan) -> None:

@@ -6,14 +6,15 @@ import re
 
 from upath import UPath
 
-from fr_ensemble_assets.candidate.places import corpus_of, has_candidate, is_published
+from fr_ensemble_assets.candidate.places import corpus_of, is_published, variants_published
 from fr_ensemble_assets.doors.glance import glance_at
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_path
 from fr_ensemble_assets.foundation.home import SETTINGS_FILE, Home
 from fr_ensemble_assets.foundation.wording import listed, shown
 
-_DIGITS = re.compile(r"[0-9a-fA-F]{1,64}")
+#: Digits, and the variant that a grouped candidate's folder is named by besides.
+_DIGITS = re.compile(r"[0-9a-fA-F]{1,64}(-[0-9]{1,6}folds)?")
 
 
 def chosen_candidate(named: str | None, home: str | None) -> UPath:
@@ -55,10 +56,16 @@ def _beginning_so(home: Home, digits: str) -> UPath:
 
 
 def _is_of(folder: UPath, digits: str) -> bool:
-    """Whether the corpus' digest begins so; of a folder's name it is only the first digits."""
-    if len(digits) <= len(folder.name):
-        return folder.name.startswith(digits)
-    return digits.startswith(folder.name) and (corpus_of(folder) or "").startswith(digits)
+    """Whether the corpus' digest begins so; of a folder's name it is only the first digits.
+
+    A name without a variant is that of the contract itself, where both are there.
+    """
+    (short, _, variant), (asked, _, named) = folder.name.partition("-"), digits.partition("-")
+    if variant != named:
+        return False
+    if len(asked) <= len(short):
+        return short.startswith(asked)
+    return asked.startswith(short) and (corpus_of(folder) or "").startswith(asked)
 
 
 def _current(home: Home) -> UPath:
@@ -70,12 +77,13 @@ def _current(home: Home) -> UPath:
     if len(folders) == 1:
         return folders[0]
     current = _current_corpus(home)
-    if current is None or not has_candidate(home, current):
+    variants = [] if current is None else variants_published(home, current)
+    if current is None or not variants:
         raise UnusableInput(
             f"{home.candidates}: expected a candidate of the current corpus, found "
             f"{_names(folders)}, none of which is its; name one with --candidate."
         )
-    return home.candidate_dir(current)
+    return home.candidate_dir(current, variants[0])  # the contract itself before its variants
 
 
 def _published(home: Home) -> list[UPath]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from upath import UPath
 
-from fr_ensemble_assets.candidate.places import has_candidate
+from fr_ensemble_assets.candidate.places import variants_published
 from fr_ensemble_assets.corpus.in_use import newest_corpus
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.digests import is_digest
@@ -82,7 +82,7 @@ def remove_stores(home: Home, stores: Sequence[Store]) -> int:
 def _kept_for(home: Home, sha256: str, current: str | None) -> str:
     if not is_digest(sha256):
         return "not being a corpus' store by its name"
-    if has_candidate(home, sha256):
+    if variants_published(home, sha256):
         return "its candidate"
     return "being the current corpus" if sha256 == current else ""
 

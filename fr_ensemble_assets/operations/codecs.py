@@ -50,10 +50,10 @@ class Codecs:
 
 def standing_codecs(home: Home, cells_sha256: str | None) -> Codecs:
     """What stands: the verdicts on these cells, judged again from stored predictions."""
-    from fr_ensemble_assets.predictors.published import verdicts_in
-
     if cells_sha256 is None:
         return Codecs()
+    from fr_ensemble_assets.predictors.published import verdicts_in
+
     try:
         return Codecs(cells_sha256, verdicts_in(home, cells_sha256))
     except UnusableInput as error:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from fr_ensemble_assets.foundation.progress import Progress, StepReport
+    from fr_ensemble_assets.training.executors import ExecutorChoice
 
 
 def execute(
@@ -27,6 +28,8 @@ def execute(
     *,
     ops: Mapping[str, Any] | None = None,
     epochs: int | None = None,
+    folds: int | None = None,
+    executor: ExecutorChoice | None = None,
     assets: Sequence[str] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> dg.ExecuteInProcessResult:
@@ -38,6 +41,10 @@ def execute(
     ----------
     ops
         Configuration by the name of the asset.
+    folds
+        In how many groups sources are held out; ``None`` for one at a time.
+    executor
+        Where parts are trained; where the environment says, else threads of this process.
     assets
         Only these assets of the job.
     tags
@@ -49,11 +56,13 @@ def execute(
     from fr_ensemble_assets.doors.dagster_internals import shown_as_of
     from fr_ensemble_assets.doors.home import HomeResource
     from fr_ensemble_assets.operations.serving.services import MODULE
-    from fr_ensemble_assets.training.resources import RecipeResource
+    from fr_ensemble_assets.training.resources import ExecutorResource, RecipeResource
 
+    recipe = {"folds": folds or 0} | ({} if epochs is None else {"epochs": epochs})
     definitions = build_definitions(
         home=HomeResource(str(home.root), str(home.local)),
-        recipe=RecipeResource() if epochs is None else RecipeResource(epochs=epochs),
+        recipe=RecipeResource(**recipe),
+        executor=None if executor is None else ExecutorResource.of(executor),
         watch=lambda _log: _ImportingAhead(progress),
     )
     quiet = {"console": {"config": {"log_level": "CRITICAL"}}}

@@ -57,8 +57,14 @@ def backfill_request(plan: BackfillPlan) -> dict[str, Any]:
     if plan.judges:
         chosen += [{"assetKey": {"path": [asset]}} for asset in JUDGING_ASSETS]
     title = f"seeds {name_seeds(plan.seeds)} of {plan.corpus_sha256[:SHORT_SHA_LENGTH]}"
+    if plan.groups is not None:
+        title += f", {plan.groups} folds"
     tags = [{"key": CORPUS_TAG, "value": plan.corpus_sha256}]
-    return {"params": {"title": title, "tags": tags, "partitionsByAssets": chosen}}
+    params: dict[str, Any] = {"title": title, "tags": tags, "partitionsByAssets": chosen}
+    if plan.groups is not None:
+        recipe = {"recipe": {"config": {"folds": plan.groups}}}
+        params["runConfigData"] = json.dumps({"resources": recipe})
+    return {"params": params}
 
 
 def web_server_of(home: Home) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from fr_ensemble_assets.doors.refusals import REFUSAL, UNUSABLE_INPUT
+from fr_ensemble_assets.doors.refusals import REFUSAL, TROUBLE, UNUSABLE_INPUT
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.trouble import trouble_in
+from fr_ensemble_assets.foundation.trouble import StorageTrouble, trouble_in
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -51,6 +51,8 @@ def _raise_failure(event: dg.DagsterEvent) -> None:
         raise KeyboardInterrupt
     told = failure.user_failure_data
     if told is not None and REFUSAL in told.metadata:
+        if told.metadata[REFUSAL].value == TROUBLE:
+            raise StorageTrouble(told.description)
         unusable = told.metadata[REFUSAL].value == UNUSABLE_INPUT
         raise (UnusableInput if unusable else GateRefusal)(told.description)
     trouble = trouble_in(failure.error.to_string()) if failure.error is not None else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
+from fr_ensemble_assets.contract.agreed import ENSEMBLE, Contract
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import Judgement
@@ -19,6 +20,7 @@ from fr_ensemble_assets.operations.instance import (
 )
 from fr_ensemble_assets.operations.refusals import first_failure, raise_refusals
 from fr_ensemble_assets.operations.train_codecs import train_codecs
+from fr_ensemble_assets.training.executors import ExecutorChoice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +39,13 @@ class Plan:
     seeds: tuple[int, ...]
     epochs: int
     force: bool
+    evidence: bool = True
+    groups: int | None = None
+    executor: ExecutorChoice = field(default_factory=ExecutorChoice)
+
+    @property
+    def contract(self) -> Contract:
+        return ENSEMBLE.under(epochs=self.epochs).grouped(self.groups)
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,8 @@ class Outcome:
         The published candidate; ``None`` on HOLD.
     codecs
         What the gate says of each codec's predictor.
+    worth
+        What the verdict is worth, in lines: none where that wasn't asked for.
     """
 
     judgement: Judgement
@@ -62,6 +73,7 @@ class Outcome:
     results_dir: UPath
     candidate_dir: UPath | None
     codecs: Codecs
+    worth: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         decision = self.judgement.decision
@@ -76,6 +88,7 @@ class Outcome:
             "candidate_dir": str(self.candidate_dir) if self.candidate_dir else None,
             "dry_run": decision.dry_run,
             "predictors": self.codecs.to_json(),
+            "worth": list(self.worth),
         }
 
 
@@ -93,6 +106,7 @@ def run_ensemble(plan: Plan, progress: Progress) -> Outcome:
     OrchestrationFailure
         If anything else failed; Dagster's UI has the whole story.
     """
+    plan.executor.reach()
     plan.home.require_room()
     plan.home.prepare()
     plan.home.sweep()
@@ -123,16 +137,44 @@ def _can_be_read(corpus: str) -> bool:
     return True
 
 
+def rows_to_read(home: Home, corpus: str) -> dict[str, int]:
+    """How many rows each source has of what a run would read, as ``corpus`` reads it."""
+    from fr_ensemble_assets.clips.inventory import inventory_file, load_inventory
+    from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, count_rows, shard_paths
+    from fr_ensemble_assets.encodes.shards import shards_of
+    from fr_ensemble_assets.foundation.files import parse_path
+
+    if corpus:
+        return count_rows(shard_paths(parse_path(corpus))[0])
+    known = inventory_file(home)
+    inventory = load_inventory(known) if known.exists() else None
+    if inventory is not None and inventory.clips:
+        return count_rows(shards_of(home.shards, inventory))
+    return count_rows([BUNDLED_CORPUS])
+
+
 def _execute(
     instance: dg.DagsterInstance, job: str, plan: Plan, seeds: Sequence[int], progress: Progress
 ) -> dg.ExecuteInProcessResult:
     force = {"config": {"force": plan.force}}
     ops = {"corpus": {"config": {"path": plan.corpus}}, "loso_results": force}
-    return execute(instance, plan.home, job, seeds, progress, ops=ops, epochs=plan.epochs)
+    if job == "train_ensemble":
+        ops["ensemble_verdict"] = {"config": {"evidence": plan.evidence}}
+    return execute(
+        instance,
+        plan.home,
+        job,
+        seeds,
+        progress,
+        ops=ops,
+        epochs=plan.epochs,
+        folds=plan.groups,
+        executor=plan.executor,
+    )
 
 
 def _outcome(plan: Plan, result: dg.ExecuteInProcessResult, codecs: Codecs) -> Outcome:
-    from fr_ensemble_assets.contract.agreed import ENSEMBLE
+    from fr_ensemble_assets.assurance.assess import worth_of
     from fr_ensemble_assets.contract.places import Places
     from fr_ensemble_assets.corpus.store import load_corpus
     from fr_ensemble_assets.gate.verdict import judge
@@ -141,14 +183,15 @@ def _outcome(plan: Plan, result: dg.ExecuteInProcessResult, codecs: Codecs) -> O
     materialised = {event.asset_key.to_user_string() for event in _materialisations(result)}
     if "ensemble_verdict" not in materialised:
         raise OrchestrationFailure(_told(result))
-    contract = ENSEMBLE.under(epochs=plan.epochs)
+    contract = plan.contract
     corpus = load_corpus(plan.home, _corpus_sha256(result))
     places = Places(plan.home, contract, corpus.sha256)
     judgement = judge(places.results, corpus, contract)
     if judgement.decision.promote and not result.success:
         raise OrchestrationFailure(_told(result))
     candidate = places.candidate if judgement.decision.promote else None
-    return Outcome(judgement, corpus.sha256, places.results, candidate, codecs)
+    worth = worth_of(corpus, judgement.results) if plan.evidence else ()
+    return Outcome(judgement, corpus.sha256, places.results, candidate, codecs, worth)
 
 
 def _materialisations(result: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from upath import UPath
 
-from fr_ensemble_assets.candidate.places import has_candidate
+from fr_ensemble_assets.candidate.places import variants_published
 from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
-from fr_ensemble_assets.contract.places import Places
+from fr_ensemble_assets.contract.places import Places, variants_kept
 from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.store import load_corpus, read_origin
@@ -152,11 +152,14 @@ def _judged(home: Home, sha256: str) -> tuple[Corpus | None, Judgement | None, s
     try:
         corpus = load_corpus(home, sha256)
         require_fit(corpus)
-        return (
-            corpus,
-            judge(Places(home, ENSEMBLE, sha256).results, corpus, ENSEMBLE),
-            "",
+        # A variant in groups is told of where the contract itself has no results.
+        judged = (
+            judge(Places(home, contract, sha256).results, corpus, contract)
+            for contract in variants_kept(home, ENSEMBLE, sha256)
         )
+        first = next(judged)
+        told = first if first.scores else next((j for j in judged if j.scores), first)
+        return corpus, told, ""
     except UnusableInput as error:
         return corpus, None, str(error)
 
@@ -180,9 +183,10 @@ def _read_from(home: Home, sha256: str) -> str:
 
 
 def _candidates(home: Home, sha256: str | None) -> list[Candidate]:
-    current = home.candidate_dir(sha256) if sha256 and has_candidate(home, sha256) else None
+    variants = variants_published(home, sha256) if sha256 else []
+    current = [home.candidate_dir(sha256, variant) for variant in variants if sha256]
     folders = (home.candidates / name for name in store.names(home.candidates))
-    found = [Candidate(f, _problems(f), f == current) for f in folders]
+    found = [Candidate(f, _problems(f), f in current) for f in folders]
     return sorted(found, key=lambda candidate: not candidate.current)
 
 

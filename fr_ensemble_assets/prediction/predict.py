@@ -24,6 +24,7 @@ from fr_ensemble_assets.foundation.schema import (
 )
 from fr_ensemble_assets.prediction.candidate import Candidate
 from fr_ensemble_assets.prediction.frames import Frames
+from fr_ensemble_assets.training.recentre import recentred_scores
 
 LOWEST_CONFIDENCE = 0.5
 #: Rows at a time: the activations of a member then stay in the processor's cache.
@@ -41,7 +42,8 @@ class Predictions:
     frames
         What was predicted.
     mu, sigma
-        The members' mean, brought into 0..100, and their sample deviation; in VMAF.
+        The mean of the members, each recentred and within 0..100, and their sample deviation; in
+        VMAF.
     lower, upper
         The interval, within 0..100.
     extrapolates
@@ -133,7 +135,10 @@ def answer_for(candidate: Candidate, unit: Unit, confidence: float, rule: Rule) 
 
 
 def score_members(candidate: Candidate, frames: Frames) -> npt.NDArray[np.float64]:
-    """VMAF of each frame as each member predicts it; shape (n_members, n_rows)."""
+    """VMAF of each frame as each member predicts it, recentred; shape (n_members, n_rows).
+
+    Members of a calibration without corrections are taken as they are.
+    """
     import onnxruntime
 
     from fr_ensemble_assets.members.onnx_export import INPUT_NAMES, OUTPUT_NAMES
@@ -162,7 +167,10 @@ def score_members(candidate: Candidate, frames: Frames) -> npt.NDArray[np.float6
             f"{int((~np.isfinite(score)).any(axis=0).sum())} whose score is not finite; "
             "look at their features."
         )
-    return score
+    corrections = candidate.calibration.corrections
+    if corrections is None:
+        return score
+    return recentred_scores(corrections, np.concatenate(inputs, axis=1), score)
 
 
 def beyond_training(candidate: Candidate, frames: Frames) -> npt.NDArray[np.bool_]:

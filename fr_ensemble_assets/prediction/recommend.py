@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fr_ensemble_assets.calibration.calibrate import Calibration
+from fr_ensemble_assets.calibration.claims import meaning
 from fr_ensemble_assets.calibration.interpolation import ANY_ENCODER, curve, span
 from fr_ensemble_assets.calibration.pooling import (
     Encodes,
@@ -48,8 +49,9 @@ def recommend(
     target.
 
     Cheapest is the largest quality value (CRF, CQ and QP all run that way). Between measured
-    qualities a monotone curve answers to the whole number; its interval is widened by the error
-    that such curves show on qualities left out of the training corpus.
+    qualities a monotone curve answers to the whole number, along the encoder's mean curve of the
+    training corpus; its interval is widened by the error that such curves show on qualities left
+    out of that corpus.
 
     >>> found = recommend(load_candidate(folder), read_frames(path), target=92, confidence=0.95)
     >>> print(found.items[0].sentence)
@@ -92,7 +94,9 @@ def recommend(
         )
     ]
     items = tuple(
-        _recommend(ladder, tuple(rungs[row] for row in ladder.rows), target, answer, candidate)
+        recommend_ladder(
+            ladder, tuple(rungs[row] for row in ladder.rows), target, answer, candidate.calibration
+        )
         for ladder in _ladders(encodes.keys)
     )
     n_sources = len(candidate.calibration.sources)
@@ -100,6 +104,7 @@ def recommend(
         answer,
         rule,
         target,
+        meaning(candidate.calibration.coverages, "encode", rule, answer.level, n_sources),
         n_sources,
         items,
         unknown_encoders(frames),
@@ -111,7 +116,7 @@ def recommend(
 
 
 @dataclass(frozen=True)
-class _Ladder:
+class Ladder:
     """The encodes of one source, encoder and preset; ``rows`` by ascending quality."""
 
     src: str
@@ -120,7 +125,7 @@ class _Ladder:
     rows: npt.NDArray[np.intp]
 
 
-def _ladders(keys: pd.DataFrame) -> Iterator[_Ladder]:
+def _ladders(keys: pd.DataFrame) -> Iterator[Ladder]:
     """Encodes that differ in quality alone, in the order of their names."""
     names = [name for name in keys.columns if name != "cq"]
     number = np.asarray(keys.groupby(names, sort=True, dropna=False).ngroup(), dtype=np.intp)
@@ -128,19 +133,20 @@ def _ladders(keys: pd.DataFrame) -> Iterator[_Ladder]:
     for rows in np.split(ordered, np.cumsum(np.bincount(number))[:-1]):
         first = keys.iloc[rows[0]]
         preset = first.get(PRESET)
-        yield _Ladder(
+        yield Ladder(
             first["src"], first["encoder"], preset if isinstance(preset, str) else None, rows
         )
 
 
-def _recommend(
-    ladder: _Ladder,
+def recommend_ladder(
+    ladder: Ladder,
     measured: tuple[Rung, ...],
     target: float,
     answer: Answer,
-    candidate: Candidate,
+    calibration: Calibration,
 ) -> Recommendation:
-    between = _between(measured, ladder.encoder, answer.level, candidate.calibration)
+    """The answer for one ladder; ``measured`` are its encodes by ascending quality value."""
+    between = _between(measured, ladder.encoder, answer.level, calibration)
     # Beyond a quality that was measured to miss only another measurement says otherwise.
     missed = min(
         (r.quality for r in measured if r.vmaf is not None and r.vmaf < target), default=inf
@@ -173,7 +179,8 @@ def _between(
     asked = np.setdiff1d(np.arange(np.ceil(known[0]), known[-1]), known)
     if not len(asked):
         return
-    mu = curve(known, np.array([rung.best for rung in measured]), asked)
+    along = calibration.mean_curves.get(encoder)
+    mu = curve(known, np.array([rung.best for rung in measured]), asked, along)
     sizes = [rung.size for rung in measured]
     size = (
         np.exp(curve(known, np.log(np.array(sizes, dtype=np.float64)), asked)).tolist()

@@ -142,6 +142,8 @@ class Recommendations:
         corpus carries the one that was asked for.
     rule, target
         By which rule, and for which VMAF.
+    meaning
+        What the level answered is worth on sources left out, as it was measured.
     n_sources
         Sources that the calibration rests on.
     items
@@ -155,6 +157,7 @@ class Recommendations:
     answer: Answer
     rule: Rule
     target: float
+    meaning: str
     n_sources: int
     items: tuple[Recommendation, ...]
     unknown_encoders: dict[str, int]

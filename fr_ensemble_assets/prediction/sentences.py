@@ -42,7 +42,9 @@ def recommendation_sentence(of: Recommendation) -> str:
         which = "smaller" if of.saved > 0 else "larger"
         line += f", {abs(of.saved):.0%} {which} than at {of.measured[0].quality:g}"
     if of.next_probe is not None and (of.choice is None or of.ends_the_file):
-        line += f"; probe {of.next_probe:g} " + ("to find a cheaper one" if of.choice else "next")
+        cheaper = of.choice is not None and of.next_probe > of.choice.quality
+        why = "to find a cheaper one" if cheaper else "next"
+        line += f"; probe {of.next_probe:g} {why}"
     if told.extrapolates:
         line += f"; {told.extrapolates:.0%} of its frames are unlike the training frames"
     if of.rises:
@@ -53,20 +55,12 @@ def recommendation_sentence(of: Recommendation) -> str:
 def level_explanation(given: Recommendations) -> str:
     """What the level of the intervals means, and whether it is the one that was asked for."""
     level, n = _percent(given.answer.level), given.n_sources
-    proved = _percent(max(0.0, 2 * given.answer.level - 1))
-    meaning = {
-        "source": f"on average over new sources like the {n} calibrated on, {level} of encodes "
-        f"have their mean VMAF within the interval (as measured; proved is {proved})",
-        "frame": f"{level} of encodes of the {n} sources calibrated on have their mean VMAF "
-        "within the interval; of a new source it may be far fewer",
-        "gaussian": f"{level} is nominal, as if errors were normal; nothing is promised",
-    }[given.rule]
     if given.answer.supported:
-        return f"At {level}: {meaning}."
+        return f"At {level}: {given.meaning}."
     whose = f"{n} sources" if given.rule == "source" else f"rule {given.rule}, as calibrated,"
     return (
         f"{whose} can't carry {given.answer.asked * 100:.10g}%; answered at {level}, the "
-        f"highest that can be had: {meaning}."
+        f"highest that can be had: {given.meaning}."
     )
 
 

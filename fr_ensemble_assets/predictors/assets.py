@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from fr_ensemble_assets.clips.assets import reference_clips
 from fr_ensemble_assets.clips.clip import Clip
 from fr_ensemble_assets.clips.ffmpeg import Children
 from fr_ensemble_assets.clips.inventory import inventory_file, load_inventory
@@ -18,7 +17,7 @@ from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, table
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.encodes.assets import ENCODING_POOL, GridResource
+from fr_ensemble_assets.encodes.assets import ENCODING_POOL, GridResource, corpus_shards
 from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_path, sha256_of
@@ -82,7 +81,8 @@ with warnings.catch_warnings():
         tags=_TAGS,
         code_version="1",
         pool=ENCODING_POOL,
-        deps=[reference_clips],
+        # Whose encodes it takes: beside them nothing is left but the probes.
+        deps=[corpus_shards],
         metadata=_COLUMNS,
     )
     _by_codec = dg.asset(
@@ -110,8 +110,8 @@ def planning_cells(
 ) -> None:
     """Each clip's encodes with every frame pooled, a row an encode, and a probe an encoder.
 
-    The grid is that of ``corpus_shards``, over all frames: what one has scored the other takes as
-    it is. A cell or probe that fails fails its clip's partition, and no other.
+    The grid is that of ``corpus_shards``, whose scored encodes are taken as they are. A probe that
+    fails fails its clip's partition, and no other.
     """
     with refusals_as_failures():
         kept = home.open()

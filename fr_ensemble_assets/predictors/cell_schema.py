@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
+from fr_ensemble_assets.foundation.rows import RowRules
 from fr_ensemble_assets.foundation.schema import (
     CANONICAL_6,
     DESCRIPTIONS,
@@ -16,7 +16,7 @@ from fr_ensemble_assets.foundation.schema import (
 )
 
 if TYPE_CHECKING:
-    import pandera.pandas as pandera
+    import pandas as pd
 
 #: What identifies a cell. A codec has one preset, so that it isn't part of the key.
 CELL_KEY = ("src", "encoder", "cq")
@@ -94,36 +94,31 @@ def cell_expected(column: str) -> str:
     return "a finite number"
 
 
-@cache
-def cell_schema() -> pandera.DataFrameSchema:
-    """The pandera schema of a frame of cells whose columns already have their types."""
+def _valid(column: str, values: pd.Series) -> pd.Series:
+    """Per value, whether it is as :func:`cell_expected`."""
     import numpy as np
-    import pandera.pandas as pandera
 
-    def check(column: str) -> pandera.Check:
-        told = cell_expected(column)
-        if column in CELL_TEXT:
-            return pandera.Check(lambda s: s.str.len() > 0, error=told)
-        if column == TARGET:
-            return pandera.Check.in_range(VMAF_MIN, VMAF_MAX, error=told)
-        if column in _WHOLE:
-            return pandera.Check(
-                lambda s: (s >= 1) & (s <= MAX_EXACT_INTEGER) & (s == np.floor(s)), error=told
-            )
-        if column == "fps":
-            return pandera.Check(lambda s: (s > 0) & np.isfinite(s), error=told)
-        if column in PROBE_FEATURES:
-            return pandera.Check(lambda s: (s >= 0) & np.isfinite(s), error=told)
-        return pandera.Check(np.isfinite, error=told)
+    valid: pd.Series
+    if column in CELL_TEXT:
+        valid = values.str.len() > 0
+    elif column == TARGET:
+        valid = values.between(VMAF_MIN, VMAF_MAX)
+    elif column in _WHOLE:
+        valid = (values >= 1) & (values <= MAX_EXACT_INTEGER) & (values == np.floor(values))
+    elif column == "fps":
+        valid = (values > 0) & np.isfinite(values)
+    elif column in PROBE_FEATURES:
+        valid = (values >= 0) & np.isfinite(values)
+    else:
+        valid = np.isfinite(values)
+    return valid
 
-    return pandera.DataFrameSchema(
-        {
-            column: pandera.Column(
-                checks=check(column),
-                nullable=column in CELL_OPTIONAL,
-                required=column in CELL_REQUIRED,
-                description=CELL_DESCRIPTIONS[column],
-            )
-            for column in CELL_COLUMNS
-        }
-    )
+
+#: The rules for a frame of cells whose columns already have their types.
+CELL_RULES = RowRules(
+    CELL_REQUIRED,
+    CELL_OPTIONAL,
+    {column: CELL_DESCRIPTIONS[column] for column in CELL_COLUMNS},
+    cell_expected,
+    _valid,
+)

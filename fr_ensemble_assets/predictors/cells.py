@@ -26,11 +26,11 @@ from fr_ensemble_assets.predictors.cell_file import CellRow, read_rows
 from fr_ensemble_assets.predictors.cell_schema import (
     CELL_COLUMNS,
     CELL_KEY,
+    CELL_RULES,
     CELL_TEXT,
     GEOMETRY,
     SIZE,
     cell_expected,
-    cell_schema,
 )
 
 # Part of what is hashed: another way to hash must never give the same name to other cells.
@@ -185,17 +185,14 @@ def _canonical_order(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _require_valid(frame: pd.DataFrame, rows: Sequence[CellRow]) -> None:
-    import pandera.errors
-
-    try:
-        cell_schema().validate(frame, lazy=True)
-    except pandera.errors.SchemaErrors as error:
-        first = error.failure_cases.sort_values("index", kind="stable").iloc[0]
-        column, row = str(first["column"]), int(first["index"])
-        raise UnusableInput(
-            f"{rows[row].where}: expected column '{column}' to be {cell_expected(column)}, found "
-            f"{frame[column].iloc[row]}."
-        ) from error
+    broken = CELL_RULES.first_broken(frame)
+    if broken is None:
+        return
+    row, column = broken
+    raise UnusableInput(
+        f"{rows[row].where}: expected column '{column}' to be {cell_expected(column)}, found "
+        f"{frame[column].iloc[row]}."
+    )
 
 
 def _require_known_encoders(frame: pd.DataFrame, rows: Sequence[CellRow]) -> None:

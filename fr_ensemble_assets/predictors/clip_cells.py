@@ -75,13 +75,15 @@ def plan_cells(
     Parameters
     ----------
     grid
-        Its encoders and qualities; all frames of the clips are taken.
+        Its encoders and qualities, and how many frames are encoded: all of those are pooled.
     kept
         Where scored encodes and probes are kept, each as soon as it is done.
     """
-    whole = whole_clips(grid)
-    made = generate(ffmpeg, children, clips, whole, kept, scratch, workers, report)
-    wanted = [(clip, e.name) for clip in clips for e in whole.qualities if e.name in PROBE_SETTINGS]
+    made = generate(ffmpeg, children, clips, grid, kept, scratch, workers, report)
+    # A probe looks at what is encoded, and at no more.
+    shots = [replace(clip, frames=grid.frames_of(clip)) for clip in clips]
+    names = [encoder.name for encoder in grid.qualities if encoder.name in PROBE_SETTINGS]
+    wanted = [(clip, name) for clip in shots for name in names]
     with ThreadPoolExecutor(workers) as pool_of_probes:
         try:
             found = list(
@@ -104,11 +106,6 @@ def plan_cells(
         problems=(*map(str, made.failed), *unprobed),
         reused=made.reused,
     )
-
-
-def whole_clips(grid: Grid) -> Grid:
-    """The same grid over all frames: a cell is the mean over every one of them."""
-    return replace(grid, frames=0, every=1)
 
 
 def _by_clip(
@@ -179,7 +176,8 @@ def save_clip_cells(folder: UPath, ffmpeg: Ffmpeg, clip: Clip, grid: Grid, cells
     """Keep a clip's cells, then what they were made from; returns the file's sha256."""
     data = gzip.compress(cells_bytes(cells), mtime=0)
     store.put(cells_file(folder, clip.src), data)
-    made_from = _made_from(clip, whole_clips(grid), ffmpeg)
+    # Which of the frames a corpus takes is nothing to a cell, which is the mean over all of them.
+    made_from = _made_from(clip, replace(grid, every=1), ffmpeg)
     note = {"made_from": made_from, "sha256": sha256_of(data)}
     store.put_json(_note_file(folder, clip.src), note)
     return sha256_of(data)

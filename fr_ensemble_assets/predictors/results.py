@@ -102,7 +102,10 @@ def save_results(folder: UPath, cells: Cells, verdicts: CodecVerdicts) -> None:
             "codec": verdicts.encoder,
             "corpus_sha256": cells.sha256,
             "fold_seed": FOLD_SEED,
-            "kinds": {verdict.kind: _kept(verdict) for verdict in verdicts.kinds},
+            "kinds": {
+                "scored_probe": _kept(verdicts.scored),
+                "probe": _kept(verdicts.unscored),
+            },
         },
     )
 
@@ -153,8 +156,8 @@ def _judge_stored(path: UPath, data: bytes, cells: Cells, encoder: str) -> Codec
             f"{kept.codec} on {kept.corpus_sha256}; {_REMEDY}."
         )
     return CodecVerdicts(
-        _judged(path, cells, encoder, SCORED_PROBE, kept.kinds.scored),
-        _judged(path, cells, encoder, PROBE, kept.kinds.unscored),
+        _judged(path, cells, encoder, SCORED_PROBE, kept.kinds.scored_probe),
+        _judged(path, cells, encoder, PROBE, kept.kinds.probe),
     )
 
 

@@ -115,8 +115,8 @@ class KindResultsDocument(Document):
 class KindsDocument(Document):
     """Both kinds of predictor."""
 
-    scored: KindResultsDocument = Field(alias="scored-probe")
-    unscored: KindResultsDocument = Field(alias="probe")
+    scored_probe: KindResultsDocument
+    probe: KindResultsDocument
 
 
 class CodecResultsDocument(Document):

@@ -7,16 +7,31 @@ itself. Another executor is another class with these four methods.
 
 from __future__ import annotations
 
+import re
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.progress import Cancelled, StepReport
+from fr_ensemble_assets.foundation.trouble import StorageTrouble
+from fr_ensemble_assets.foundation.wording import shown
+
+#: The environment variable that chooses the executor where nothing else does, as for the UI's runs.
+EXECUTOR_VARIABLE = "FR_ENSEMBLE_EXECUTOR"
+#: Where a Ray cluster's head listens for clients unless told otherwise.
+RAY_PORT = 10001
+_HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 
 Result_co = TypeVar("Result_co", covariant=True)
 Result = TypeVar("Result")
+
+
+class ClusterTrouble(StorageTrouble):
+    """A cluster failed under work that was all right: exit code 3; what was finished is kept."""
 
 
 class Part(Protocol, Generic[Result_co]):
@@ -46,6 +61,70 @@ class Executor(AbstractContextManager["Executor"], Protocol):
     def cancel(self) -> None:
         """Start nothing more, and have what is at work stop soon."""
         ...
+
+
+@dataclass(frozen=True)
+class ExecutorChoice:
+    """Which executor works on the parts of a run: settled where it is started.
+
+    Attributes
+    ----------
+    kind
+        ``threads`` of this process, or ``ray``: an existing cluster (``docs/cluster.md``).
+    address
+        Of the cluster, ``ray://HOST:10001``; empty for the one that this machine is a node of.
+    """
+
+    kind: Literal["threads", "ray"] = "threads"
+    address: str = ""
+
+    @classmethod
+    def parse(cls, text: str, where: str = "--executor") -> ExecutorChoice:
+        """``threads``, ``ray`` or ``ray://HOST:PORT``, as ``where`` has it.
+
+        Raises
+        ------
+        UnusableInput
+            If it is something else.
+        """
+        if text in ("", "threads"):
+            return cls()
+        if text == "ray":
+            return cls("ray")
+        scheme, _, rest = text.partition("://")
+        if scheme == "ray" and _HOST_AND_PORT.fullmatch(rest):
+            return cls("ray", text if ":" in rest.rpartition("]")[2] else f"{text}:{RAY_PORT}")
+        raise UnusableInput(
+            f"{where}: expected threads, ray or ray://HOST:{RAY_PORT}, found '{shown(text)}'."
+        )
+
+    @property
+    def remote(self) -> bool:
+        """Whether parts are worked on elsewhere."""
+        return self.kind != "threads"
+
+    def reach(self) -> None:
+        """Look whether the executor can be had, before anything else is begun.
+
+        Raises
+        ------
+        UnusableInput
+            If what it needs isn't installed, or nothing that fits answers at the address.
+        StorageTrouble
+            If what answers is in trouble.
+        """
+        if self.remote:
+            from fr_ensemble_assets.training.cluster import reach
+
+            reach(self.address)
+
+    def open(self) -> Executor | None:
+        """The executor; ``None`` for the threads that a trainer has by itself."""
+        if not self.remote:
+            return None
+        from fr_ensemble_assets.training.cluster import RayCluster
+
+        return RayCluster(self.address)
 
 
 class Threads:

@@ -14,7 +14,7 @@ recentred prediction beyond that end is cut to it, so that it counts as no error
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,6 +148,20 @@ def fit_correction(
     terms = _terms(inputs, prediction, low, high)
     added = cut_ridge(terms, prediction, target, ridge)
     return Correction(tuple(low.tolist()), tuple(high.tolist()), tuple((-added).tolist()))
+
+
+def recentred_scores(
+    corrections: Sequence[Correction], inputs: npt.NDArray[np.float32], scores: Floats
+) -> Floats:
+    """Each member's scores recentred and within 0..100; shape (n_members, n_rows).
+
+    Parameters
+    ----------
+    inputs, scores
+        What the members were fed and what they gave; shapes (n_rows, 20) and (n_members, n_rows).
+    """
+    pairs = zip(corrections, scores, strict=True)
+    return np.stack([correction.apply(inputs, score) for correction, score in pairs])
 
 
 def cut_ridge(terms: Floats, base: Floats, target: Floats, ridge: float) -> Floats:

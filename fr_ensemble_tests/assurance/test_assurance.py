@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fr_ensemble_assets.assurance.ablation import ablate
-from fr_ensemble_assets.assurance.assess import assess, assurance_document, two_lines
+from fr_ensemble_assets.assurance.assess import (
+    NothingToAssess,
+    assess,
+    assurance_document,
+    two_lines,
+    worth_of,
+)
 from fr_ensemble_assets.assurance.baselines import CUT_QUADRATIC, QUADRATIC, baselines
 from fr_ensemble_assets.assurance.breakdown import breakdown, family_of, fisher_interval
 from fr_ensemble_assets.assurance.certainty import certainty
 from fr_ensemble_assets.assurance.controls import controls, swap_sources
 from fr_ensemble_assets.assurance.diagnosis import diagnose
 from fr_ensemble_assets.assurance.outcome import Outcome
+from fr_ensemble_assets.assurance.plots import assurance_figure
+from fr_ensemble_assets.assurance.tables import assurance_tables
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.contract.thresholds import ADR_0303
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.evidence.measure import SeedResult
+from fr_ensemble_assets.foundation.figures import png_bytes
 from fr_ensemble_assets.gate.rule import mean_and_spread
 from fr_ensemble_assets.training.trainer import Trainer
-from fr_ensemble_tests.conftest import evaluate_seed
+from fr_ensemble_tests.conftest import Row, evaluate_seed, write_rows
 
 SEEDS = (0, 1, 2)
 
@@ -279,3 +289,38 @@ def test_undefined_correlation_leaves_the_rest_standing(bundled: Corpus) -> None
 def test_same_results_give_the_same_assurance(bundled: Corpus) -> None:
     results = results_of(predicted(bundled, noise=1.0))
     assert assess(bundled, results) == assess(bundled, results)
+
+
+def test_network_on_a_swapped_corpus_is_held_and_the_reason_named(
+    tmp_path: Path, rows: list[Row]
+) -> None:
+    """Each source has another's scores, encode by encode: what an encoder does is left to learn."""
+    real = read_corpus(write_rows(tmp_path / "real.jsonl", rows)).corpus
+    scores = swap_sources(real, np.random.default_rng(0))
+    swapped = Corpus("swapped", real.frame.assign(vmaf=scores))
+    results = [evaluate_seed(swapped, seed, ENSEMBLE.under(epochs=40)) for seed in (0, 1)]
+    plcc = [result.mean_plcc for result in results]
+    assert max(p for p in plcc if p is not None) < ADR_0303.mean_plcc_min
+    *lines, looks = worth_of(swapped, results)
+    assert len(lines) == 2
+    assert looks.startswith("It looks like this: ")
+    assert "Next: " in looks
+
+
+def test_too_little_is_said_to_be_too_little(bundled: Corpus) -> None:
+    outcome = predicted(bundled, noise=1.0)
+    alone = worth_of(bundled, results_of(outcome)[:1])
+    assert alone == ("What the verdict is worth can't be said: 1 seeds on 21 sources.",)
+    outcome.members[0, 0] = np.nan
+    with pytest.raises(NothingToAssess, match="not finite"):
+        assess(bundled, results_of(outcome))
+
+
+def test_tables_have_the_same_keys_in_every_row_and_the_figure_is_small(bundled: Corpus) -> None:
+    found = assess(bundled, results_of(predicted(bundled, noise=1.0)))
+    tables = assurance_tables(found)
+    assert {"evidence_table", "baselines", "by_encoder", "encodes_by_source"} < set(tables)
+    for rows in tables.values():
+        assert rows
+        assert len({tuple(row) for row in rows}) == 1
+    assert len(png_bytes(assurance_figure(found))) < 100_000

@@ -7,6 +7,7 @@ import pytest
 
 from fr_ensemble_assets.calibration.calibrate import calibrate
 from fr_ensemble_assets.calibration.pooling import out_of_fold
+from fr_ensemble_assets.calibration.recentring import with_members
 from fr_ensemble_assets.calibration.rules import (
     REPORTED_LEVELS,
     RULES,
@@ -65,6 +66,20 @@ def test_the_floor_of_a_calibration_is_half_a_vmaf(few: Corpus) -> None:
     calibration = calibrate(few, out_of_fold(few, results))
     answer = calibration.frame["frame"].at(0.8)
     sigma = np.array([0.0, 0.4999, 0.5, 0.5001])
+    lower, upper = bounds(np.full(4, 50.0), sigma, answer.quantile, answer.floor)
+    width = upper - lower
+    assert width[0] == width[1] == width[2] < width[3]
+
+
+def test_the_floor_of_recentred_members_is_a_tenth_of_a_vmaf(few: Corpus) -> None:
+    rng = np.random.default_rng(0)
+    results = [
+        SeedResult(seed, (), few.target + rng.normal(0, 1, few.n_rows), 0.0) for seed in range(3)
+    ]
+    raw = out_of_fold(few, results)
+    calibration = calibrate(few, raw, with_members(raw, raw.members))
+    answer = calibration.frame["frame"].at(0.8)
+    sigma = np.array([0.0, 0.0999, 0.1, 0.1001])
     lower, upper = bounds(np.full(4, 50.0), sigma, answer.quantile, answer.floor)
     width = upper - lower
     assert width[0] == width[1] == width[2] < width[3]

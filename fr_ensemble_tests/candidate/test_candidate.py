@@ -15,7 +15,7 @@ from fr_ensemble_assets.candidate.registry import schema_problems
 from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
-from fr_ensemble_assets.foundation.files import sha256_of, temporary_name
+from fr_ensemble_assets.foundation.files import json_bytes, sha256_of, temporary_name
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_tests.conftest import Chain, publish, snapshot
 
@@ -116,7 +116,7 @@ def test_calibration_that_the_predictions_do_not_give_is_not_published(promoted:
     (members,) = promoted.store.glob("*/loso-*/members")
     told = (members / "calibration.json").read_text()
     forged = told.replace(
-        '"sigma_floor": 0.5,\n      "highest', '"sigma_floor": 0.4,\n      "highest'
+        '"sigma_floor": 0.1,\n      "highest', '"sigma_floor": 0.09,\n      "highest'
     )
     assert forged != told
     (members / "calibration.json").write_text(forged)
@@ -128,6 +128,27 @@ def test_calibration_that_the_predictions_do_not_give_is_not_published(promoted:
     with pytest.raises(GateRefusal, match="calibration.json: expected the file that fitting the"):
         publish(promoted)
     assert snapshot(Path(str(promoted.candidates))) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["members/calibration.json", "recentring_seed2.json"], ids=["a member's", "a fold's"]
+)
+def test_correction_that_no_fit_gives_is_not_published(promoted: Home, name: str) -> None:
+    """A member's is fitted again; another one of a fold gives another calibration."""
+    (results,) = promoted.store.glob("*/loso-*")
+    document = json.loads((results / name).read_text())
+    listed = document["recentring"]["members"] if "recentring" in document else document["folds"]
+    listed[0]["coefficients"][0] += 0.01
+    (results / name).write_bytes(json_bytes(document))
+    with pytest.raises(GateRefusal, match="calibration.json: expected the file that fitting the"):
+        publish(promoted)
+
+
+def test_results_without_the_corrections_of_their_folds_are_not_published(promoted: Home) -> None:
+    (results,) = promoted.store.glob("*/loso-*")
+    (results / "recentring_seed4.json").unlink()
+    with pytest.raises(UnusableInput, match="recentring_seed4.json: expected the corrections of"):
+        publish(promoted)
 
 
 def test_folder_that_is_not_there_is_unusable(promoted: Home) -> None:

@@ -104,6 +104,18 @@ def test_candidate_as_it_was_published_verifies_resealed_or_not(contents: Conten
     assert resealed(contents.files) == contents.files
 
 
+def test_intervals_of_recentred_members_need_a_correction_of_each(contents: Contents) -> None:
+    told = json.loads(contents.files["calibration.json"])
+    one_less = {**told["recentring"], "members": told["recentring"]["members"][1:]}
+    for spoiled, problem in (
+        ({k: v for k, v in told.items() if k != "recentring"}, "has no 'recentring'"),
+        ({**told, "recentring": one_less}, "recentres 4 members, not 5"),
+        ({**told, "recentring": {**told["recentring"], "version": 2}}, "'recentring.version'"),
+    ):
+        files = resealed({**contents.files, "calibration.json": json_bytes(spoiled)})
+        assert any(problem in found for found in problems(files)), problem
+
+
 @pytest.mark.slow
 def test_every_single_value_of_every_document_is_refused(contents: Contents) -> None:
     tried = [(at, bool(problems(files))) for at, files in each_alteration(contents)]

@@ -28,7 +28,7 @@ from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.members.consumers import THRESHOLDS_FILE
 from fr_ensemble_tests.candidate.test_candidate_altered import resealed
-from fr_ensemble_tests.conftest import CPU, Chain, Row, write_rows
+from fr_ensemble_tests.conftest import CPU, Chain, Row, predictors_in, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +43,9 @@ def published_again(home: Home) -> bool:
     (results,) = home.store.glob("*/loso-*")
     places = Places(home, ENSEMBLE, results.parent.name)
     corpus = load_corpus(home, places.corpus_sha256)
-    return build_candidate(
-        places, corpus, authorise(places.results, corpus, ENSEMBLE), CPU
-    ).unsigned
+    judgement = authorise(places.results, corpus, ENSEMBLE)
+    carried = predictors_in(home)
+    return build_candidate(places, corpus, judgement, CPU, predictors=carried).unsigned
 
 
 def test_candidate_holds_card_and_thresholds_and_makes_them_again(

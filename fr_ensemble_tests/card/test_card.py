@@ -14,6 +14,7 @@ from upath import UPath
 
 from fr_ensemble_assets.calibration.calibrate import calibrate
 from fr_ensemble_assets.calibration.pooling import OutOfFold, out_of_fold
+from fr_ensemble_assets.calibration.recentring import judged_predictions
 from fr_ensemble_assets.calibration.thresholds import (
     TIGHT_MAX,
     TIGHT_QUANTILE,
@@ -122,7 +123,7 @@ def test_figures_of_an_encoder_are_means_over_sources(facts: Facts, frames: OutO
 def test_intervals_are_those_of_the_calibration(facts: Facts, candidate: UPath) -> None:
     told = json.loads((candidate / "calibration.json").read_text())["coverage"]["results"]
     listed = {(c["unit"], c["rule"], f"{c['level'] * 100:.4g} %"): c for c in told}
-    rows = table(card_text(facts), "## Intervals, and what they promise")
+    rows = table(card_text(facts), "## Intervals, and what they hold")
     assert rows
     for unit, rule, level, covered, least, width in rows:
         found = listed[unit, rule, level]
@@ -252,6 +253,10 @@ def test_card_of_a_candidate_is_made_from_it_alone(
 
 
 def test_calibration_of_the_card_is_that_of_the_candidate(
-    corpus: Corpus, frames: OutOfFold, facts: Facts
+    promoted_once: Chain, corpus: Corpus, facts: Facts
 ) -> None:
-    assert facts.coverages == calibrate(corpus, frames).coverages
+    (results,) = Home.at(promoted_once[0]).store.glob("*/loso-*")
+    judgement = authorise(results, corpus, ENSEMBLE)
+    predicted = judged_predictions(results, corpus, ENSEMBLE, judgement)
+    made = calibrate(corpus, predicted.raw, predicted.recentred)
+    assert facts.coverages == made.coverages

@@ -51,10 +51,11 @@ def test_alone_is_one_source_a_fold_in_sorted_order() -> None:
     assert alone.plan == "leave-one-source-out"
     assert alone.fold_of == {"a": 0, "b": 1}
     assert FoldPlan(2).assign({"b": 1, "a": 2}).folds == alone.folds
+    assert FoldPlan(3).assign({"b": 1, "a": 2}) == alone
     assert FoldPlan(1).assign({"a": 2}).folds == (("a",),)
 
 
-@pytest.mark.parametrize(("n", "sources", "possible"), [(2, 3, True), (1, 3, False), (4, 3, False)])
+@pytest.mark.parametrize(("n", "sources", "possible"), [(2, 3, True), (1, 3, False), (0, 3, False)])
 def test_from_two_folds_to_one_a_source(n: int, sources: int, possible: bool) -> None:
     rows = {f"s{number}": 1 for number in range(sources)}
     if possible:

@@ -18,13 +18,22 @@ from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.digests import is_digest, require_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
-from fr_ensemble_assets.operations.backfill import plan_backfill
+from fr_ensemble_assets.operations.backfill import corpus_asked_for
 from fr_ensemble_assets.operations.clean import list_stores
 from fr_ensemble_assets.operations.instance import open_instance
 from fr_ensemble_assets.operations.status import status_of
 
-JOBS = ("list_clips", "score_clips", "train_ensemble", "train_seeds", "train_study")
-_WITH_A_PATH = {"home": "path", "ffmpeg": "path", "io_manager": "base_dir", "grid": "qsv_device"}
+JOBS = (
+    *("list_clips", "score_clips", "train_ensemble", "train_seeds", "train_study"),
+    "train_predictors",
+)
+_WITH_A_PATH = {
+    "home": "path",
+    "ffmpeg": "path",
+    "io_manager": "base_dir",
+    "grid": "qsv_device",
+    "executor": "address",
+}
 ODD = ("../../../../etc", "", "A" * 64, "a" * 63, "a" * 65, "a" * 64 + "\n", "٣" * 64)
 
 
@@ -47,7 +56,7 @@ def test_clips_are_those_of_the_home() -> None:
         )
 
 
-def test_one_path_is_left_in_all_run_configs() -> None:
+def test_two_paths_are_left_in_all_run_configs() -> None:
     """Every text that a run config may hold is listed here, so that a new one is thought about."""
     texts: set[str] = set()
     for job in JOBS:
@@ -58,6 +67,8 @@ def test_one_path_is_left_in_all_run_configs() -> None:
         "loggers.console.name",
         "ops.corpus.arrival_sha256",
         "ops.corpus.path",
+        "ops.planning_corpus.arrival_sha256",
+        "ops.planning_corpus.path",
         "ops.reference_clips.pixel_format",
         "ops.reference_clips.rate",
         "ops.reference_clips.size",
@@ -114,7 +125,7 @@ def test_reported_corpus_never_becomes_current(promoted: Home, version: str | No
     assert found.corpus_sha256 == before
     assert (found.skipped, found.damage) == (1, "")
     with open_instance(promoted) as instance:
-        assert plan_backfill(instance, promoted, (0, 1), None).corpus_sha256 == before
+        assert corpus_asked_for(instance, promoted, None).sha256 == before
 
 
 def test_home_with_nothing_but_reports_has_no_corpus(tmp_path: Path) -> None:
@@ -125,7 +136,7 @@ def test_home_with_nothing_but_reports_has_no_corpus(tmp_path: Path) -> None:
     found = status_of(home)
     assert (found.corpus_sha256, found.skipped) == (None, 60)
     with open_instance(home) as instance, pytest.raises(UnusableInput, match="found none"):
-        plan_backfill(instance, home, (0,), None)
+        corpus_asked_for(instance, home, None)
 
 
 def test_current_corpus_that_left_the_store_is_told(promoted: Home) -> None:

@@ -15,7 +15,7 @@ import pytest
 from upath import UPath
 
 from fr_ensemble_assets.contract.agreed import AGREED, ENSEMBLE, Contract
-from fr_ensemble_assets.contract.folds import FoldPlan
+from fr_ensemble_assets.contract.folds import FoldPlan, ShuffledDeal
 from fr_ensemble_assets.contract.thresholds import Thresholds
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.evidence.audit import audit_results, load_seed_result
@@ -337,10 +337,11 @@ def test_where_a_contract_departs_from_the_agreed_is_said() -> None:
     other = replace(
         ENSEMBLE,
         thresholds=Thresholds(0.9, 0.1, 0.9),
-        plan=FoldPlan(3),
+        plan=ShuffledDeal(),
         units=(0, 1),
         encoders=frozenset({"libx264"}),
     )
+    assert ENSEMBLE.grouped(21).departures == (), "a variant of its own; the gate counts sources"
     names = ("thresholds", "folds", "units", "encoders")
     assert other.departures == tuple(f"other {name} than agreed on" for name in names)
 

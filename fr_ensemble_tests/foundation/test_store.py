@@ -106,6 +106,14 @@ def test_deleting_a_link_spares_what_it_leads_to(tmp_path: Path) -> None:
     assert not (tmp_path / "link").exists()
 
 
+def test_a_device_or_a_pipe_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    place = tmp_path / "pipe"
+    os.mkfifo(place)
+    with pytest.raises(UnusableInput, match="found a pipe or a device; name a file"):
+        store.put(UPath(place), b"patch")
+    assert place.is_fifo()
+
+
 def test_what_lies_at_a_path_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     os.mkfifo(tmp_path / "pipe")

@@ -50,7 +50,7 @@ from fr_ensemble_assets.members.names import (
 from fr_ensemble_assets.members.onnx_export import export_onnx
 from fr_ensemble_assets.operations.instance import open_instance
 from fr_ensemble_assets.training.model import initial_parameters
-from fr_ensemble_assets.training.resources import RecipeResource, TrainerResource
+from fr_ensemble_assets.training.resources import ExecutorResource, RecipeResource, TrainerResource
 from fr_ensemble_tests.conftest import Chain, Row, write_rows
 
 ALL = [corpus, fitted_scaler, codec_block, loso_results, ensemble_verdict]
@@ -62,6 +62,7 @@ def settings(home: Home, epochs: int = 200) -> dict[str, object]:
         "home": HomeResource(path=str(home.root)),
         "recipe": RecipeResource(epochs=epochs),
         "trainer": TrainerResource(),
+        "executor": ExecutorResource(),
         "watch": LogProgress,
     }
 

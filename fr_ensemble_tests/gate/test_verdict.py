@@ -16,6 +16,7 @@ from upath import UPath
 from fr_ensemble_assets.contract.agreed import ENSEMBLE, Contract
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.evidence.measure import SeedResult, measure_folds, rows_by_source
+from fr_ensemble_assets.evidence.results import predictions_file, results_file
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.gate.advice import next_step
 from fr_ensemble_assets.gate.verdict import (
@@ -337,4 +338,42 @@ def test_a_verdict_of_another_shape_is_unusable(
 def test_bad_results_are_refused_under_a_green_verdict(promoted: UPath, few: Corpus) -> None:
     save(promoted, few, ENSEMBLE, seed=1, error=200.0)
     with pytest.raises(GateRefusal, match="seed 1: PLCC .* loso_seed1.json was altered"):
+        authorise(promoted, few, ENSEMBLE)
+
+
+# --- what a process remembers, and what it hands on -----------------------------------------
+
+
+def test_process_that_judged_once_still_reads_what_lies_there_now(good: UPath, few: Corpus) -> None:
+    path = good / predictions_file(3)
+    before = path.read_bytes()
+    assert judge(good, few, ENSEMBLE).decision.promote
+    path.write_bytes(before + b"\n")
+    assert "its results were computed from another file" in str(
+        judge(good, few, ENSEMBLE).decision.reasons
+    )
+    path.write_bytes(before)
+    assert judge(good, few, ENSEMBLE).decision.promote
+
+
+def test_predictions_remembered_of_one_corpus_are_not_taken_for_another_s(
+    good: UPath, few: Corpus
+) -> None:
+    assert judge(good, few, ENSEMBLE).decision.promote
+    moved = Corpus(few.sha256, few.frame.assign(vmaf=few.frame["vmaf"] / 2))
+    assert "holds other rows or targets" in str(judge(good, moved, ENSEMBLE).decision.reasons)
+
+
+def test_what_was_authorised_is_handed_on_to_the_byte(promoted: UPath, few: Corpus) -> None:
+    judgement = authorise(promoted, few, ENSEMBLE)
+    assert judgement.verdict_file == (promoted / "PROMOTE.json").read_bytes()
+    assert [score.data for score in judgement.scores] == [
+        (promoted / results_file(seed)).read_bytes() for seed in ENSEMBLE.units
+    ]
+    assert judge(promoted, few, ENSEMBLE).verdict_file == b""
+
+
+def test_promote_under_the_name_of_a_hold_opens_nothing(promoted: UPath, few: Corpus) -> None:
+    (promoted / "PROMOTE.json").rename(promoted / "HOLD.json")
+    with pytest.raises(GateRefusal, match="the verdict file says HOLD"):
         authorise(promoted, few, ENSEMBLE)

@@ -69,8 +69,13 @@ def test_golden_intervals_follow_from_the_scores(kit: Path, golden: dict[str, An
     q = confidence["conformal_q_residual"] or confidence["gaussian_z"]
     assert golden["q"] == q
     assert column(golden, "lower") == pytest.approx(mu - q * sigma, abs=1e-9)
-    half = golden["source_quantile"] * np.maximum(sigma, golden["source_floor"])
-    centre = np.clip(mu, 0, 100)
+    recentred = column(golden, "recentred")
+    assert recentred.min() >= 0
+    assert recentred.max() <= 100
+    assert np.abs(recentred - scores).max() > 0
+    spread = recentred.std(axis=1, ddof=1)
+    half = golden["source_quantile"] * np.maximum(spread, golden["source_floor"])
+    centre = recentred.mean(axis=1)
     expected = np.clip(np.stack([centre - half, centre + half], axis=1), 0, 100)
     assert column(golden, "source_interval") == pytest.approx(expected, abs=1e-9)
 

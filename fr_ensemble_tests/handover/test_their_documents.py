@@ -63,14 +63,16 @@ def test_nothing_of_section_5_goes(folder: UPath, candidate: Candidate) -> None:
     keys += " output_names onnx opset sha256 corpus training_recipe gate loso_mean_plcc notes"
     assert {*keys.split(), "parent_adrs"} <= set(sidecar_of(folder, 0))
     manifest = json.loads((folder / f"{ENSEMBLE}.json").read_text())
-    added = manifest_additions(candidate.codec, candidate.calibration)
+    added = manifest_additions(candidate.codec, candidate.calibration, 0.95)
     assert manifest.items() >= json.loads(json.dumps(added)).items()
     keys = "id kind ensemble_size members feature_order feature_mean feature_std codec_vocab"
     assert {*keys.split(), "codec_vocab_version", "confidence", "smoke", "eval"} <= set(manifest)
 
 
 def test_codec_block_can_be_built_from_the_manifest_alone(candidate: Candidate) -> None:
-    manifest = json.loads(json.dumps(manifest_additions(candidate.codec, candidate.calibration)))
+    manifest = json.loads(
+        json.dumps(manifest_additions(candidate.codec, candidate.calibration, 0.95))
+    )
     assert len(manifest["codec_block_layout"]) == 14
     span = manifest["encoder_cq_range"]
     built = CodecBlock(span["min"], span["max"], manifest["presets"])
@@ -81,7 +83,7 @@ def test_codec_block_can_be_built_from_the_manifest_alone(candidate: Candidate) 
 
 
 def test_manifest_says_what_its_quantile_covers(candidate: Candidate) -> None:
-    told = manifest_additions(candidate.codec, candidate.calibration)["conformal_q_covers"]
+    told = manifest_additions(candidate.codec, candidate.calibration, 0.95)["conformal_q_covers"]
     assert f"{len(candidate.calibration.sources)} sources" in told
     assert "promises nothing for the frames of another source" in told
 

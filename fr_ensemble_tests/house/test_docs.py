@@ -212,6 +212,10 @@ NOT_RUN: dict[Script, str] = {
     (".venv/bin/fr-ensemble run --corpus my_corpus.jsonl.gz",): "trains: test_cli.py",
     (".venv/bin/fr-ensemble run --corpus corpus.jsonl.gz",): "trains: test_cli.py",
     ("fr-ensemble backfill --seeds 1,3",): "needs a daemon: test_backfill.py",
+    tuple(
+        f".venv/bin/python -m benchmarks.{name} FOLDER"
+        for name in ("intervals", "other_seeds", "unseen", "recentring")
+    ): "train 440 models",
     ("export FR_ENSEMBLE_TOKEN=$(openssl rand -hex 16)",): "no command of ours",
     ("fr-ensemble ui --host 0.0.0.0 --host-name trainer.example",): "serves: test_live_front.py",
 }

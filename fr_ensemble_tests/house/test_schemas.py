@@ -38,6 +38,9 @@ def kind_of(path: Path) -> str:
         return "loso_seed"
     if "_seed" in path.name:
         return "sidecar"
+    for ending in ("scored_probe", "calibration"):
+        if path.name.startswith("predictor_") and path.stem.endswith(ending):
+            return f"predictor_{ending}"
     return "manifest" if path.name == MANIFEST_FILE else path.stem
 
 
@@ -74,7 +77,10 @@ def test_every_document_of_a_candidate_is_known_to_its_model(promoted_once: Chai
         if name in DOCUMENTS:
             require_known(DOCUMENTS[name], name, path)
             known.add(name)
-    assert known == {"loso_seed", "verdict", "calibration", "sidecar", "manifest", "digests"}
+    assert known == {
+        *("loso_seed", "verdict", "calibration", "sidecar", "manifest", "digests"),
+        *("predictors", "predictor_scored_probe"),
+    }
 
 
 def test_verdict_that_holds_and_the_note_beside_a_corpus_are_known(held_once: Chain) -> None:

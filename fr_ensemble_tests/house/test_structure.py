@@ -113,6 +113,7 @@ _PAST_THE_STORE = {
     "encodes/generate.py": "ffmpeg's scratch",
     "encodes/score.py": "ffmpeg's scratch",
     "encodes/output.py": "tries whether --out can be written before hours of work",
+    "predictors/arrivals.py": "reads the beginning of a file of others",
     "predictors/probe_features.py": "ffmpeg's scratch",
     "prediction/planning.py": "ffmpeg's scratch, and the encode that was asked for",
     "candidate/signing.py": "what cosign reads, in a temporary folder",

@@ -35,11 +35,12 @@ def test_every_source_is_held_out_once_whatever_order_it_comes_in(
 
 @given(sizes)
 def test_one_source_a_fold_is_leave_one_source_out(rows: dict[str, int]) -> None:
-    assert FoldPlan(len(rows)).assign(rows) == LEAVE_ONE_SOURCE_OUT.assign(rows)
+    for n in (len(rows), len(rows) + 1, 10**6):
+        assert FoldPlan(n).assign(rows) == LEAVE_ONE_SOURCE_OUT.assign(rows)
     assert LEAVE_ONE_SOURCE_OUT.assign(rows).folds == tuple((s,) for s in sorted(rows))
 
 
-@pytest.mark.parametrize("n", [0, 1, 4])
+@pytest.mark.parametrize("n", [0, 1])
 def test_impossible_numbers_of_folds_are_refused(n: int) -> None:
     with pytest.raises(UnusableInput, match=f"one a source \\(3\\), found {n}"):
         FoldPlan(n).assign({"a": 1, "b": 1, "c": 1})

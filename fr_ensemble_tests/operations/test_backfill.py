@@ -96,7 +96,7 @@ def test_verdict_follows_only_where_the_ensemble_is_whole_after_it(
 def test_without_a_daemon_it_says_so_and_starts_nothing(promoted: Home) -> None:
     told = typed("--seeds", "1,3", home=promoted)
     assert told.exit_code == 3
-    assert "no daemon runs over" in told.stderr
+    assert "no daemon serves" in told.stderr
     assert "--in-process" in told.stderr
     with open_instance(promoted) as instance:
         assert list(instance.get_backfills()) == []

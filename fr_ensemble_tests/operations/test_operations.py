@@ -205,7 +205,7 @@ def test_clean_keeps_what_a_candidate_or_the_current_corpus_needs(
     assert sorted(kept_for.values()) == ["", "being the current corpus", "its candidate"]
 
     listed = typed("clean", overtaken)
-    assert "unneeded:  1 of 3; remove with --remove" in listed.stdout
+    assert "unneeded:  1 of 3; --remove removes them" in listed.stdout
     assert len(list(overtaken.store.iterdir())) == 3
 
     removed = typed("clean", overtaken, "--remove")

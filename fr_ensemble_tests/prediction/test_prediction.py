@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,54 @@ def test_prediction_is_what_the_contract_says_a_consumer_computes(
         )[0]
         for member in manifest["members"]
     ]
+    told = json.loads((folder / "calibration.json").read_text())
+    corrected = [
+        recentred_by_hand(told["recentring"], member, features, codec, score)
+        for member, score in zip(told["recentring"]["members"], scores, strict=True)
+    ]
     found = predict(candidate, frames)
-    np.testing.assert_allclose(found.mu, np.mean(scores, axis=0).clip(0, 100), atol=1e-3)
-    np.testing.assert_allclose(found.sigma, np.std(scores, axis=0, ddof=1), atol=1e-3)
+    mu, sigma = np.mean(corrected, axis=0), np.std(corrected, axis=0, ddof=1)
+    np.testing.assert_allclose(found.mu, mu, atol=1e-3)
+    np.testing.assert_allclose(found.sigma, sigma, atol=1e-3)
+    assert np.abs(found.mu - np.mean(scores, axis=0)).max() > 0.01
+    source = told["per_frame"]["source"]
+    half = source["quantiles"][repr(source["highest_level"])]
+    half = half * np.maximum(sigma, source["sigma_floor"])
+    np.testing.assert_allclose(found.lower, (mu - half).clip(0, 100), atol=1e-2)
+    np.testing.assert_allclose(found.upper, (mu + half).clip(0, 100), atol=1e-2)
+
+
+def recentred_by_hand(
+    told: dict[str, Any],
+    member: dict[str, Any],
+    features: np.ndarray,
+    codec: np.ndarray,
+    score: np.ndarray,
+) -> np.ndarray:
+    """A member's scores as whoever has calibration.json alone would recentre them."""
+    inside = np.clip(score.astype(float), told["lowest"], told["highest"]) / 100
+    clamped = np.clip(features.astype(np.float32), member["low"], member["high"])
+    named = dict(zip(CANONICAL_6, clamped.T, strict=True))
+    off = np.zeros(len(score))
+    for term, coefficient in zip(told["terms"], member["coefficients"], strict=True):
+        if term.startswith("prediction above "):
+            value = np.maximum(inside - float(term.split()[-1]) / 100, 0)
+        elif term.startswith("encoder"):
+            value = codec[:, int(term.removeprefix("encoder"))]
+        else:
+            factors = {"1": np.ones(len(score)), "prediction": inside} | named
+            value = np.prod([factors[name] for name in term.split("*")], axis=0)
+        off += coefficient * value
+    return np.clip(score - off, 0, 100)
+
+
+def test_calibration_without_corrections_takes_members_as_they_are(
+    candidate: Candidate, frames: Frames
+) -> None:
+    """As earlier versions wrote it."""
+    older = replace(candidate, calibration=replace(candidate.calibration, corrections=None))
+    raw, recentred = predict(older, frames), predict(candidate, frames)
+    assert np.abs(raw.mu - recentred.mu).max() > 0.01
 
 
 def test_interval_holds_what_was_measured_and_its_level_is_told(

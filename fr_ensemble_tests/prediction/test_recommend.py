@@ -12,6 +12,7 @@ import pytest
 from upath import UPath
 
 from fr_ensemble_assets.calibration.calibrate import Calibration, Range, TrainedOn
+from fr_ensemble_assets.calibration.mean_curve import MeanCurve
 from fr_ensemble_assets.calibration.rules import QuantileTable, gaussian_table
 from fr_ensemble_assets.features.codec_block import CodecBlock
 from fr_ensemble_assets.features.scaler import Scaler
@@ -220,7 +221,10 @@ def test_encode_unlike_any_trained_on_is_never_recommended(known: Candidate) -> 
 
 def test_predictions_that_rise_with_the_quality_value_are_told(known: Candidate) -> None:
     item = only(known, ladder({20: 90.0, 30: 96.0}), target=80)
-    assert "the predictions rise with the quality value, look at the probes" in item.sentence
+    assert (
+        "the predictions rise with the quality value, which can't be: look at the probes"
+        in item.sentence
+    )
 
 
 # --- what was measured is believed -----------------------------------------------------------
@@ -280,6 +284,7 @@ def test_largest_of_those_probed_is_said_with_the_next_probe(known: Candidate) -
     assert item.sentence.endswith("; probe 40 to find a cheaper one.")
     single = only(known, ladder({51: 96.0}), target=92)  # there is no coarser quality of x264
     assert single.ends_the_file
+    assert single.sentence.endswith("; probe 51 next.")  # it was predicted: no cheaper one
     measured = only(known, scored(ladder({51: 96.0}), {51: 96.0}), target=92)
     assert measured.next_probe is None
     out_of_reach = only(known, ladder({0: 90.0}), target=92)
@@ -298,3 +303,58 @@ def test_measured_encode_unlike_any_trained_on_is_recommended(known: Candidate) 
 def test_score_that_is_no_vmaf_is_refused(known: Candidate, vmaf: float) -> None:
     with pytest.raises(UnusableInput, match="expected column 'vmaf' to be a number from 0 to 100"):
         recommend(known, scored(ladder({20: 96.0}), {20: vmaf}), target=92)
+
+
+# --- presets -----------------------------------------------------------------------------------
+
+
+def with_presets(candidate: Candidate, **places: float) -> Candidate:
+    return replace(candidate, codec=CodecBlock(0.0, 63.0, {"libx264": places}))
+
+
+def test_one_preset_in_training_is_the_one_of_rows_that_tell_none(known: Candidate) -> None:
+    found = recommend(with_presets(known, medium=0.55), ladder({20: 96.0, 21: 93.2}), target=92)
+    assert found.assumed_presets == {"libx264": "medium"}
+    assert found.items[0].choice is not None
+    assert found.items[0].sentence.startswith("clip with libx264: CRF 21 is the largest")
+
+
+def test_two_presets_in_training_leave_rows_without_one_unanswered_and_say_why(
+    known: Candidate,
+) -> None:
+    several = with_presets(known, fast=0.4, slow=0.7)
+    found = recommend(several, ladder({20: 96.0, 21: 93.2}), target=92)
+    assert found.assumed_presets == {}
+    assert found.items[0].choice is None
+    assert found.items[0].sentence == (
+        "clip with libx264: nothing is recommended; 100% of its frames are unlike the "
+        "training frames."
+    )
+
+
+def test_candidate_that_was_trained_without_presets_takes_any(known: Candidate) -> None:
+    frames = ladder({20: 96.0, 21: 93.2})
+    told = frames_of(frames.frame.assign(preset="veryslow"))
+    (untold,), (item,) = recommend(known, frames, 92).items, recommend(known, told, 92).items
+    assert item.choice == untold.choice
+    assert item.choice is not None
+    assert "libx264 (veryslow): CRF 21" in item.sentence
+
+
+# --- the curve -----------------------------------------------------------------------------------
+
+
+def test_between_measured_qualities_the_curve_runs_along_the_encoders_mean_curve(
+    known: Candidate,
+) -> None:
+    """Mean VMAF falls by 1 to 25 and by 9 from there on: so does what lies between two probes."""
+    along = MeanCurve((20.0, 25.0, 30.0), (96.0, 95.0, 86.0))
+    bent = replace(known.calibration, mean_curves={"libx264": along})
+    frames = ladder({20: 96.0, 30: 86.0})
+    item = only(replace(known, calibration=bent), frames, target=92.9)
+    straight = only(known, frames, target=92.9)
+    assert item.choice is not None
+    assert straight.choice is not None
+    assert item.choice.quality == 25
+    assert item.choice.mu == pytest.approx(95.0, abs=1e-3)
+    assert straight.choice.quality == 21

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -21,7 +22,8 @@ from fr_ensemble_assets.clips.inventory import inventory_file as inventory_of
 from fr_ensemble_assets.clips.inventory import load_inventory
 from fr_ensemble_assets.contract.agreed import CODECS, ENSEMBLE
 from fr_ensemble_assets.contract.places import Places
-from fr_ensemble_assets.corpus.in_use import CELLS, newest_corpus
+from fr_ensemble_assets.corpus.in_use import CELLS as CELLS_KIND
+from fr_ensemble_assets.corpus.in_use import newest_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.definitions import build_definitions
 from fr_ensemble_assets.doors.home import HomeResource
@@ -44,8 +46,10 @@ from fr_ensemble_assets.predictors.names import PREDICTOR_FILES, file_names, sco
 from fr_ensemble_assets.predictors.pooling import cells_bytes
 from fr_ensemble_assets.predictors.probe_features import probe_clip
 from fr_ensemble_assets.predictors.published import make_predictors, published_folder
+from fr_ensemble_assets.schemas import DOCUMENTS
 from fr_ensemble_tests.conftest import CPU, Chain
 from fr_ensemble_tests.fork import contents, git, make_fork
+from fr_ensemble_tests.house.test_schemas import require_known
 from fr_ensemble_tests.predictors.made import easy_cells
 from fr_ensemble_tests.video import MakeClip
 
@@ -92,7 +96,7 @@ def test_cells_go_to_a_verdict_a_codec_and_files_of_those_that_pass(
     files = {entry.name for entry in published_folder(home, CELLS.sha256).iterdir()}
     assert files == {"predictors.json", scored_probe_file(X264), *file_names(X264).values()}
     with open_instance(home) as instance:
-        (codec,) = standing_codecs(home, newest_corpus(instance, kind=CELLS)).verdicts
+        (codec,) = standing_codecs(home, newest_corpus(instance, kind=CELLS_KIND)).verdicts
     assert (codec.encoder, codec.scored.passed) == (X264, True)
 
 
@@ -147,7 +151,7 @@ def test_cells_that_can_not_be_used_fail_with_the_readers_sentence(tmp_path: Pat
 def run_job(home: Home, job: str, **tags: str) -> dg.ExecuteInProcessResult:
     definitions = build_definitions(
         home=HomeResource(path=str(home.root)),
-        grid=GridResource(encoders="libx264,libsvtav1", qualities="25,35", frames=3, every=2),
+        grid=GridResource(encoders="libx264,libsvtav1", qualities="25,35", frames=8, every=3),
     )
     with open_instance(home) as instance:
         return definitions.resolve_job_def(job).execute_in_process(
@@ -174,10 +178,11 @@ def test_each_clip_gets_cells_with_every_frame_pooled_and_a_probe(
     assert [(row.encoder, row.cq) for row in read.frame.itertuples()] == [
         *(("libsvtav1", 25.0), ("libsvtav1", 35.0), ("libx264", 25.0), ("libx264", 35.0))
     ]
-    assert set(read.frame["frames"]) == {12.0}  # all of them, whatever the corpus samples
+    assert set(read.frame["frames"]) == {8.0}  # all that are encoded, whatever the corpus samples
     inventory = load_inventory(inventory_of(home))
     with Children() as children:
-        served = probe_clip(ffmpeg, children, inventory.clips[0], X264, tmp_path)
+        encoded = replace(inventory.clips[0], frames=8)
+        served = probe_clip(ffmpeg, children, encoded, X264, tmp_path)
     trained_on = read.of_encoder(X264)[list(PROBE_FEATURES)].iloc[0]
     assert tuple(trained_on) == served.values  # what is served is what was trained on
 
@@ -185,6 +190,11 @@ def test_each_clip_gets_cells_with_every_frame_pooled_and_a_probe(
     assert sum("probe-" in path.name for path in kept) == 4
     assert score(home).success
     assert kept == {path: path.stat().st_mtime_ns for path in kept}  # scored and probed once
+
+    (note, *_) = sorted(Path(str(home.clip_cells)).glob("*.json"))
+    require_known(DOCUMENTS["clip_cells"], "clip_cells", note)
+    probe = next(path for path in kept if "probe-" in path.name)
+    require_known(DOCUMENTS["probe"], "probe", probe)
 
     reading = read_clip_cells(home.clip_cells, inventory)
     assert reading.cells.sources == ("a", "b")
@@ -260,7 +270,7 @@ def test_sensor_starts_a_job_for_cells_and_another_for_frames(tmp_path: Path) ->
             instance=instance, run_config=request.run_config, tags=request.tags
         )
         assert result.success
-        (codec,) = standing_codecs(home, newest_corpus(instance, kind=CELLS)).verdicts
+        (codec,) = standing_codecs(home, newest_corpus(instance, kind=CELLS_KIND)).verdicts
     assert codec.scored.passed
 
 
@@ -391,6 +401,5 @@ def test_status_tells_the_codecs_in_a_line(promoted: Home) -> None:
     assert codecs["libsvtav1"]["unscored_probe"] == "fail"
     shown = CliRunner().invoke(app, ["status", "--home", str(promoted.root)])
     assert shown.exit_code == 0
-    assert "predictors:PASS libx264, libx265, libvvenc, libvpx-vp9; HOLD libsvtav1" in (
-        shown.stdout.replace("\n", "").replace(" (", "(")
-    )
+    told = "PASS libx264, libx265, libvvenc, libvpx-vp9; HOLD libsvtav1 (cells b1f9731aa6a8)"
+    assert f"predictor: {told}" in shown.stdout.replace("\n", "")

@@ -16,7 +16,12 @@ from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import json_bytes, sha256_of
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.predictors.carried import carried_predictors
-from fr_ensemble_assets.predictors.cell_store import CELLS_FILE, load_cells, save_cells
+from fr_ensemble_assets.predictors.cell_store import (
+    CELLS_FILE,
+    CELLS_ORIGIN_FILE,
+    load_cells,
+    save_cells,
+)
 from fr_ensemble_assets.predictors.cells import CellReading, Cells
 from fr_ensemble_assets.predictors.names import PREDICTOR_FILES, file_names, scored_probe_file
 from fr_ensemble_assets.predictors.published import (
@@ -35,6 +40,8 @@ from fr_ensemble_assets.predictors.results import (
     save_results,
 )
 from fr_ensemble_assets.predictors.told import predictor_problems
+from fr_ensemble_assets.schemas import DOCUMENTS
+from fr_ensemble_tests.house.test_schemas import require_known
 from fr_ensemble_tests.predictors.made import easy_cells
 
 X264 = "libx264"
@@ -121,10 +128,10 @@ def change(file: Path, alter: Callable[[Any], None]) -> None:
             "expected why libx264 has no verdict",
         ),
         (
-            lambda d: d["kinds"]["scored-probe"]["predicted"].__setitem__(0, 1.0),
+            lambda d: d["kinds"]["scored_probe"]["predicted"].__setitem__(0, 1.0),
             "have their digests",
         ),
-        (lambda d: d["kinds"]["scored-probe"].update(folds_sha256="0" * 64), "have their digests"),
+        (lambda d: d["kinds"]["scored_probe"].update(folds_sha256="0" * 64), "have their digests"),
         (lambda d: d["kinds"].pop("probe"), "'kinds.probe', found no such field"),
     ],
 )
@@ -159,6 +166,20 @@ def test_files_are_those_of_codecs_that_pass_and_stay_the_same(home: Home) -> No
         predictors_at_hand(home, CELLS.sha256)
 
 
+def test_every_document_is_known_to_its_model(home: Home) -> None:
+    write_report(home, CELLS.sha256)
+    folder, _ = publish_predictors(home, CELLS.sha256)
+    for name, path in (
+        ("planning_cells_origin", home.cells_dir(CELLS.sha256) / CELLS_ORIGIN_FILE),
+        ("predictor_results", results_folder(home, CELLS, X264) / RESULTS_FILE),
+        ("predictors", folder / "predictors.json"),
+        ("predictor_scored_probe", folder / scored_probe_file(X264)),
+        ("predictor_sidecar", folder / NAMES["sidecar"]),
+        ("predictor_calibration", folder / NAMES["calibration"]),
+    ):
+        require_known(DOCUMENTS[name], name, Path(str(path)))
+
+
 def test_held_codec_has_a_report_and_no_file(tmp_path: Path) -> None:
     made, cells = Home.at(tmp_path / "home"), easy_cells(sources=6)
     made.prepare()
@@ -181,7 +202,7 @@ def test_predictions_that_were_made_up_build_nothing(home: Home) -> None:
     text: str = perfect.to_csv(index=False, lineterminator="\n")
 
     def forge(document: Any) -> None:
-        kind = document["kinds"]["scored-probe"]
+        kind = document["kinds"]["scored_probe"]
         kind["predicted"] = perfect["predicted"].tolist()
         kind["predictions_sha256"] = sha256_of(text.encode())
 

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
+from upath import UPath
 
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.folds import Assignment
 from fr_ensemble_assets.contract.recipe import Recipe
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
+from fr_ensemble_assets.evidence.results import load_seed, results_file
+from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.progress import Silent
 from fr_ensemble_assets.foundation.schema import ENCODER_VOCABULARY
+from fr_ensemble_assets.loso.prepared import prepare
 from fr_ensemble_assets.loso.recentred import (
     correct_fold,
-    corrections_json,
-    parse_corrections,
+    corrections_document,
+    corrections_file,
+    load_corrections,
     recentred_predictions,
 )
+from fr_ensemble_assets.loso.run import evaluate_seeds, finished_seed
 from fr_ensemble_assets.training.compiled import predict
 from fr_ensemble_assets.training.recentre import TERMS, Correction, fit_correction
 from fr_ensemble_assets.training.trainer import Trainer
@@ -117,34 +131,70 @@ def test_real_members_err_less_on_the_source_that_they_never_saw(bundled: Corpus
 
 
 def test_recentred_predictions_follow_from_the_raw_ones_and_what_is_kept(few: Corpus) -> None:
-    """Two seeds' folds, trained briefly: kept as text, read back, applied again."""
-    kept, raw, wanted = [], np.empty((2, few.n_rows)), np.empty((2, few.n_rows))
-    for seed in range(2):
-        folds = [fold_without(few, number, seed) for number in range(len(few.sources))]
-        trained = Trainer("cpu").train([fold.fit for fold in folds], Recipe(epochs=3))
-        corrections = [correct_fold(*pair) for pair in zip(folds, trained, strict=True)]
-        for fold, parameters, c in zip(folds, trained, corrections, strict=True):
-            raw[seed, fold.held_out_rows] = predict(parameters, fold.held_out_inputs)
-            wanted[seed, fold.held_out_rows] = c.apply(
-                fold.held_out_inputs, raw[seed, fold.held_out_rows]
-            )
-        kept.append(corrections_json(corrections))
-    read = [parse_corrections(text, len(few.sources)) for text in kept]
-    found = recentred_predictions(few, raw, read)
+    """Two folds of a seed, one of two sources, trained briefly: read back, applied again."""
+    assignment = Assignment((few.sources[:2], few.sources[2:]))
+    folds = [prepare(few).fold(held_out, 0) for held_out in assignment.folds]
+    trained = Trainer("cpu").train([fold.fit for fold in folds], Recipe(epochs=3))
+    corrections = [correct_fold(*pair) for pair in zip(folds, trained, strict=True)]
+    raw, wanted = np.empty((1, few.n_rows)), np.empty((1, few.n_rows))
+    for fold, parameters, c in zip(folds, trained, corrections, strict=True):
+        raw[0, fold.held_out_rows] = predict(parameters, fold.held_out_inputs)
+        found = c.apply(fold.held_out_inputs, raw[0, fold.held_out_rows])
+        wanted[0, fold.held_out_rows] = found
+    kept = json.loads(json.dumps(corrections_document(few, assignment, corrections, "0" * 64)))
+    read = [Correction.from_json(fold) for fold in kept["folds"]]
+    found = recentred_predictions(few, assignment, raw, [read])
     np.testing.assert_array_equal(found, wanted)
     assert np.abs(found - few.target).mean() < np.abs(raw - few.target).mean()
 
 
+QUICK = ENSEMBLE.under(epochs=2)
+
+
+@pytest.fixture
+def evaluated(tmp_path: Path, few: Corpus) -> UPath:
+    """One seed's results, predictions and corrections."""
+    folder = UPath(tmp_path / "results")
+    list(evaluate_seeds(folder, few, [0], QUICK, Trainer("cpu"), Silent()))
+    return folder
+
+
+def edited(folder: UPath, change: Callable[[dict[str, Any]], None]) -> None:
+    path = folder / corrections_file(0)
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("change", "sentence"),
     [
-        ("[]", "expected corrections by fold"),
-        ('{"version": 0, "folds": []}', "of version 1, found 0"),
-        ('{"version": 1, "folds": []}', "expected 3 corrections, found 0"),
-        ('{"version": 1, "folds": [{}, {}, {}]}', "'low' of a correction"),
-        ('{"version": 1, "folds": [1, 2, 3]}', "'low' of a correction"),
+        (lambda d: d.update(version=0), "'version' to be 1, found 0"),
+        (lambda d: d.update(corpus_sha256="0" * 64), "'corpus_sha256' to be"),
+        (lambda d: d.update(predictions_sha256="0" * 64), "'predictions_sha256' to be"),
+        (lambda d: d["folds"].pop(), "for each of 3 folds, found others"),
+        (lambda d: d["folds"].reverse(), "for each of 3 folds, found others"),
+        (lambda d: d.update(folds=[1, 2, 3]), "for each of 3 folds, found others"),
+        (lambda d: d["folds"][1].pop("low"), "'low' of a correction: expected 6 numbers"),
     ],
+    ids=["version", "corpus", "predictions", "one less", "order", "no objects", "no end"],
 )
-def test_other_corrections_are_refused_in_a_sentence(text: str, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        parse_corrections(text, 3)
+def test_other_corrections_are_refused_and_their_seed_is_not_done(
+    evaluated: UPath, few: Corpus, change: Callable[[dict[str, Any]], None], sentence: str
+) -> None:
+    score = load_seed(evaluated / results_file(0), 0)
+    assert len(load_corrections(evaluated, few, QUICK, score)) == 3
+    assert finished_seed(evaluated, few, QUICK, 0) is not None
+    edited(evaluated, change)
+    with pytest.raises(UnusableInput, match=sentence):
+        load_corrections(evaluated, few, QUICK, score)
+    assert finished_seed(evaluated, few, QUICK, 0) is None
+
+
+def test_corrections_are_the_same_bytes_in_any_company(
+    evaluated: UPath, tmp_path: Path, few: Corpus
+) -> None:
+    other = UPath(tmp_path / "other")
+    list(evaluate_seeds(other, few, [1, 0], QUICK, Trainer("cpu", workers=3), Silent()))
+    name = corrections_file(0)
+    assert (other / name).read_bytes() == (evaluated / name).read_bytes()

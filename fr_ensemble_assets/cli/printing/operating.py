@@ -81,13 +81,13 @@ def _print_codecs(out: Terminal, status: Status) -> None:
     """A line: which codecs' predictors pass, which are held."""
     codecs = status.codecs
     if codecs.problem:
-        print_places(out, [("predictors", codecs.problem)])
+        print_places(out, [("predictor", codecs.problem)])
     elif codecs.cells_sha256 is not None:
         passed = [one.encoder for one in codecs.verdicts if one.scored.passed]
         held = [one.encoder for one in codecs.verdicts if not one.scored.passed]
         told = f"PASS {', '.join(passed) or 'none'}; HOLD {', '.join(held) or 'none'}"
         cells = f"cells {codecs.cells_sha256[:SHORT_SHA_LENGTH]}"
-        print_places(out, [("predictors", f"{told} ({cells})")])
+        print_places(out, [("predictor", f"{told} ({cells})")])
 
 
 def print_stores(stores: Sequence[Store], removed: bool, freed: int) -> None:

@@ -25,11 +25,14 @@ def print_verdict(
     scores: Sequence[SeedScore],
     places: Sequence[tuple[str, str]],
     to_stderr: bool,
+    worth: Sequence[str] = (),
 ) -> None:
-    """The table that ends a run: a row a seed, the verdict, what failed by how much, places."""
+    """The table that ends a run: a row a seed, the verdict, what it is worth, places."""
     out = err if to_stderr else stdout()
     out.print(seed_table(scores, decision))
     print_decision(out, decision)
+    for line in worth:
+        out.print(line, markup=False)
     print_places(out, [*places, ("next", next_step(decision, scores))])
 
 
@@ -52,9 +55,10 @@ def print_codecs(codecs: Codecs, to_stderr: bool) -> None:
 
 
 def codec_table(verdicts: Sequence[CodecVerdict]) -> Table:
-    """A row a codec, coloured by whether it passes."""
+    """A row a codec, coloured by whether it passes; ``regrouped``: how many other dealings pass."""
     table = Table(title_justify="left", header_style="bold")
-    for heading in ("predictor", "mean PLCC", "spread", "lowest fold", "RMSE", "verdict"):
+    columns = ("predictor", "mean PLCC", "spread", "lowest fold", "RMSE", "verdict", "regrouped")
+    for heading in columns:
         table.add_column(heading, justify="left" if heading == "predictor" else "right")
     for verdict in verdicts:
         lowest = [f.agreement.plcc for f in verdict.folds if f.agreement.plcc is not None]
@@ -66,6 +70,9 @@ def codec_table(verdicts: Sequence[CodecVerdict]) -> Table:
             figure(min(lowest) if lowest else None),
             "undefined" if verdict.rmse is None else f"{verdict.rmse:.2f}",
             held,
+            f"{sum(other.passes for other in verdict.others)} of {len(verdict.others)}"
+            if verdict.others
+            else "",
         )
     return table
 
@@ -87,6 +94,8 @@ def print_decision(out: Terminal, decision: Decision) -> None:
         f"spread {figure(decision.plcc_spread)} (<= {ADR_0303.plcc_spread_max:g})   "
         f"each seed >= {ADR_0303.each_plcc_min:g}"
     )
+    if decision.groups is not None:
+        out.print(f"folds:     {decision.protocol}, a variant of its own, compared with no other")
     colour = "green" if decision.promote else "red"
     dry = " (dry run)" if decision.dry_run else ""
     out.print(f"verdict: [bold {colour}]{decision.verdict}[/]{dry}")

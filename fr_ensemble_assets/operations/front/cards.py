@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 #: A candidate's folder is named by the beginning of a digest; nothing else is looked for.
-_ADDRESS = re.compile(rf"{re.escape(CARD_PLACE)}([0-9a-f]{{12}})")
+_ADDRESS = re.compile(rf"{re.escape(CARD_PLACE)}([0-9a-f]{{12}}(?:-[0-9]{{1,6}}folds)?)")
 # The page has its style and pictures within, and nothing that runs.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 

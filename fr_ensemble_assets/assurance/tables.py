@@ -1,0 +1,89 @@
+"""What stands beside a verdict, as rows that a person can read."""
+
+from __future__ import annotations
+
+from fr_ensemble_assets.assurance.assess import Assurance
+from fr_ensemble_assets.assurance.breakdown import GroupAgreement
+
+Cell = str | int | float | None
+Rows = list[dict[str, Cell]]
+
+
+def assurance_tables(found: Assurance) -> dict[str, Rows]:
+    """Tables by name: what was asked and what came of it, then groups of rows."""
+    parts = found.breakdown
+    return {
+        "evidence_table": _asked(found),
+        "baselines": [
+            {
+                "model": b.name,
+                "plcc": b.plcc,
+                "lowest_plcc": b.lowest_plcc,
+                "rmse": round(b.rmse, 4),
+                "skill_of_the_ensemble": round(b.skill, 3),
+                "sources_won": f"{b.won} of {b.sources}",
+            }
+            for b in found.baselines
+        ],
+        "by_encoder": [_group(group) for group in parts.by_encoder],
+        "by_family": [_group(group) for group in parts.by_family],
+        "frames_by_source": [_group(group) for group in parts.frames_by_source],
+        "encodes_by_source": [_group(group) for group in parts.encodes_by_source],
+    }
+
+
+def _asked(found: Assurance) -> Rows:
+    """One question a row."""
+    rows: Rows = [
+        {
+            "question": f"mean PLCC with {control.name}",
+            "answer": f"{control.mean:.3f}, at most {control.highest:.3f}; {control.passed} of "
+            f"{control.tries} pass",
+        }
+        for control in found.controls
+    ]
+    sure, parts = found.certainty, found.breakdown
+    if sure is not None:
+        rows += [
+            {"question": "mean PLCC, sources drawn anew, 95 %", "answer": _range(sure.mean_plcc)},
+            {"question": "spread, sources drawn anew, 95 %", "answer": _range(sure.plcc_spread)},
+            {"question": "chance that the verdict flips", "answer": f"{sure.flips:.3%}"},
+            {
+                "question": "mean PLCC, any two sources left out",
+                "answer": _range(sure.two_out_mean),
+            },
+            {
+                "question": "PLCC under which one new source makes it HOLD",
+                "answer": _figure(sure.one_new_source),
+            },
+        ]
+    rows += [
+        {"question": "PLCC across sources, within a cell", "answer": _figure(parts.within_cells)},
+        {"question": "mean PLCC, Fisher's z, 95 %", "answer": _range(parts.fisher)},
+        {
+            "question": "rank correlation of sigma and |error|",
+            "answer": _figure(parts.sigma_rank),
+        },
+    ]
+    return rows
+
+
+def _range(ends: tuple[float, float] | None) -> str:
+    return "undefined" if ends is None else f"{ends[0]:.5f} to {ends[1]:.5f}"
+
+
+def _figure(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def _group(group: GroupAgreement) -> dict[str, Cell]:
+    return {
+        "name": group.name,
+        "rows": group.rows,
+        "plcc": group.plcc,
+        "rmse": round(group.rmse, 4),
+        "mae": round(group.mae, 4),
+        "slope": group.slope,
+        "worst_source": group.worst_source,
+        "worst_rmse": round(group.worst_rmse, 4),
+    }

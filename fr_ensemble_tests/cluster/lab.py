@@ -1,0 +1,197 @@
+"""A Ray cluster of three hosts and a desk on this machine: network namespaces without an uplink.
+
+Ray listens on all interfaces, whatever it is told, so it is never started outside of one. A switch
+joins them, and nothing else: whoever is outside can't reach them, nor they anybody.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAD, WORKERS, DESK = 1, (2, 3), 4
+_OBJECT_STORE_BYTES = 100_000_000
+_COMMAND = "from fr_ensemble_assets.cli.main import main; main()"
+
+
+class Lab:
+    """Hosts 1 (the head, which gives no processor) to 3, and the desk from which one types."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._name = folder, f"fr{os.getpid()}"
+
+    @property
+    def address(self) -> str:
+        return f"ray://{_ip(HEAD)}:10001"
+
+    # --- the network ---
+
+    def build(self) -> None:
+        """Namespaces and the switch between them; skips the test where that isn't permitted."""
+        if shutil.which("ip") is None:
+            pytest.skip("network namespaces: expected iproute2's `ip` on PATH, found none")
+        made = subprocess.run(["ip", "netns", "add", self._ns(0)], capture_output=True, text=True)
+        if made.returncode:
+            pytest.skip(f"network namespaces aren't permitted here: {made.stderr.strip()}")
+        _ip_in(self._ns(0), "link add switch type bridge", "link set switch up")
+        for host in (HEAD, *WORKERS, DESK):
+            subprocess.run(["ip", "netns", "add", self._ns(host)], check=True)
+            _ip_in(
+                self._ns(0),
+                f"link add port{host} type veth peer name eth0 netns {self._ns(host)}",
+                f"link set port{host} master switch up",
+            )
+            there = f"addr add {_ip(host)}/24 dev eth0"
+            _ip_in(self._ns(host), there, "link set eth0 up", "link set lo up")
+
+    def tear_down(self) -> None:
+        for host in (DESK, *WORKERS, HEAD, 0):
+            with suppress(subprocess.CalledProcessError):
+                self.kill(host)
+                subprocess.run(["ip", "netns", "del", self._ns(host)], check=True)
+
+    def _ns(self, host: int) -> str:
+        return f"{self._name}n{host}"
+
+    # --- the cluster ---
+
+    def start(self) -> None:
+        """Ray on all hosts; the head first."""
+        self.start_host(HEAD)
+        for host in WORKERS:
+            self.start_host(host)
+
+    def start_host(self, host: int, **environment: str) -> None:
+        told = (
+            ["--head", "--port=6379", "--num-cpus=0", "--include-dashboard=false"]
+            if host == HEAD
+            else [f"--address={_ip(HEAD)}:6379", "--num-cpus=1"]
+        )
+        self._run(
+            host,
+            [
+                str(Path(sys.executable).with_name("ray")),
+                *("start", *told, f"--node-ip-address={_ip(host)}"),
+                f"--temp-dir={self._folder / str(host)}",
+                f"--object-store-memory={_OBJECT_STORE_BYTES}",
+            ],
+            environment,
+        )
+
+    def kill(self, host: int) -> None:
+        """kill -9 everything that runs on a host."""
+        found = subprocess.run(
+            ["ip", "netns", "pids", self._ns(host)], check=True, capture_output=True, text=True
+        )
+        for pid in map(int, found.stdout.split()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def restart(self) -> None:
+        for host in (*WORKERS, HEAD):
+            self.kill(host)
+        self.start()
+
+    def free_processors(self) -> float:
+        """How many of the workers' processors nobody uses, as Ray tells it."""
+        asked = (
+            f"import ray; ray.init('{self.address}', logging_level='ERROR'); "
+            "print('free', ray.available_resources().get('CPU', 0))"
+        )
+        told = self._run(DESK, [sys.executable, "-c", asked]).stdout
+        return float(told.split("free")[1])
+
+    # --- what one types ---
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """``fr-ensemble`` at the desk, to its end."""
+        with self.typed(*arguments) as process:
+            out, err = process.communicate(timeout=300)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    @contextmanager
+    def typed(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """``fr-ensemble`` at the desk, while the block runs."""
+        command = [sys.executable, "-c", _COMMAND, *arguments]
+        process = subprocess.Popen(
+            self._within(DESK, command),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env=_environment({}),
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+    def _run(
+        self, host: int, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            self._within(host, command),
+            env=_environment(environment or {}),
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def _within(self, host: int, command: Sequence[str]) -> list[str]:
+        return ["ip", "netns", "exec", self._ns(host), *command]
+
+
+@contextmanager
+def lab() -> Iterator[Lab]:
+    """A running cluster; afterwards no process and no namespace of it is left."""
+    # Short, since sockets lie in it: a path of one has at most 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="fr", dir="/tmp"))
+    built = Lab(folder)
+    try:
+        built.build()
+        built.start()
+        yield built
+    finally:
+        built.tear_down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_for(seen: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+    """Look again and again until something is seen."""
+    until = time.monotonic() + seconds
+    while not (found := seen()):
+        assert time.monotonic() < until, f"waited in vain until {what}"
+        time.sleep(0.05)
+    return found
+
+
+def _ip(host: int) -> str:
+    return f"10.77.0.{host}"
+
+
+def _ip_in(namespace: str, *commands: str) -> None:
+    for command in commands:
+        subprocess.run(["ip", "-n", namespace, *command.split()], check=True)
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    search = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    quiet = {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": search, "NO_COLOR": "1"}
+    return {**os.environ, **quiet, **more}
