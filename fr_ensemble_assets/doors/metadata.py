@@ -47,16 +47,17 @@ def table(rows: Sequence[Mapping[str, Cell]]) -> dg.TableMetadataValue:
 
 def folded_table(rows: Sequence[Mapping[str, Cell]]) -> dg.MarkdownMetadataValue:
     """Rows as :func:`table` takes them, behind a click: a wide table makes the whole page wide."""
-    lines = [[*rows[0]], ["---"] * len(rows[0]), *([*row.values()] for row in rows)] if rows else []
-    cells = [
-        ["undefined" if v is None else v if v == "---" else _cell(v) for v in line]
-        for line in lines
-    ]
-    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in cells))
+    if not rows:
+        return dg.MetadataValue.md("none")
+    heads = [escaped(name) for name in rows[0]]
+    lines = [heads, ["---"] * len(heads), *([_cell(v) for v in row.values()] for row in rows)]
+    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
 def _cell(value: Cell) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else escaped(str(value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "undefined" if value is None else escaped(str(value))
 
 
 def column_schema(columns: Mapping[str, tuple[str, str]]) -> dict[str, dg.TableSchema]:

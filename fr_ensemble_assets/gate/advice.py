@@ -19,7 +19,7 @@ def next_step(decision: Decision, scores: Sequence[SeedScore]) -> str:
     """One or two sentences, without a full stop."""
     if decision.promote:
         return "fr-ensemble propose --tree CHECKOUT makes the patch that hands the candidate over"
-    few = _too_few(scores)
+    few = few_sources(scores)
     return f"{advice(decision, _hardest(scores))}{f'. {few}' if few else ''}"
 
 
@@ -48,7 +48,8 @@ def _hardest(scores: Sequence[SeedScore]) -> list[str]:
     return list(dict.fromkeys(fold.held_out for fold in folds))[:_HARDEST_NAMED]
 
 
-def _too_few(scores: Sequence[SeedScore]) -> str:
+def few_sources(scores: Sequence[SeedScore]) -> str:
+    """How many sources a promise takes, where there are fewer; else empty."""
     sources = max((len(score.folds) for score in scores), default=0)
     if not 0 < sources < _SOURCES_FOR_90:
         return ""

@@ -155,5 +155,6 @@ def _worst_folds(scores: tuple[SeedScore, ...]) -> list[dict[str, Cell]]:
     folds.sort(key=lambda pair: -1.0 if pair[1].plcc is None else pair[1].plcc)
     rows: list[dict[str, Cell]] = []
     for seed, fold in folds[:_WORST_FOLDS]:
-        rows.append({"seed": seed, "held_out": shown(fold.held_out, _NAME_LIMIT)} | _rounded(fold))
+        name = shown(fold.held_out, _NAME_LIMIT)
+        rows.append({"seed": seed, "held_out": name, **_rounded(fold)})
     return rows
