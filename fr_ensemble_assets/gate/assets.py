@@ -14,7 +14,7 @@ from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.corpus.store import corpus_name
 from fr_ensemble_assets.doors.groups import VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, Cell, folded_table, plot, table
+from fr_ensemble_assets.doors.metadata import OWNERS, Cell, folded, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.evidence.results import FoldScore, SeedScore
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
@@ -94,9 +94,8 @@ def ensemble_verdict(
             "dry_run": decision.dry_run,
             "worst_folds": table(_worst_folds(judgement.scores)),
             **(_evidence(used, judgement) if config.evidence else {}),
-            # As JSON, behind a click: a digest or a path that can't be broken makes the whole table
-            # wider than the page, and the reasons are cut.
-            "where": {"corpus_sha256": used.sha256, "stored_at": str(path)},
+            "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
+            "stored_at": path.name,
         }
     )
 
@@ -115,8 +114,7 @@ def _evidence(used: Corpus, judgement: Judgement) -> dict[str, Any]:
         "evidence": "\n".join((skill, chance, *found.caveats)),
         "diagnosis": looks,
         "plot_of_evidence": plot(assurance_figure(found), "what the verdict is worth"),
-        # Behind a click: they are wider than the page.
-        **{name: folded_table(rows) for name, rows in assurance_tables(found).items()},
+        "tables_of_evidence": folded(assurance_tables(found), f"corpus {used.sha256}"),
     }
 
 

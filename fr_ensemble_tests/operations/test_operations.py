@@ -121,6 +121,16 @@ def test_who_only_looks_makes_no_home(tmp_path: Path, command: str) -> None:
         assert f"no such home yet: there is no folder {tmp_path}/typo" in told.stdout
 
 
+def test_a_window_of_forty_columns_gets_lines_instead_of_cut_tables(
+    promoted: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "dumb")
+    told = typed("status", promoted).stdout
+    assert "…" not in told
+    assert "seed 0, mean PLCC 0.9" in told
+
+
 def test_status_while_it_trains_says_how_many_seeds_are_done(promoted: Home) -> None:
     (results,) = promoted.store.glob("*/loso-*")
     for seed in (0, 2, 4):
