@@ -35,8 +35,6 @@ WIDTH = 9.8
 NAMED_SOURCES = 20
 _NAME_LIMIT = 26
 _LEGEND_LETTERS = 130
-#: Of 256; what is fainter is left out of a picture in few colours.
-_FAINT = 60
 
 _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -64,7 +62,7 @@ _STYLE: dict[Any, Any] = {
     "text.parse_math": False,
 }
 _DOTS_PER_INCH = 100
-_FEWER_DOTS, _COLOURS = 80, 24
+_FEWER_DOTS, _COLOURS = 80, 96
 
 _Arguments = ParamSpec("_Arguments")
 
@@ -160,11 +158,8 @@ def small_png(figure: Figure) -> bytes:
 
     with Image.open(io.BytesIO(png_bytes(figure, _FEWER_DOTS))) as opened:
         # Of few dots, too, the colour is kept: those that lie furthest apart are taken.
-        flat = opened.convert("RGB")
-        # The page shines through where nothing, or next to nothing, was drawn.
-        clear = opened.getchannel("A").point([255] * _FAINT + [0] * (256 - _FAINT))
-        flat.paste((255, 255, 255), mask=clear)
-        few = flat.quantize(_COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        # With its alpha: the page shines through, and edges stay smooth on any ground.
+        few = opened.quantize(_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     written = io.BytesIO()
-    few.save(written, format="png", optimize=True, transparency=few.getpixel((0, 0)))
+    few.save(written, format="png", optimize=True)
     return written.getvalue()

@@ -96,7 +96,7 @@ def test_verdict_page_answers_in_a_plot(good: Platform, page: Page) -> None:
     page.get_by_text("[Show Markdown]").first.click()
     plot = page.locator("img[alt='all seeds']")
     expect(plot).to_be_visible()
-    assert 900 < plot.evaluate("image => image.complete && image.naturalWidth") <= 980
+    assert 700 < plot.evaluate("image => image.complete && image.naturalWidth") <= 980
     keep(page, "verdict-page")
 
 
