@@ -21,7 +21,12 @@ from fr_ensemble_assets.corpus.sensors import Taker, inbox_sensor
 from fr_ensemble_assets.doors.fixed import fixed, no_io
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.progress import LogProgress, Watch
-from fr_ensemble_assets.doors.sensors import WEBHOOK_VARIABLE, NoticesResource, failures_sensor
+from fr_ensemble_assets.doors.sensors import (
+    WEBHOOK_VARIABLE,
+    NoticesResource,
+    failures_sensor,
+    verdicts_sensor,
+)
 from fr_ensemble_assets.encodes.assets import GridResource, corpus_shards
 from fr_ensemble_assets.encodes.sensors import clips_sensor
 from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
@@ -138,6 +143,7 @@ def build_definitions(
             ),
             clips_sensor(LIST_CLIPS, SCORE_CLIPS),
             failures_sensor(),
+            verdicts_sensor(),
         ],
         schedules=[reverify_schedule(VERIFY_CANDIDATE.name)],
         jobs=[
@@ -164,7 +170,17 @@ def _with_code_references(assets: Sequence[dg.AssetsDefinition]) -> Sequence[dg.
     """Each asset with a link to the lines that define it; Dagster 1.13 still calls that beta."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return dg.with_source_code_references(list(assets))  # type: ignore[return-value]
+        linked = dg.with_source_code_references(list(assets))
+    return [_in_markdown(asset) for asset in linked]  # type: ignore[arg-type]
+
+
+def _in_markdown(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    """Docstrings have double backticks, which the UI shows raw where it shows no Markdown."""
+    return asset.map_asset_specs(
+        lambda spec: spec.replace_attributes(
+            description=(spec.description or "").replace("``", "`")
+        )
+    )
 
 
 defs = build_definitions()

@@ -31,7 +31,7 @@ def assurance_figure(found: Assurance) -> Figure:
     Left: RMSE of the ensemble and of what needs no network, by the same folds. Middle: mean PLCC of
     controls that must not pass, beside the gate's line. Right: the sources with the largest error.
     """
-    figure, (models, gate, sources) = new_figure(width=12.5, height=3.8, columns=3)
+    figure, (models, gate, sources) = new_figure(height=4.2, columns=3)
     _draw_models(models, found)
     _draw_controls(gate, found)
     _draw_sources(sources, found)

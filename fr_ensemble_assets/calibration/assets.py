@@ -14,6 +14,7 @@ from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.doors.groups import CANDIDATE_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
@@ -26,7 +27,7 @@ from fr_ensemble_assets.training.resources import RecipeResource
 
 
 @dg.asset(
-    group_name="calibration",
+    group_name=CANDIDATE_GROUP,
     owners=OWNERS,
     kinds={"json"},
     tags={"domain": "video-quality"},
@@ -92,9 +93,9 @@ def predictions_for_intervals(results: UPath, used: Corpus, contract: Contract) 
 
 def _plots(made: Calibration, frames: OutOfFold) -> dict[str, dg.MetadataValue]:
     return {
-        "calibration_plot": plot(calibration_figure(frames), "level against coverage"),
-        "coverage_plot": plot(coverage_figure(made.coverages), "coverage by source"),
-        "width_plot": plot(width_figure(made, frames), "width by predicted VMAF"),
+        "plot_of_levels": plot(calibration_figure(frames), "level against coverage"),
+        "plot_of_sources": plot(coverage_figure(made.coverages), "coverage by source"),
+        "plot_of_widths": plot(width_figure(made, frames), "width by predicted VMAF"),
     }
 
 

@@ -13,8 +13,16 @@ from fr_ensemble_assets.calibration.calibrate import Calibration
 from fr_ensemble_assets.calibration.coverage import UNITS, Coverage, leave_one_source_out
 from fr_ensemble_assets.calibration.pooling import OutOfFold, pool_encodes
 from fr_ensemble_assets.calibration.rules import RULES, Rule, bounds
-from fr_ensemble_assets.foundation.figures import LINE_COLOUR, PALETTE, new_figure, styled
-from fr_ensemble_assets.foundation.wording import shown as shown_name
+from fr_ensemble_assets.foundation.figures import (
+    LINE_COLOUR,
+    NAMED_SOURCES,
+    PALETTE,
+    legend_below,
+    name_sources,
+    named_height,
+    new_figure,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,13 +33,12 @@ _CURVE_LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _SHOWN_LEVEL = 0.95
 _BINS = 12
 #: Names are shortened, and of many sources so many are drawn: text is most of a picture.
-_NAME, _LEAST_COVERED = 24, 12
 
 
 @styled
 def calibration_figure(frames: OutOfFold) -> Figure:
     """Level asked for against share covered, on sources left out; dotted: the worst of them."""
-    figure, axes = new_figure(width=8.6, height=4.0, columns=2)
+    figure, axes = new_figure(height=4.6, columns=2)
     for axis, unit, rows in zip(axes, UNITS, (frames, pool_encodes(frames)), strict=True):
         measured = leave_one_source_out(rows, unit, _CURVE_LEVELS)
         for rule in RULES:
@@ -40,7 +47,7 @@ def calibration_figure(frames: OutOfFold) -> Figure:
         axis.set_title(f"Per {unit}: {len(rows.sources)} sources, each left out")
         axis.set_xlabel("level asked for")
         axis.set_ylabel("share of the source covered")
-        axis.legend(loc="lower right", title="mean (dotted: worst source)", title_fontsize=8)
+    legend_below(figure, title="mean over the sources (dotted: the worst of them)")
     return figure
 
 
@@ -63,43 +70,45 @@ def _draw_curve(axis: Axes, rule: Rule, measured: Sequence[Coverage]) -> None:
 def coverage_figure(coverages: Sequence[Coverage]) -> Figure:
     """Every source's coverage when it is left out, by rule, at the highest level measured."""
     level = max(c.level for c in coverages if c.rule == "source" and c.measured)
-    figure, axes = new_figure(width=9.0, height=4.6, columns=2)
+    sources = max(len(c.by_source) for c in coverages)
+    figure, axes = new_figure(height=1.3 + named_height(sources), columns=2)
     for axis, unit in zip(axes, UNITS, strict=True):
         shown = {c.rule: c for c in coverages if c.unit == unit and c.level == level and c.measured}
         if shown:
             _draw_sources(axis, shown)
         axis.axvline(level, color=LINE_COLOUR, linestyle="--", linewidth=0.8)
         axis.set_xlim(right=1.01)
-        axis.set_xlabel("share covered, calibrated without the source")
         axis.set_title(f"Per {unit} at {level:.0%}")
+    legend_below(figure)
     return figure
 
 
 def _draw_sources(axis: Axes, shown: dict[Rule, Coverage]) -> None:
-    """One line a source that is listed, the one that the frame rule covers best at the bottom."""
-    ordered = shown.get("frame", next(iter(shown.values()))).by_source
-    names = [g.name for g in sorted(ordered, key=lambda group: -group.coverage)]
-    if any(c.over_all for c in shown.values()):
-        names = names[-_LEAST_COVERED:]
+    """One line a source, the one that the frame rule covers least at the top."""
+    ordered = shown.get("frame", next(iter(shown.values())))
+    names = [g.name for g in sorted(ordered.by_source, key=lambda group: group.coverage)][
+        :NAMED_SOURCES
+    ]
+    averages = []
     for place, (rule, c) in enumerate(shown.items()):
         share = {group.name: group.coverage for group in c.by_source}
         axis.plot(
             [share.get(name, math.nan) for name in names],
-            np.arange(len(names)) + 0.24 * (1 - place),
+            np.arange(len(names)) + 0.24 * (place - 1),
             "o",
             color=COLOURS[rule],
             markersize=4,
-            label=f"{rule}: mean {c.coverage:.1%}, width {c.width:.2f}",
+            label=rule,
         )
-    axis.set_yticks(range(len(names)), [shown_name(name, _NAME) for name in names])
-    axis.tick_params(axis="y", labelsize=7)
-    axis.legend(loc="lower left")
+        averages.append(f"{rule}: mean {c.coverage:.1%}, width {c.width:.2f}")
+    name_sources(axis, names, ordered.n_sources)
+    axis.set_xlabel("\n".join(["share covered, calibrated without the source", *averages]))
 
 
 @styled
 def width_figure(calibration: Calibration, frames: OutOfFold) -> Figure:
     """Mean width of the intervals by predicted VMAF, at 95 % or the highest level supported."""
-    figure, axes = new_figure(width=9.0, height=3.8, columns=2)
+    figure, axes = new_figure(height=4.2, columns=2)
     for axis, unit, rows in zip(axes, UNITS, (frames, pool_encodes(frames)), strict=True):
         place = _bins(rows.mu)
         centre = _means(rows.mu, place)
@@ -107,13 +116,13 @@ def width_figure(calibration: Calibration, frames: OutOfFold) -> Figure:
             answer = table.at(_SHOWN_LEVEL)
             lower, upper = bounds(rows.mu, rows.sigma, answer.quantile, answer.floor)
             width = _means(upper - lower, place)
-            label = f"{rule} at {answer.level:.1%}"
+            label = f"{rule} at {answer.level:.1%} per {unit}"
             axis.plot(centre, width, "o-", color=COLOURS[rule], markersize=3, label=label)
         axis.set_ylim(bottom=0)
         axis.set_title(f"Per {unit}: width by predicted VMAF")
         axis.set_xlabel("predicted VMAF (bins of equally many rows)")
         axis.set_ylabel("mean width, VMAF")
-        axis.legend(loc="lower left")
+    legend_below(figure)
     return figure
 
 

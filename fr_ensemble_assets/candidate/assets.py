@@ -12,6 +12,7 @@ from fr_ensemble_assets.card.render import card_address
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import CELLS, corpus_in_use, sha256_in_use
+from fr_ensemble_assets.doors.groups import CANDIDATE_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, table
 from fr_ensemble_assets.doors.progress import Watch
@@ -35,7 +36,7 @@ from fr_ensemble_assets.training.resources import (
 
 
 @dg.asset(
-    group_name="candidate",
+    group_name=CANDIDATE_GROUP,
     owners=OWNERS,
     kinds={"onnx", "json"},
     tags={"domain": "video-quality"},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fr_ensemble_assets.card.facts import Facts, Group
 from fr_ensemble_assets.foundation.figures import PALETTE, drawn_png, new_figure
+from fr_ensemble_assets.foundation.wording import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
 #: Sources that one picture can name.
 _SHOWN_SOURCES = 30
+_NAME_LIMIT = 26
 _RULE_COLOURS = {"gaussian": "#8a8f98", "frame": PALETTE[1], "source": PALETTE[0]}
 
 _INK: Mapping[Theme, tuple[str, str, str]] = {
@@ -128,7 +130,7 @@ def _draw_groups(
         if value is not None:
             label = "the ensemble" if place == 0 else None
             axis.plot([value], [place], "D", color=_colour(1, theme), markersize=4, label=label)
-    axis.set_yticks(range(len(groups)), [group.name for group in groups])
+    axis.set_yticks(range(len(groups)), [shown(group.name, _NAME_LIMIT) for group in groups])
     axis.tick_params(axis="y", labelsize=7)
 
 

@@ -8,7 +8,13 @@ from typing import Annotated
 
 import typer
 
-from fr_ensemble_assets.cli.app import HomeOption, JsonOption, app, errors_in_one_sentence
+from fr_ensemble_assets.cli.app import (
+    HomeOption,
+    JsonOption,
+    app,
+    errors_in_one_sentence,
+    named_path,
+)
 
 
 @app.command()
@@ -69,6 +75,28 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     print_status(found, to_stderr=as_json)
     if as_json:
         sys.stdout.write(json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n")
+
+
+@app.command()
+def report(
+    out: Annotated[str, typer.Option(help="Where the page goes: one file, nothing beside it.")],
+    home: HomeOption = None,
+) -> None:
+    """Write what stands as one HTML page.
+
+    Verdict, seeds, hardest sources, intervals, predictors, what changed. Light and dark; opens
+    without a network.
+    """
+    from fr_ensemble_assets.cli.printing.terminal import err
+    from fr_ensemble_assets.foundation import store
+    from fr_ensemble_assets.foundation.home import Home
+    from fr_ensemble_assets.operations.report import evidence_of
+    from fr_ensemble_assets.report.page import report_page
+
+    with errors_in_one_sentence():
+        destination = named_path("--out", out)
+        store.put(destination, report_page(evidence_of(Home.at(home))))
+    err.print(f"report: {destination}", markup=False)
 
 
 @app.command()

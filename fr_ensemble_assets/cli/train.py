@@ -44,7 +44,7 @@ def generate(
     qualities: Annotated[
         str,
         typer.Option(
-            help="19,25,31,37 for all, or libx264=19,25;libsvtav1=43,55 "
+            help="19,25,31,37 or 19-37:6 for all, or libx264=19,25;libsvtav1=43,55 "
             "[default: four across each encoder's scale]"
         ),
     ] = "",
@@ -150,6 +150,7 @@ def run(
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.instance import OrchestrationFailure
     from fr_ensemble_assets.operations.run import Plan, rows_to_read, run_ensemble
+    from fr_ensemble_assets.operations.serving.lock import where_to_look
     from fr_ensemble_assets.training.executors import ExecutorChoice
 
     with errors_in_one_sentence():
@@ -169,6 +170,7 @@ def run(
     places = [("corpus", outcome.corpus_sha256), ("results", str(outcome.results_dir))]
     if outcome.candidate_dir is not None:
         places.append(("candidate", str(outcome.candidate_dir)))
+    places.append(("look at", where_to_look(plan.home)))
     judgement = outcome.judgement
     print_verdict(judgement.decision, judgement.scores, places, as_json, outcome.worth)
     print_codecs(outcome.codecs, to_stderr=as_json)

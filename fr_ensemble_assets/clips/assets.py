@@ -13,6 +13,7 @@ from fr_ensemble_assets.clips.inventory import (
     take_inventory,
 )
 from fr_ensemble_assets.clips.resources import CLIP_PARTITIONS, FfmpegResource
+from fr_ensemble_assets.doors.groups import CORPUS_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
@@ -29,7 +30,7 @@ class ClipsConfig(dg.Config):
 
 
 @dg.asset(
-    group_name="clips",
+    group_name=CORPUS_GROUP,
     owners=OWNERS,
     kinds={"ffmpeg"},
     tags={"domain": "video-quality"},

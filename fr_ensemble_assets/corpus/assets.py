@@ -14,11 +14,13 @@ from fr_ensemble_assets.corpus.parsing import NOTHING_HELD, Held
 from fr_ensemble_assets.corpus.plots import quality_curves
 from fr_ensemble_assets.corpus.provenance import note_of, noted
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, Reading, read_corpus, read_shards
-from fr_ensemble_assets.corpus.store import CORPUS_FILE, save_corpus
+from fr_ensemble_assets.corpus.store import CORPUS_FILE, name_of, save_corpus
 from fr_ensemble_assets.corpus.summary import CorpusSummary, preset_rows
+from fr_ensemble_assets.doors.groups import CORPUS_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.doors.workers import NAME_TAG
 from fr_ensemble_assets.encodes.assets import corpus_shards
 from fr_ensemble_assets.encodes.output import clip_note
 from fr_ensemble_assets.encodes.shards import shards_of
@@ -45,7 +47,7 @@ class CorpusConfig(dg.Config):
 
 
 @dg.asset(
-    group_name="corpus",
+    group_name=CORPUS_GROUP,
     owners=OWNERS,
     kinds={"parquet"},
     tags={"domain": "video-quality"},
@@ -53,7 +55,9 @@ class CorpusConfig(dg.Config):
     deps=[corpus_shards],
     metadata=column_schema({c: (column_type(c), text) for c, text in DESCRIPTIONS.items()}),
 )
-def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[None]:
+def corpus(
+    context: dg.AssetExecutionContext, config: CorpusConfig, home: HomeResource
+) -> dg.MaterializeResult[None]:
     """Canonical-6 rows, one a frame: read, validated, and kept under the sha256 of their content.
 
     Takes the shards of all clips, or a corpus that arrived ready-made: JSON Lines, gzipped JSON
@@ -74,6 +78,7 @@ def corpus(config: CorpusConfig, home: HomeResource) -> dg.MaterializeResult[Non
             reading, origin, note = _read(config.path, kept, held)
         summary = require_fit(reading.corpus).summary
         save_corpus(kept, reading, origin, note)
+        context.instance.add_run_tags(context.run.run_id, {NAME_TAG: name_of(origin)})
         stored = kept.corpus_dir(reading.corpus.sha256) / CORPUS_FILE
     return dg.MaterializeResult(
         data_version=dg.DataVersion(reading.corpus.sha256),
@@ -111,7 +116,7 @@ def _describe(reading: Reading, summary: CorpusSummary) -> dict[str, dg.Metadata
         for s in listed_sources
     ]
     return {
-        "quality_curves": plot(quality_curves(reading.corpus), "VMAF against quality by encoder"),
+        "plot_of_vmaf": plot(quality_curves(reading.corpus), "VMAF against quality by encoder"),
         "dagster/row_count": dg.MetadataValue.int(summary.rows),
         "sources": dg.MetadataValue.int(len(summary.sources)),
         "vmaf_min": dg.MetadataValue.float(summary.vmaf_min),

@@ -9,7 +9,8 @@ import dagster as dg
 
 from fr_ensemble_assets.corpus.fitness import require_fit
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.corpus.store import load_corpus
+from fr_ensemble_assets.corpus.store import corpus_name, load_corpus
+from fr_ensemble_assets.doors.workers import NAME_TAG
 from fr_ensemble_assets.foundation.digests import is_digest, require_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
@@ -52,6 +53,9 @@ def corpus_in_use(
     """
     used = load_corpus(home, sha256_in_use(context))
     require_fit(used)
+    if NAME_TAG not in context.run.tags:
+        named = {NAME_TAG: corpus_name(home, used.sha256)}
+        context.instance.add_run_tags(context.run.run_id, named)
     return used
 
 

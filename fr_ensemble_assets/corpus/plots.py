@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.foundation.figures import PALETTE, new_figure, styled
+from fr_ensemble_assets.foundation.figures import PALETTE, legend_below, new_figure, styled
 from fr_ensemble_assets.foundation.schema import TARGET
 
 if TYPE_CHECKING:
@@ -25,5 +25,5 @@ def quality_curves(corpus: Corpus) -> Figure:
     axis.set_title("VMAF against quality: mean over the frames; band: 10th to 90th percentile")
     axis.set_xlabel("quality (CRF, CQ or QP, each encoder's own scale)")
     axis.set_ylabel("VMAF")
-    axis.legend(ncols=2, loc="lower left")
+    legend_below(figure)
     return figure

@@ -25,6 +25,7 @@ from fr_ensemble_assets.corpus.parsing import (
     Shard,
     read_shard,
 )
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.schema import (
     COLUMNS,
@@ -129,7 +130,7 @@ def shard_paths(path: UPath) -> tuple[list[UPath], tuple[str, ...]]:
         if not path.exists():
             raise UnusableInput(
                 f"{path}: expected a corpus (JSON Lines, gzipped JSON Lines, Parquet, or a folder "
-                "of them), found no such file."
+                f"of them), found {store.missing_at(path)}."
             )
         if not path.is_dir():
             raise UnusableInput(

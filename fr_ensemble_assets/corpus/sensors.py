@@ -8,7 +8,9 @@ import dagster as dg
 from upath import UPath
 
 from fr_ensemble_assets.corpus.arrivals import Arrival, Memory, look_into
+from fr_ensemble_assets.corpus.store import name_of
 from fr_ensemble_assets.doors.home import HomeResource
+from fr_ensemble_assets.doors.workers import NAME_TAG
 from fr_ensemble_assets.foundation.wording import listed
 
 if TYPE_CHECKING:
@@ -84,5 +86,6 @@ def _request(arrival: Arrival, taker: Taker) -> dg.RunRequest:
             "dagster/asset_partition_range_start": taker.partitions[0],
             "dagster/asset_partition_range_end": taker.partitions[-1],
             ARRIVAL_TAG: arrival.sha256,
+            NAME_TAG: name_of(str(arrival.path)),
         },
     )

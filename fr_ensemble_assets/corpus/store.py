@@ -14,7 +14,7 @@ from fr_ensemble_assets.corpus.provenance import keep_note
 from fr_ensemble_assets.corpus.reader import Reading
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
 from fr_ensemble_assets.foundation.schema import COLUMNS, REQUIRED
 from fr_ensemble_assets.foundation.tables import read_parquet, write_parquet
 from fr_ensemble_assets.foundation.wording import listed, one_line, shown
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CORPUS_FILE = "corpus.parquet"
 ORIGIN_FILE = "corpus.json"
+_NAME_LIMIT = 60
 
 
 def save_corpus(
@@ -110,6 +111,19 @@ def read_origin(home: Home, sha256: str) -> OriginDocument:
 
     path = home.corpus_dir(sha256) / ORIGIN_FILE
     return parse_document(OriginDocument, store.read(path, "a corpus' origin"), str(path))
+
+
+def corpus_name(home: Home, sha256: str) -> str:
+    """What a person calls this corpus; the beginning of its sha256 where nobody noted it."""
+    try:
+        return name_of(read_origin(home, sha256).read_from)
+    except UnusableInput:
+        return sha256[:SHORT_SHA_LENGTH]
+
+
+def name_of(read_from: str) -> str:
+    """What a person calls a corpus: its file's name, or the words for one without a file."""
+    return shown(read_from.rstrip("/").rpartition("/")[2] or read_from, _NAME_LIMIT)
 
 
 def _origin(reading: Reading, origin: str) -> dict[str, Any]:

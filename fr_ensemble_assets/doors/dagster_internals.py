@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -18,6 +19,10 @@ from dagster._core.definitions.resource_annotation import TreatAsResourceParam
 
 # What a launcher of runs says of a worker's health; the launcher itself is public.
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+
+# Tags that begin with it are kept and never shown: what a run's process is called helps nobody who
+# reads a list of runs.
+from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 
 if TYPE_CHECKING:
     # Types of values that public methods return or take: of backfills, sensors' states, jobs.
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DAEMON_MODULE",
+    "HIDDEN_TAG_PREFIX",
     "CheckRunHealthResult",
     "LaunchRunContext",
     "PartitionBackfill",
@@ -37,6 +43,7 @@ __all__ = [
     "TreatAsResourceParam",
     "UnresolvedAssetJobDefinition",
     "WorkerStatus",
+    "shown_as_of",
     "workspace_context",
 ]
 
@@ -62,3 +69,23 @@ def workspace_context(
         instance, version=dg.__version__, workspace_load_target=target
     ) as context:
         yield context
+
+
+@contextmanager
+def shown_as_of(instance: dg.DagsterInstance, location: str, job: str) -> Iterator[None]:
+    """Let runs of ``job`` that this process makes say that they belong to the code ``location``.
+
+    By their origin Timeline, Jobs and the sensors of failed runs know them. Dagster gives none to
+    what ``execute_in_process`` runs, and takes none there.
+    """
+    from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+    from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
+
+    known = RegisteredCodeLocationOrigin(location)
+    origin = RemoteRepositoryOrigin(known, SINGLETON_REPOSITORY_NAME).get_job_origin(job)
+    create = instance.create_run_for_job
+    instance.create_run_for_job = partial(create, remote_job_origin=origin)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        instance.create_run_for_job = create  # type: ignore[method-assign]

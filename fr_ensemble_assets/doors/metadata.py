@@ -45,6 +45,30 @@ def table(rows: Sequence[Mapping[str, Cell]]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
 
 
+def folded(tables: Mapping[str, Sequence[Mapping[str, Cell]]], ending: str) -> dg.MetadataValue:
+    """Tables under their names, then a line: behind one click, since the UI folds what is long.
+
+    A wide table, or a word that can't be broken, makes the whole page wider than the window, and
+    what stands above is cut.
+    """
+    parts = [f"**{escaped(name)}**\n\n{_markdown(rows)}" for name, rows in tables.items()]
+    return dg.MetadataValue.md("\n\n".join([*parts, escaped(ending)]))
+
+
+def _markdown(rows: Sequence[Mapping[str, Cell]]) -> str:
+    if not rows:
+        return "none"
+    heads = [escaped(name) for name in rows[0]]
+    lines = [heads, ["---"] * len(heads), *([_cell(v) for v in row.values()] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Cell) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "undefined" if value is None else escaped(str(value))
+
+
 def column_schema(columns: Mapping[str, tuple[str, str]]) -> dict[str, dg.TableSchema]:
     """Definition metadata that lists columns: name to (type, description)."""
     listed = [dg.TableColumn(name, kind, text) for name, (kind, text) in columns.items()]

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from fr_ensemble_assets.doors.dagster_internals import CheckRunHealthResult, WorkerStatus
+from fr_ensemble_assets.doors.dagster_internals import (
+    HIDDEN_TAG_PREFIX,
+    CheckRunHealthResult,
+    WorkerStatus,
+)
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -19,9 +23,11 @@ if TYPE_CHECKING:
     from fr_ensemble_assets.doors.dagster_internals import LaunchRunContext
 
 #: By this tag a run of the command line names its process; Dagster's own runs tell it in an event.
-PROCESS_TAG = "fr_ensemble/process"
+PROCESS_TAG = f"{HIDDEN_TAG_PREFIX}fr_ensemble_process"
 #: By this tag every run names the host that it works on, whose processes alone can be looked at.
 HOST_TAG = "fr_ensemble/host"
+#: By this tag a run says in a name what it works on, for whoever reads a list of runs.
+NAME_TAG = "corpus"
 #: A process that began this much later than its run has only inherited the number.
 _SLACK_S = 60.0
 #: How Linux calls the numbering of a machine's processes as a whole.

@@ -10,6 +10,7 @@ from fr_ensemble_assets.clips.clip import Clip
 from fr_ensemble_assets.clips.ffmpeg import Children, Ffmpeg
 from fr_ensemble_assets.clips.inventory import inventory_file, load_inventory
 from fr_ensemble_assets.clips.resources import CLIP_PARTITIONS, FfmpegResource
+from fr_ensemble_assets.doors.groups import CORPUS_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, plot, table
 from fr_ensemble_assets.doors.progress import Watch
@@ -54,7 +55,7 @@ with warnings.catch_warnings():
         name="corpus_shards",
         partitions_def=CLIP_PARTITIONS,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name="encodes",
+        group_name=CORPUS_GROUP,
         owners=OWNERS,
         kinds={"ffmpeg", "parquet"},
         tags={"domain": "video-quality"},
@@ -149,7 +150,7 @@ def _describe(clip: Clip, scored: list[Scored], sha256: str) -> dict[str, dg.Met
         for one in scored
     ]
     return {
-        "rate_curves": plot(rate_curves(scored), f"VMAF of {clip.src}"),
+        "plot_of_encodes": plot(rate_curves(scored), f"VMAF of {clip.src}"),
         "encodes": table(encodes),
         "frames_scored": dg.MetadataValue.int(sum(len(one.vmaf) for one in scored)),
         "clip_sha256": dg.MetadataValue.text(clip.sha256),

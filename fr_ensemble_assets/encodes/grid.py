@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,15 @@ from typing import Any
 from fr_ensemble_assets.clips.clip import Clip
 from fr_ensemble_assets.encodes.encoders import Encoder
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.wording import shown
 
 #: The teacher: what libvmaf calls it.
 TEACHER = "vmaf_v0.6.1"
 #: Part of a cell's identity: another way to encode or score must never pass for this one.
 _CELL_VERSION = 1
+_NUMBER = r"[0-9]{1,9}(\.[0-9]{1,9})?"
+_RANGE = re.compile(rf"(?P<first>{_NUMBER})(-(?P<last>{_NUMBER})(:(?P<step>{_NUMBER}))?)?")
+_WIDEST = 1000
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,8 @@ def cells_of(clip: Clip, grid: Grid) -> list[Cell]:
 def parse_qualities(text: str, encoders: Sequence[Encoder]) -> Mapping[Encoder, tuple[float, ...]]:
     """``19,25,31`` for all encoders, or ``libx264=19,25;libsvtav1=43,55`` for some of them.
 
-    Encoders that aren't named keep the qualities that suit their scale.
+    A range is written ``22-24``, or with a step ``19-37:6``. Encoders that aren't named keep the
+    qualities that suit their scale.
 
     Raises
     ------
@@ -158,12 +164,29 @@ def parse_qualities(text: str, encoders: Sequence[Encoder]) -> Mapping[Encoder, 
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise UnusableInput(
-            f"--qualities: expected numbers such as 19,25,31,37, found '{text}'."
-        ) from None
+    """Numbers, and ranges of whole steps between commas: ``19,22-24,30-40:5``."""
+    numbers = tuple(number for part in text.split(",") for number in _range(part.strip(), text))
     if len({f"{number:g}" for number in numbers}) < len(numbers):
-        raise UnusableInput(f"--qualities: expected each once, found '{text}'.")
+        raise UnusableInput(f"--qualities: expected each once, found '{shown(text)}'.")
     return numbers
+
+
+def _range(part: str, text: str) -> list[float]:
+    match = _RANGE.fullmatch(part)
+    if match is None:
+        raise UnusableInput(
+            "--qualities: expected numbers such as 19,25,31,37 or ranges such as 22-24 or 20-40:5, "
+            f"found '{shown(text)}'."
+        )
+    first = float(match["first"])
+    if match["last"] is None:
+        return [first]
+    last, step = float(match["last"]), float(match["step"] or 1)
+    if last < first or step <= 0:
+        raise UnusableInput(
+            "--qualities: expected a range from the smaller to the larger by a step above 0, found "
+            f"'{shown(part)}'."
+        )
+    # No scale is wider: what is beyond it is refused by name, and a huge range costs nothing.
+    steps = min(int((last - first) / step + 1e-9), _WIDEST)
+    return [first + number * step for number in range(steps + 1)]

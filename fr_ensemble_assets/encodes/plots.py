@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fr_ensemble_assets.encodes.score import Scored
-from fr_ensemble_assets.foundation.figures import PALETTE, new_figure, styled
+from fr_ensemble_assets.foundation.figures import PALETTE, legend_below, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ def rate_curves(scored: Sequence[Scored]) -> Figure:
     """Left: mean VMAF against bits a pixel. Right: against each encoder's own quality."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    figure, (by_size, by_quality) = new_figure(width=10.0, columns=2)
+    figure, (by_size, by_quality) = new_figure(height=4.4, columns=2)
     encodes = sorted(scored, key=lambda encode: (encode.cell.encoder.name, encode.cell.quality))
     by_encoder = groupby(encodes, key=lambda encode: encode.cell.encoder.name)
     for number, (encoder, group) in enumerate(by_encoder):
@@ -40,7 +40,7 @@ def rate_curves(scored: Sequence[Scored]) -> Figure:
     by_quality.set_xlabel("quality (CRF, CQ or QP, each encoder's own scale)")
     for axis in (by_size, by_quality):
         axis.set_ylabel("VMAF")
-    by_size.legend()
+    legend_below(figure)
     return figure
 
 

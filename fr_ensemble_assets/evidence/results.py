@@ -120,7 +120,8 @@ def load_scores(folder: UPath) -> list[SeedScore]:
     """
     if not store.is_folder(folder):
         raise UnusableInput(
-            f"{folder}: expected a folder of {results_file(0)} and its like, found no such folder."
+            f"{folder}: expected a folder of {results_file(0)} and its like, "
+            f"found {store.missing_at(folder, 'folder')}."
         )
     matched = map(_RESULTS_FILE.match, store.names(folder))
     found = sorted(int(match["seed"]) for match in matched if match)

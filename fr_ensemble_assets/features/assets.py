@@ -11,6 +11,7 @@ from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.fitness import examine
 from fr_ensemble_assets.corpus.identity import key_columns
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.doors.groups import CANDIDATE_GROUP, VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
@@ -23,7 +24,7 @@ from fr_ensemble_assets.foundation.wording import listed
 
 
 @dg.asset(
-    group_name="features",
+    group_name=CANDIDATE_GROUP,
     owners=OWNERS,
     kinds={"json"},
     tags={"domain": "video-quality"},
@@ -66,7 +67,7 @@ def fitted_scaler(
 
 
 @dg.asset(
-    group_name="features",
+    group_name=VERDICT_GROUP,
     owners=OWNERS,
     kinds={"parquet"},
     tags={"domain": "video-quality"},

@@ -4,47 +4,65 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
 
+from fr_ensemble_assets.foundation.wording import shown
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
-#: Colour-blind safe, after Okabe and Ito (2008).
+#: Colour-blind safe, after Okabe and Ito (2008); a lighter blue, and violet for their black, which
+#: a dark page hides.
 PALETTE = (
-    "#0072B2",
+    "#1D86C9",
     "#D55E00",
     "#009E73",
     "#CC79A7",
     "#E69F00",
     "#56B4E9",
-    "#000000",
+    "#8E63CE",
     "#7F7F7F",
 )
 PASS_COLOUR, FAIL_COLOUR = "#009E73", "#D55E00"
-LINE_COLOUR = "#5b5f66"
+#: Lines and letters: as far from white as from Dagster's dark ground.
+LINE_COLOUR = "#757b85"
+#: What a page of 1280 pixels shows whole beside Dagster's columns.
+WIDTH = 9.8
+#: So many sources one panel names; the others are counted.
+NAMED_SOURCES = 20
+_NAME_LIMIT = 26
+_LEGEND_LETTERS = 130
 
 _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": LINE_COLOUR,
-    "axes.facecolor": "#ffffff",
+    "axes.facecolor": "none",
     "axes.grid": True,
+    "axes.labelcolor": LINE_COLOUR,
     "axes.spines.right": False,
     "axes.spines.top": False,
+    "axes.titlecolor": LINE_COLOUR,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
-    "figure.facecolor": "#fbfbfd",
-    "font.size": 9,
-    "grid.color": "#e3e5e9",
-    "legend.fontsize": 8,
+    # The page shines through: what is opaque is a slab on one of the two themes.
+    "figure.facecolor": "none",
+    "font.size": 9.5,
+    "grid.alpha": 0.25,
+    "grid.color": LINE_COLOUR,
+    "legend.fontsize": 9,
     "legend.frameon": False,
+    "legend.labelcolor": LINE_COLOUR,
+    "text.color": LINE_COLOUR,
+    "xtick.color": LINE_COLOUR,
+    "ytick.color": LINE_COLOUR,
     # A name with dollar signs is a name, not a formula.
     "text.parse_math": False,
 }
 _DOTS_PER_INCH = 100
-_FEWER_DOTS, _COLOURS = 80, 24
+_FEWER_DOTS, _COLOURS = 80, 96
 
 _Arguments = ParamSpec("_Arguments")
 
@@ -63,13 +81,51 @@ def styled(draw: Callable[_Arguments, Figure]) -> Callable[_Arguments, Figure]:
 
 
 def new_figure(
-    width: float = 8.0, height: float = 4.0, columns: int = 1
+    width: float = WIDTH, height: float = 4.0, columns: int = 1
 ) -> tuple[Figure, list[Axes]]:
     """A figure (inches) with ``columns`` axes side by side, bound to no window."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, list(figure.subplots(1, columns, squeeze=False)[0])
+
+
+def stacked_figure(heights: Sequence[float]) -> tuple[Figure, list[SubFigure]]:
+    """A figure of panels on each other, each ``heights`` inches high."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+    return figure, list(
+        figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    )
+
+
+def legend_below(figure: Figure | SubFigure, title: str | None = None) -> None:
+    """One legend for all axes of a figure, under them: it covers nothing, and nothing cuts it."""
+    entries: dict[str, Any] = {}
+    for axis in figure.axes:
+        handles, labels = axis.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    if entries:
+        widest = max(map(len, entries)) + 6
+        columns = max(1, min(len(entries), _LEGEND_LETTERS // widest))
+        look: dict[str, Any] = {"ncols": columns, "title": title, "title_fontsize": 9}
+        figure.legend([*entries.values()], [*entries], loc="outside lower center", **look)
+
+
+def named_height(count: int) -> float:
+    """Inches that a panel takes which names ``count`` sources."""
+    return 1.2 + 0.2 * min(count, NAMED_SOURCES)
+
+
+def name_sources(axis: Axes, names: Sequence[str], of: int) -> None:
+    """Name the rows of a panel, the first at the top, and count those that it doesn't show."""
+    axis.set_yticks(range(len(names)), [shown(name, _NAME_LIMIT) for name in names])
+    axis.tick_params(axis="y", labelsize=8.5)
+    axis.set_ylim(max(1, len(names)) - 0.5, -0.5)
+    if of > len(names):
+        left = of - len(names)
+        axis.set_ylabel(f"{left} easier source{'s' * (left > 1)} not shown")
 
 
 def png_bytes(figure: Figure, dots_per_inch: int = _DOTS_PER_INCH) -> bytes:
@@ -102,9 +158,8 @@ def small_png(figure: Figure) -> bytes:
 
     with Image.open(io.BytesIO(png_bytes(figure, _FEWER_DOTS))) as opened:
         # Of few dots, too, the colour is kept: those that lie furthest apart are taken.
-        few = opened.convert("RGB").quantize(
-            _COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-        )
+        # With its alpha: the page shines through, and edges stay smooth on any ground.
+        few = opened.quantize(_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     written = io.BytesIO()
     few.save(written, format="png", optimize=True)
     return written.getvalue()

@@ -21,7 +21,7 @@
     │   ├── fr_predictor_<codec>-<recipe>/  the folds of a codec's predictors
     │   └── predictors.json, predictors/    verdicts, and the files of codecs that pass
     ├── candidates/<sha, short>/       registry candidates
-    ├── logs/                          of the services, and failures.log
+    ├── logs/                          of the services, failures.log and verdicts.log
     └── dagster/                       Dagster's own home
 
 What is kept may lie in a store of objects (``s3://bucket/prefix``); clips, logs, Dagster's home and
@@ -176,6 +176,11 @@ class Home:
     def failures_log(self) -> Path:
         """A line for every failed run."""
         return self.logs / "failures.log"
+
+    @property
+    def verdicts_log(self) -> Path:
+        """A line for every verdict that the UI's services saw a run reach and pass."""
+        return self.logs / "verdicts.log"
 
     @property
     def logs(self) -> Path:

@@ -53,7 +53,7 @@ def read(path: UPath, what: str) -> bytes:
     try:
         return seen.content(path)
     except FileNotFoundError as error:
-        raise UnusableInput(f"{path}: expected {what}, found no such file.") from error
+        raise UnusableInput(f"{path}: expected {what}, found {missing_at(path)}.") from error
     except OSError as error:
         if trouble := trouble_behind(error):
             raise trouble from error
@@ -74,7 +74,7 @@ def read_regular(path: UPath, what: str, most: int | None = None, follow: bool =
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
         handle = os.open(str(path), flags)
     except FileNotFoundError as error:
-        raise UnusableInput(f"{path}: expected {what}, found no such file.") from error
+        raise UnusableInput(f"{path}: expected {what}, found {missing_at(path)}.") from error
     except (OSError, ValueError) as error:
         link = isinstance(error, OSError) and error.errno == errno.ELOOP
         found = "a link" if link else f"it unreadable ({getattr(error, 'strerror', 0) or error})"
@@ -101,6 +101,21 @@ def _bounded(data: bytes, path: UPath, what: str, most: int | None) -> bytes:
     return data
 
 
+def missing_at(path: UPath | Path, wanted: str = "file") -> str:
+    """``no such`` wanted, and which part of the path is the first that isn't there."""
+    told = f"no such {wanted}"
+    if not is_local(path):
+        return told
+    for folder in reversed(Path(str(path)).absolute().parents):
+        try:
+            if not folder.is_dir():
+                wrong = f"{folder} is a file" if folder.exists() else f"there is no folder {folder}"
+                return f"{told}: {wrong}"
+        except (OSError, ValueError):
+            return told
+    return told
+
+
 def found_at(path: UPath | Path, wanted: str = "file") -> str:
     """What lies at ``path``, in words for a message: ``a file``, ``a folder``, ``no such`` wanted.
 
@@ -113,7 +128,7 @@ def found_at(path: UPath | Path, wanted: str = "file") -> str:
     try:
         kind = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        return "a link that leads nowhere" if path.is_symlink() else f"no such {wanted}"
+        return "a link that leads nowhere" if path.is_symlink() else missing_at(path, wanted)
     except (OSError, ValueError) as error:
         return f"it unreadable ({getattr(error, 'strerror', None) or error})"
     if stat.S_ISREG(kind):

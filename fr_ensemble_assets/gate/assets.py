@@ -11,17 +11,21 @@ from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.corpus.store import corpus_name
+from fr_ensemble_assets.doors.groups import VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, plot, table
+from fr_ensemble_assets.doors.metadata import OWNERS, Cell, folded, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.evidence.results import SeedScore
+from fr_ensemble_assets.evidence.results import FoldScore, SeedScore
+from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
+from fr_ensemble_assets.foundation.wording import shown
+from fr_ensemble_assets.gate.advice import next_step
 from fr_ensemble_assets.gate.plots import verdict_figure
 from fr_ensemble_assets.gate.previous import Previous, previous_verdict
 from fr_ensemble_assets.gate.rule import Decision
 from fr_ensemble_assets.gate.verdict import (
     Judgement,
     judge,
-    recommendation,
     verdict_document,
     write_verdict,
 )
@@ -29,6 +33,7 @@ from fr_ensemble_assets.loso.assets import loso_results, study_results
 from fr_ensemble_assets.training.resources import RecipeResource
 
 _WORST_FOLDS = 8
+_NAME_LIMIT = 20
 
 
 class EvidenceConfig(dg.Config):
@@ -38,7 +43,7 @@ class EvidenceConfig(dg.Config):
 
 
 @dg.asset(
-    group_name="gate",
+    group_name=VERDICT_GROUP,
     owners=OWNERS,
     kinds={"json"},
     tags={"domain": "video-quality"},
@@ -61,6 +66,9 @@ def ensemble_verdict(
     for the current corpus and writes PROMOTE.json or HOLD.json beside them. What the verdict is
     worth (simpler models, controls, certainty, a HOLD's diagnosis) is shown with it, decides
     nothing, and may be left out.
+
+    `plot_of_seeds`, behind *Show Markdown*: every seed against the gate, the spread beside that
+    of the last PROMOTE, the hardest sources.
     """
     with refusals_as_failures():
         kept = home.open()
@@ -72,20 +80,22 @@ def ensemble_verdict(
         previous = previous_verdict(kept, used.sha256, contract)
     decision = judgement.decision
     return dg.MaterializeResult(
-        metadata=_figures(decision)
-        | _change(decision, previous)
-        | {
+        # In the order in which the page shows it.
+        metadata={
             "verdict": decision.verdict,
-            "verdict_plot": plot(verdict_figure(judgement, previous), "all seeds"),
-            "recommendation": recommendation(decision),
+            "reasons": "; ".join(decision.reasons) or "none: every figure passes",
+            "next_step": f"{next_step(decision, judgement.scores)}.",
+            "corpus": corpus_name(kept, used.sha256),
+            **_figures(decision, judgement.scores),
+            **_change(decision, previous),
+            "plot_of_seeds": plot(verdict_figure(judgement, previous), "all seeds"),
             "judged_seeds": ", ".join(map(str, decision.seeds)) or "none",
             "studied_seeds": ", ".join(str(s.seed) for s in judgement.studied) or "none",
             "dry_run": decision.dry_run,
-            **_lowest(judgement.scores),
             "worst_folds": table(_worst_folds(judgement.scores)),
             **(_evidence(used, judgement) if config.evidence else {}),
-            "corpus_sha256": used.sha256,
-            "stored_at": dg.MetadataValue.path(str(path)),
+            "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
+            "stored_at": path.name,
         }
     )
 
@@ -100,38 +110,49 @@ def _evidence(used: Corpus, judgement: Judgement) -> dict[str, Any]:
     looks = f"{diagnosis.looks_like}. Next: {diagnosis.next_step}." if diagnosis else "passes"
     skill, chance = two_lines(found)
     return {
-        "skill_over_quadratic": found.skill_over_quadratic,
+        "skill_over_quadratic": _four_digits(found.skill_over_quadratic),
         "evidence": "\n".join((skill, chance, *found.caveats)),
         "diagnosis": looks,
-        "evidence_plot": plot(assurance_figure(found), "what the verdict is worth"),
-        **{name: table(rows) for name, rows in assurance_tables(found).items()},
+        "plot_of_evidence": plot(assurance_figure(found), "what the verdict is worth"),
+        "tables_of_evidence": folded(assurance_tables(found), f"corpus {used.sha256}"),
     }
 
 
-def _figures(decision: Decision) -> dict[str, float]:
-    named = {"mean_plcc": decision.mean_plcc, "plcc_spread": decision.plcc_spread}
-    return {name: value for name, value in named.items() if value is not None}
-
-
-def _lowest(scores: tuple[SeedScore, ...]) -> dict[str, float]:
+def _figures(decision: Decision, scores: tuple[SeedScore, ...]) -> dict[str, float]:
+    """To four digits: as many as one reads. The reasons have those that decide."""
     defined = [fold.plcc for score in scores for fold in score.folds if fold.plcc is not None]
-    return {"lowest_fold_plcc": min(defined)} if defined else {}
+    named = {
+        "mean_plcc": decision.mean_plcc,
+        "plcc_spread": decision.plcc_spread,
+        "lowest_fold_plcc": min(defined, default=None),
+    }
+    return {name: _four_digits(value) for name, value in named.items() if value is not None}
+
+
+def _four_digits(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def _change(decision: Decision, previous: Previous | None) -> dict[str, float | str]:
-    """The step since the last corpus."""
+    """The step since the last PROMOTE."""
     if previous is None:
-        return {"previous_corpus": "none"}
-    told = {"previous_corpus": f"{previous.corpus_sha256}: {previous.verdict}"}
+        return {"last_promote": "none on another corpus"}
+    told = {"last_promote": f"{previous.name} ({previous.corpus_sha256[:SHORT_SHA_LENGTH]})"}
     if decision.mean_plcc is None or previous.mean_plcc is None:
         return {**told}
-    return {**told, "mean_plcc_change": decision.mean_plcc - previous.mean_plcc}
+    return {**told, "mean_plcc_change": _four_digits(decision.mean_plcc - previous.mean_plcc)}
 
 
-def _worst_folds(scores: tuple[SeedScore, ...]) -> list[dict[str, str | float | int | None]]:
+def _rounded(fold: FoldScore) -> dict[str, Cell]:
+    known = {"plcc": fold.plcc, "rmse": fold.rmse}
+    return {name: None if value is None else _four_digits(value) for name, value in known.items()}
+
+
+def _worst_folds(scores: tuple[SeedScore, ...]) -> list[dict[str, Cell]]:
     folds = [(score.seed, fold) for score in scores for fold in score.folds]
     folds.sort(key=lambda pair: -1.0 if pair[1].plcc is None else pair[1].plcc)
-    return [
-        {"seed": seed, "held_out": f.held_out, "plcc": f.plcc, "rmse": f.rmse}
-        for seed, f in folds[:_WORST_FOLDS]
-    ]
+    rows: list[dict[str, Cell]] = []
+    for seed, fold in folds[:_WORST_FOLDS]:
+        name = shown(fold.held_out, _NAME_LIMIT)
+        rows.append({"seed": seed, "held_out": name, **_rounded(fold)})
+    return rows

@@ -15,9 +15,10 @@ from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import Cell, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
+from fr_ensemble_assets.gate.advice import next_step
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.rule import Decision
-from fr_ensemble_assets.gate.verdict import judge
+from fr_ensemble_assets.gate.verdict import Judgement, judge
 from fr_ensemble_assets.loso.assets import loso_results
 from fr_ensemble_assets.training.resources import RecipeResource
 
@@ -25,13 +26,13 @@ _NOTHING = "nothing to do"
 _LOOK = "look at worst_folds of ensemble_verdict: add sources like them and train again"
 
 
-def _decide(
+def _judge(
     context: dg.AssetCheckExecutionContext, home: HomeResource, recipe: RecipeResource
-) -> Decision:
+) -> Judgement:
     with refusals_as_failures():
         kept = home.open()
         used, contract = corpus_in_use(context, kept), recipe.contract()
-        return judge(Places(kept, contract, used.sha256).results, used, contract).decision
+        return judge(Places(kept, contract, used.sha256).results, used, contract)
 
 
 def _seeds_table(decision: Decision) -> dg.TableMetadataValue:
@@ -51,7 +52,7 @@ def seed_plcc(
     context: dg.AssetCheckExecutionContext, home: HomeResource, recipe: RecipeResource
 ) -> dg.AssetCheckResult:
     """Judge each seed by itself."""
-    decision = _decide(context, home, recipe)
+    decision = _judge(context, home, recipe).decision
     return dg.AssetCheckResult(
         passed=decision.per_seed_pass,
         description=_failing(decision) or f"{len(decision.seeds)} seeds at or above the threshold",
@@ -82,7 +83,8 @@ def verdict_checks(
     context: dg.AssetCheckExecutionContext, home: HomeResource, recipe: RecipeResource
 ) -> Iterator[dg.AssetCheckResult]:
     """Evaluate the gate again from the results files, an aspect a check."""
-    decision = _decide(context, home, recipe)
+    judgement = _judge(context, home, recipe)
+    decision = judgement.decision
     yield _all_seeds(decision)
     for name, passed, found, threshold in (
         ("mean_plcc", decision.mean_plcc_pass, decision.mean_plcc, ADR_0303.mean_plcc_min),
@@ -111,6 +113,13 @@ def verdict_checks(
             "next_step": _NOTHING if decision.per_seed_pass else _LOOK,
         },
     )
+    if not decision.promote:
+        # Else the run would end with Dagster's own error, whose stack trace hides the numbers.
+        raise dg.Failure(
+            description=f"HOLD: {'; '.join(decision.reasons)}",
+            metadata={"next_step": next_step(decision, judgement.scores)},
+            allow_retries=False,
+        )
 
 
 def _all_seeds(decision: Decision) -> dg.AssetCheckResult:

@@ -1,20 +1,23 @@
-"""All seeds in one figure: means against the gate, folds, worst sources, and what changed."""
+"""All seeds in one figure: folds and means against the gate, what changed, hardest sources."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fr_ensemble_assets.contract.thresholds import ADR_0303
 from fr_ensemble_assets.evidence.results import SeedScore
 from fr_ensemble_assets.foundation.figures import (
     FAIL_COLOUR,
     LINE_COLOUR,
+    NAMED_SOURCES,
     PALETTE,
     PASS_COLOUR,
-    new_figure,
+    legend_below,
+    name_sources,
+    named_height,
+    stacked_figure,
     styled,
 )
 from fr_ensemble_assets.gate.previous import Previous
@@ -25,28 +28,31 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WORST_SOURCES = 8
+_PANELS_HEIGHT = 4.2
 
 
 @styled
 def verdict_figure(judgement: Judgement, previous: Previous | None = None) -> Figure:
     """The gate at a glance.
 
-    Left: every fold of every seed beside its mean, and the 0.95 line. Middle: the means, the
-    spread allowed, and the means on the corpus before. Right: the sources that are hardest to
+    Left: every fold of every seed beside its mean, and the 0.95 line. Right: the means, the
+    spread allowed, and the means of the last PROMOTE. Below: the sources that are hardest to
     predict unseen.
     """
-    figure, (folds, means, worst) = new_figure(width=12.5, height=4.2, columns=3)
     decision, scores = judgement.decision, (*judgement.scores, *judgement.studied)
+    sources = _by_source(judgement.scores)
+    figure, (above, below) = stacked_figure((_PANELS_HEIGHT, named_height(len(sources))))
+    folds, means = above.subplots(1, 2)
     colour = PASS_COLOUR if decision.promote else FAIL_COLOUR
     _draw_folds(folds, decision, scores, colour)
     _draw_means(means, judgement, previous, colour)
-    _draw_worst(worst, judgement.scores)
+    _draw_worst(below.subplots(), sources)
     for axis in (folds, means):
         seeds = [score.seed for score in scores]
         axis.set_xticks(seeds if len(seeds) <= 10 else seeds[::5])
         axis.set_xlabel("seed")
         axis.set_ylabel("PLCC")
+    legend_below(above)
     return figure
 
 
@@ -58,16 +64,15 @@ def _draw_folds(axis: Axes, decision: Decision, scores: Sequence[SeedScore], col
         axis.plot(places, plccs, ".", color=PALETTE[0], alpha=0.5, label=label)
     seeds, values = _defined(scores)
     beside = [seed + 0.12 for seed in seeds]
-    axis.plot(beside, values, "D", color=colour, markersize=5, label="mean of the folds")
+    axis.plot(beside, values, "D", color=colour, markersize=5)
     axis.axhline(
-        ADR_0303.each_plcc_min,
+        decision.thresholds.each_plcc_min,
         color=LINE_COLOUR,
         linestyle="--",
         linewidth=1,
-        label=f"threshold {ADR_0303.each_plcc_min:g}",
+        label=f"threshold {decision.thresholds.each_plcc_min:g}",
     )
     axis.set_title(f"{decision.verdict}: folds and means")
-    axis.legend(loc="best")
 
 
 def _draw_means(axis: Axes, judgement: Judgement, previous: Previous | None, colour: str) -> None:
@@ -76,39 +81,60 @@ def _draw_means(axis: Axes, judgement: Judgement, previous: Previous | None, col
     if studied:
         axis.plot(studied, of_studied, "D", color=PALETTE[7], label="studied, not judged")
     seeds, values = _defined(judgement.scores)
-    axis.plot(seeds, values, "D", color=colour, markersize=6, label="this corpus")
+    axis.plot(seeds, values, "D", color=colour, markersize=6, label="mean of a seed's folds")
+    allowed = decision.thresholds.plcc_spread_max
+    if values:
+        best = max(values)
+        axis.axhspan(best - allowed, best, color=PASS_COLOUR, alpha=0.18, linewidth=0)
+        _keep_in_view(axis, [*values, *of_studied, best - allowed])
     if previous is not None:
-        known = {s: p for s, p in previous.per_seed_plcc.items() if p is not None}
-        label = f"before, on {previous.short_sha}"
-        axis.plot(
-            [*known],
-            [*known.values()],
-            "D",
-            color=PALETTE[7],
-            markerfacecolor="none",
-            markersize=8,
-            label=label,
-        )
+        _draw_previous(axis, previous)
     if decision.mean_plcc is not None:
-        best, allowed = max(values), decision.thresholds.plcc_spread_max
-        axis.axhspan(best - allowed, best, color=PASS_COLOUR, alpha=0.12, linewidth=0)
-        axis.axhline(decision.mean_plcc, color=LINE_COLOUR, linewidth=1)
+        axis.axhline(decision.mean_plcc, color=LINE_COLOUR, linewidth=1, label="mean of the seeds")
         axis.set_title(f"Spread {decision.plcc_spread:.5f} (band: {allowed:g} allowed)")
-    axis.legend(loc="best")
 
 
-def _draw_worst(axis: Axes, scores: Sequence[SeedScore]) -> None:
-    by_source: dict[str, list[float]] = {}
+def _keep_in_view(axis: Axes, values: Sequence[float]) -> None:
+    """Our own figures and the band fill the panel, wherever those of another corpus lie."""
+    low, high = min(values), max(values)
+    margin = 0.08 * (high - low)
+    axis.set_ylim(low - margin, high + margin)
+
+
+def _draw_previous(axis: Axes, previous: Previous) -> None:
+    known = {seed: plcc for seed, plcc in previous.per_seed_plcc.items() if plcc is not None}
+    low, high = axis.get_ylim()
+    seen = any(low <= plcc <= high for plcc in known.values())
+    beyond = (
+        "" if seen or previous.mean_plcc is None else f", out of view: {previous.mean_plcc:.4f}"
+    )
+    axis.plot(
+        [*known],
+        [*known.values()],
+        "D",
+        color=PALETTE[7],
+        markerfacecolor="none",
+        markersize=8,
+        label=f"last PROMOTE, on {previous.name}{beyond}",
+        scaley=False,
+    )
+
+
+def _by_source(scores: Sequence[SeedScore]) -> dict[str, list[float]]:
+    """Each source's PLCC when held out, a seed after the other; the hardest source first."""
+    found: dict[str, list[float]] = {}
     for score in scores:
         for fold in score.folds:
-            by_source.setdefault(fold.held_out, []).append(0.0 if fold.plcc is None else fold.plcc)
-    worst = sorted(by_source, key=lambda source: float(np.mean(by_source[source])))
-    worst = worst[:WORST_SOURCES][::-1]
-    for place, source in enumerate(worst):
-        plccs = by_source[source]
-        axis.plot(plccs, [place] * len(plccs), ".", color=PALETTE[0], alpha=0.6)
+            found.setdefault(fold.held_out, []).append(0.0 if fold.plcc is None else fold.plcc)
+    return dict(sorted(found.items(), key=lambda pair: float(np.mean(pair[1]))))
+
+
+def _draw_worst(axis: Axes, by_source: Mapping[str, Sequence[float]]) -> None:
+    worst = [*by_source.items()][:NAMED_SOURCES]
+    for place, (_, plccs) in enumerate(worst):
+        axis.plot(plccs, [place] * len(plccs), ".", color=PALETTE[0], alpha=0.8)
         axis.plot([min(plccs), max(plccs)], [place, place], color=PALETTE[0], linewidth=1)
-    axis.set_yticks(range(len(worst)), worst, fontsize=8)
+    name_sources(axis, [source for source, _ in worst], len(by_source))
     axis.set_title("Hardest sources, a dot a seed")
     axis.set_xlabel("PLCC when held out")
 

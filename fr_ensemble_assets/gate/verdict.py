@@ -23,6 +23,7 @@ from fr_ensemble_assets.evidence.results import (
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json
+from fr_ensemble_assets.gate.advice import advice
 from fr_ensemble_assets.gate.rule import Decision, decide, mean_and_spread, seed_plcc
 
 if TYPE_CHECKING:
@@ -166,13 +167,7 @@ def recommendation(decision: Decision) -> str:
             "rows to the registry; flipping smoke to false there is a person's separate change "
             "(ADR-0309)."
         )
-    advice = (
-        "Run the whole ensemble with the contract's recipe."
-        if decision.dry_run
-        else "Look at the worst folds of loso_results: add sources like them, or widen the "
-        "qualities, and train again."
-    )
-    return f"Keep smoke true. Failing: {'; '.join(decision.reasons)}. {advice}"
+    return f"Keep smoke true. Failing: {'; '.join(decision.reasons)}. {advice(decision)}."
 
 
 def write_verdict(folder: UPath, document: Mapping[str, Any]) -> UPath:

@@ -11,6 +11,7 @@ from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.doors.groups import VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, plot, table
 from fr_ensemble_assets.doors.progress import Watch
@@ -50,7 +51,7 @@ def _asset_by_seed(
             name=name,
             partitions_def=partitions,
             backfill_policy=dg.BackfillPolicy.single_run(),
-            group_name="loso",
+            group_name=VERDICT_GROUP,
             owners=OWNERS,
             kinds={"numba", "json"},
             tags={"domain": "video-quality"},
@@ -151,7 +152,7 @@ def _describe(used: Corpus, outcome: SeedOutcome) -> dict[str, dg.MetadataValue]
     plcc = mean_or_none([fold.agreement.plcc for fold in result.folds])
     figures = {} if plcc is None else {"mean_plcc": dg.MetadataValue.float(plcc)}
     return figures | {
-        "folds_plot": plot(fold_figure(used, result), f"folds of seed {result.seed}"),
+        "plot_of_folds": plot(fold_figure(used, result), f"folds of seed {result.seed}"),
         "folds": table(folds),
         "folds_in_all": dg.MetadataValue.text(str(len(result.folds))),
         "wall_time_s": dg.MetadataValue.float(result.wall_time_s),

@@ -8,6 +8,7 @@ from fr_ensemble_assets.calibration.recentring import judged_predictions
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
+from fr_ensemble_assets.doors.groups import CANDIDATE_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, table
 from fr_ensemble_assets.doors.progress import Watch
@@ -26,7 +27,7 @@ from fr_ensemble_assets.training.resources import (
 
 
 @dg.asset(
-    group_name="members",
+    group_name=CANDIDATE_GROUP,
     owners=OWNERS,
     kinds={"numba", "onnx"},
     tags={"domain": "video-quality"},

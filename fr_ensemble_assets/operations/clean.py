@@ -45,6 +45,8 @@ class Store:
 
 def list_stores(home: Home) -> list[Store]:
     """Every store, the needed ones first."""
+    if not home.local.exists():
+        return []
     home.prepare()
     with open_instance(home) as instance:
         current = newest_corpus(instance)

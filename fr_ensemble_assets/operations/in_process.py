@@ -53,7 +53,9 @@ def execute(
     import dagster as dg
 
     from fr_ensemble_assets.definitions import build_definitions
+    from fr_ensemble_assets.doors.dagster_internals import shown_as_of
     from fr_ensemble_assets.doors.home import HomeResource
+    from fr_ensemble_assets.operations.serving.services import MODULE
     from fr_ensemble_assets.training.resources import ExecutorResource, RecipeResource
 
     recipe = {"folds": folds or 0} | ({} if epochs is None else {"epochs": epochs})
@@ -64,21 +66,22 @@ def execute(
         watch=lambda _log: _ImportingAhead(progress),
     )
     quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
-    return definitions.resolve_job_def(job).execute_in_process(
-        instance=instance,
-        run_config={"ops": dict(ops or {}), "loggers": quiet},
-        tags={
-            "dagster/asset_partition_range_start": str(seeds[0]),
-            "dagster/asset_partition_range_end": str(seeds[-1]),
-            PROCESS_TAG: str(os.getpid()),
-            HOST_TAG: this_host(),
-            # The daemon must not take up a killed run: its command is simply typed again.
-            "dagster/max_retries": "0",
-            **(tags or {}),
-        },
-        asset_selection=None if assets is None else [dg.AssetKey(name) for name in assets],
-        raise_on_error=False,
-    )
+    with shown_as_of(instance, MODULE, job):
+        return definitions.resolve_job_def(job).execute_in_process(
+            instance=instance,
+            run_config={"ops": dict(ops or {}), "loggers": quiet},
+            tags={
+                "dagster/asset_partition_range_start": str(seeds[0]),
+                "dagster/asset_partition_range_end": str(seeds[-1]),
+                PROCESS_TAG: str(os.getpid()),
+                HOST_TAG: this_host(),
+                # The daemon must not take up a killed run: its command is simply typed again.
+                "dagster/max_retries": "0",
+                **(tags or {}),
+            },
+            asset_selection=None if assets is None else [dg.AssetKey(name) for name in assets],
+            raise_on_error=False,
+        )
 
 
 def consecutive(seeds: Sequence[int]) -> list[list[int]]:

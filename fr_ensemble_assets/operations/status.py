@@ -79,6 +79,8 @@ class Status:
         All that are published, the current corpus' first.
     codecs
         What the gate says of the codecs' predictors.
+    exists
+        Whether there is a home at all.
     """
 
     home: UPath
@@ -92,6 +94,7 @@ class Status:
     candidates: tuple[Candidate, ...]
     work: tuple[Work, ...]
     codecs: Codecs = field(default_factory=Codecs)
+    exists: bool = True
 
     def to_json(self) -> dict[str, Any]:
         decision = self.judgement.decision if self.judgement else None
@@ -115,15 +118,17 @@ class Status:
 
 
 def status_of(home: Home) -> Status:
-    """Look, and change nothing but what a first look creates.
+    """Look. In a home that is there, folders that it lacks are made; no home is.
 
     Raises
     ------
     UnusableInput
         If the home can't be opened. What is damaged in it is part of the answer.
     """
-    home.prepare()
-    records = _records(home)
+    there = home.local.exists()
+    if there:
+        home.prepare()
+    records = _records(home) if there else Records(None, 0, ())
     sha256 = records.corpus_sha256
     corpus, judgement, damage = _judged(home, sha256) if sha256 else (None, None, "")
     return Status(
@@ -138,6 +143,7 @@ def status_of(home: Home) -> Status:
         candidates=tuple(_candidates(home, sha256)),
         work=records.work,
         codecs=standing_codecs(home, records.cells_sha256),
+        exists=there,
     )
 
 

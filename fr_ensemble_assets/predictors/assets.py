@@ -12,6 +12,7 @@ from fr_ensemble_assets.clips.resources import CLIP_PARTITIONS, FfmpegResource
 from fr_ensemble_assets.contract.agreed import CODECS
 from fr_ensemble_assets.corpus.arrivals import unchanged_arrival
 from fr_ensemble_assets.corpus.in_use import CELLS, sha256_in_use
+from fr_ensemble_assets.doors.groups import PREDICTORS_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, table
 from fr_ensemble_assets.doors.progress import Watch
@@ -46,7 +47,6 @@ from fr_ensemble_assets.predictors.results import (
 from fr_ensemble_assets.training.resources import TRAINING_POOL, TrainingConfig
 
 CODEC_PARTITIONS = dg.StaticPartitionsDefinition(list(CODECS))
-_GROUP = "predictors"
 _TAGS = {"domain": "video-quality"}
 _COLUMNS = column_schema(
     {c: ("string" if c in CELL_TEXT else "float", CELL_DESCRIPTIONS[c]) for c in CELL_COLUMNS}
@@ -76,7 +76,7 @@ with warnings.catch_warnings():
         name="planning_cells",
         partitions_def=CLIP_PARTITIONS,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=_GROUP,
+        group_name=PREDICTORS_GROUP,
         owners=OWNERS,
         kinds={"ffmpeg", "csv"},
         tags=_TAGS,
@@ -90,7 +90,7 @@ with warnings.catch_warnings():
         name="predictor_results",
         partitions_def=CODEC_PARTITIONS,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=_GROUP,
+        group_name=PREDICTORS_GROUP,
         owners=OWNERS,
         kinds={"json"},
         tags=_TAGS,
@@ -182,7 +182,7 @@ def _of_clip(cells: Cells, sha256: str) -> dict[str, dg.MetadataValue]:
 
 
 @dg.asset(
-    group_name=_GROUP,
+    group_name=PREDICTORS_GROUP,
     owners=OWNERS,
     kinds={"csv"},
     tags=_TAGS,
@@ -323,7 +323,7 @@ def figures_told(verdict: CodecVerdict) -> dict[str, float]:
 
 
 @dg.asset(
-    group_name=_GROUP,
+    group_name=PREDICTORS_GROUP,
     owners=OWNERS,
     kinds={"json"},
     tags=_TAGS,
@@ -370,7 +370,7 @@ def _row(verdict: CodecVerdict) -> dict[str, Cell]:
 
 
 @dg.asset(
-    group_name=_GROUP,
+    group_name=PREDICTORS_GROUP,
     owners=OWNERS,
     kinds={"onnx", "json"},
     tags=_TAGS,

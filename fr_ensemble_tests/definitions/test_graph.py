@@ -49,43 +49,47 @@ def test_definitions_load_and_name_what_the_ui_shows() -> None:
     }
     corpus_checks = ["likely_twins", "reference_sources", "row_count", "saturation", "schema"]
     assert shown == {
-        "reference_clips": ("clips", [], ["clips_usable"]),
-        "corpus_shards": ("encodes", ["reference_clips"], []),
-        "corpus": ("corpus", ["corpus_shards"], [*corpus_checks, "sources", "unknown_encoders"]),
-        "fitted_scaler": ("features", ["corpus"], []),
-        "codec_block": ("features", ["corpus"], []),
-        "loso_results": ("loso", ["codec_block", "corpus"], ["seed_plcc"]),
-        "study_results": ("loso", ["codec_block", "corpus"], []),
+        "reference_clips": ("1_clips_to_corpus", [], ["clips_usable"]),
+        "corpus_shards": ("1_clips_to_corpus", ["reference_clips"], []),
+        "corpus": (
+            "1_clips_to_corpus",
+            ["corpus_shards"],
+            [*corpus_checks, "sources", "unknown_encoders"],
+        ),
+        "fitted_scaler": ("4_candidate", ["corpus"], []),
+        "codec_block": ("2_train_and_judge", ["corpus"], []),
+        "loso_results": ("2_train_and_judge", ["codec_block", "corpus"], ["seed_plcc"]),
+        "study_results": ("2_train_and_judge", ["codec_block", "corpus"], []),
         "ensemble_verdict": (
-            "gate",
+            "2_train_and_judge",
             ["corpus", "loso_results", "study_results"],
             ["all_seeds", "mean_plcc", "per_seed_plcc", "plcc_spread"],
         ),
         "interval_calibration": (
-            "calibration",
+            "4_candidate",
             ["corpus", "ensemble_verdict", "loso_results"],
             ["coverage", "sharpness"],
         ),
         "ensemble_members": (
-            "members",
+            "4_candidate",
             ["codec_block", "corpus", "ensemble_verdict", "fitted_scaler", "interval_calibration"],
             ["coverage", "onnx_matches_torch", "operators"],
         ),
-        "planning_cells": ("predictors", ["corpus_shards"], []),
-        "planning_corpus": ("predictors", ["planning_cells"], []),
-        "predictor_results": ("predictors", ["planning_corpus"], []),
+        "planning_cells": ("3_predictors", ["corpus_shards"], []),
+        "planning_corpus": ("3_predictors", ["planning_cells"], []),
+        "predictor_results": ("3_predictors", ["planning_corpus"], []),
         "predictor_verdict": (
-            "predictors",
+            "3_predictors",
             ["planning_corpus", "predictor_results"],
             sorted(codec.replace("-", "_") for codec in CODECS),
         ),
         "predictors": (
-            "predictors",
+            "3_predictors",
             ["planning_corpus", "predictor_results", "predictor_verdict"],
             [],
         ),
         "registry_candidate": (
-            "candidate",
+            "4_candidate",
             [
                 *("corpus", "ensemble_members", "ensemble_verdict", "interval_calibration"),
                 "predictors",
@@ -97,7 +101,9 @@ def test_definitions_load_and_name_what_the_ui_shows() -> None:
 
 def test_sensors_are_on_and_the_schedule_is_off() -> None:
     sensors = {sensor.name: sensor.default_status.value for sensor in defs.sensors or ()}
-    assert sensors == dict.fromkeys(("corpus_inbox", "clips_folder", "run_failures"), "RUNNING")
+    assert sensors == dict.fromkeys(
+        ("corpus_inbox", "clips_folder", "run_failures", "verdicts"), "RUNNING"
+    )
     (schedule,) = defs.schedules or ()
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
 
@@ -202,6 +208,46 @@ def test_shuffled_scores_hold_and_leave_no_candidate(held_once: Chain) -> None:
     assert results["ensemble_verdict:all_seeds"]
     assert not results["ensemble_verdict:mean_plcc"]
     assert not results["loso_results:seed_plcc"]
+
+
+def test_a_held_run_ends_with_its_reasons_and_their_numbers(held_once: Chain) -> None:
+    """What one looks at first, the run's error, is no stack trace of Dagster's."""
+    home, outcome = Home.at(held_once[0]), held_once[1]
+    with open_instance(home) as instance:
+        (run,) = instance.get_runs(dg.RunsFilter(job_name="train_ensemble"))
+        failed = instance.get_records_for_run(
+            run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE
+        ).records
+    (error,) = (
+        record.event_log_entry.get_dagster_event().step_failure_data.user_failure_data
+        for record in failed
+    )
+    assert error is not None
+    reasons = "; ".join(outcome.judgement.decision.reasons)
+    assert error.description == f"HOLD: {reasons}"
+    assert "The scores don't belong" in str(error.metadata["next_step"].value)
+
+
+def test_the_verdicts_page_begins_with_what_one_asks_first(
+    promoted_once: Chain, held_once: Chain
+) -> None:
+    for chain, verdict in ((promoted_once, "PROMOTE"), (held_once, "HOLD")):
+        with open_instance(Home.at(chain[0])) as instance:
+            event = instance.get_latest_materialization_event(dg.AssetKey("ensemble_verdict"))
+        assert event is not None
+        assert event.asset_materialization is not None
+        shown = {name: one.value for name, one in event.asset_materialization.metadata.items()}
+        first = ["verdict", "reasons", "next_step", "corpus", "mean_plcc", "plcc_spread"]
+        assert list(shown)[:6] == first
+        assert shown["verdict"] == verdict
+        assert shown["corpus"] == "corpus.jsonl"
+        assert shown["mean_plcc"] == float(f"{chain[1].judgement.decision.mean_plcc:.4g}")
+
+
+def test_no_description_shows_double_backticks() -> None:
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        assert "``" not in (graph.get(key).description or "``"), key
 
 
 def test_verdict_has_the_contracts_fields(promoted_once: Chain) -> None:

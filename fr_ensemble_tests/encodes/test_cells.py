@@ -62,6 +62,8 @@ def test_qualities_default_to_each_encoders_own_scale(ffmpeg: Ffmpeg) -> None:
     assert default[ENCODERS["libx264"]] == (19, 25, 31, 37)
     assert default[ENCODERS["libsvtav1"]] == (31, 43, 55, 63)
     reference = parse_qualities("19,25,31,37", encoders)
+    assert parse_qualities("19-37:6", encoders) == reference
+    assert set(parse_qualities("22-24, 30", encoders).values()) == {(22.0, 23.0, 24.0, 30.0)}
     assert set(reference.values()) == {(19.0, 25.0, 31.0, 37.0)}
 
 

@@ -1,4 +1,4 @@
-"""The verdict before this one: the newest of all others, and none that can't be read."""
+"""The PROMOTE before this verdict: the newest of all others, and none that can't be read."""
 
 from __future__ import annotations
 
@@ -60,15 +60,15 @@ def put(home: Home, sha256: str, verdict: str, at: str, **changes: Any) -> None:
     (folder / f"{verdict}.json").write_text(json.dumps(document | changes))
 
 
-def test_of_several_other_corpora_the_newest_is_told(home: Home) -> None:
+def test_of_several_other_corpora_the_newest_promote_is_told_and_no_hold(home: Home) -> None:
     put(home, "a" * 64, "PROMOTE", "2026-03-01T00:00:00+00:00")
     put(home, "b" * 64, "HOLD", "2026-03-03T00:00:00+00:00")
     put(home, "c" * 64, "PROMOTE", "2026-03-02T00:00:00+00:00")
     put(home, NOW, "PROMOTE", "2026-03-04T00:00:00+00:00")
     told = previous_verdict(home, NOW, ENSEMBLE)
     per_seed = {0: 0.96, 3: None}
-    assert told == Previous("b" * 64, "HOLD", "2026-03-03T00:00:00+00:00", 0.97, per_seed)
-    assert told.short_sha == "b" * 12
+    at = "2026-03-02T00:00:00+00:00"
+    assert told == Previous("c" * 64, "PROMOTE", at, 0.97, per_seed, name="c" * 12)
     older = previous_verdict(home, "b" * 64, ENSEMBLE)
     assert older is not None
     assert older.corpus_sha256 == NOW
@@ -81,7 +81,7 @@ def test_a_corpus_is_not_its_own_predecessor(home: Home) -> None:
 
 def test_undefined_mean_stays_undefined(home: Home) -> None:
     gate = {"mean_plcc": None, "per_seed_plccs": {}}
-    put(home, "a" * 64, "HOLD", "2026-03-01T00:00:00+00:00", gate=gate)
+    put(home, "a" * 64, "PROMOTE", "2026-03-01T00:00:00+00:00", gate=gate)
     told = previous_verdict(home, NOW, ENSEMBLE)
     assert told is not None
     assert (told.mean_plcc, told.per_seed_plcc) == (None, {})
@@ -104,6 +104,16 @@ def test_dry_runs_and_damaged_verdicts_are_passed_over(home: Home, name: str) ->
     told = previous_verdict(home, NOW, ENSEMBLE)
     assert told is not None
     assert told.corpus_sha256 == "a" * 64
+
+
+def test_its_corpus_is_called_by_its_files_name(home: Home) -> None:
+    put(home, "a" * 64, "PROMOTE", "2026-03-01T00:00:00+00:00")
+    origin = {"sha256": "a" * 64, "n_rows": 1, "read_from": "/in/monday.jsonl", "rows_read": 1}
+    lists: dict[str, Any] = {"files": [], "extra_keys": [], "ignored": [], "repeats_dropped": 0}
+    (home.store / ("a" * 64) / "corpus.json").write_text(json.dumps(origin | lists))
+    told = previous_verdict(home, NOW, ENSEMBLE)
+    assert told is not None
+    assert told.name == "monday.jsonl"
 
 
 def test_what_else_lies_in_the_store_is_passed_over(home: Home) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.evidence.measure import SeedResult, measure_folds, rows_by_source
 from fr_ensemble_assets.evidence.results import predictions_file, results_file
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
+from fr_ensemble_assets.gate.advice import next_step
 from fr_ensemble_assets.gate.verdict import (
     Judgement,
     authorise,
@@ -27,6 +29,7 @@ from fr_ensemble_assets.gate.verdict import (
     write_verdict,
 )
 from fr_ensemble_assets.loso.writing import save_seed
+from fr_ensemble_tests.conftest import Chain
 
 THEN = datetime(2026, 3, 1, 12, 0, 0, 999, tzinfo=UTC)
 
@@ -211,6 +214,19 @@ def test_damaged_verdict_gives_way(promoted: UPath, few: Corpus) -> None:
 
 def test_folder_without_a_verdict_has_none(good: UPath) -> None:
     assert read_verdict(good) is None
+
+
+def test_scores_that_belong_to_no_row_get_another_advice_than_hard_sources(
+    held_once: Chain, promoted_once: Chain
+) -> None:
+    held = held_once[1].judgement
+    told = next_step(held.decision, held.scores)
+    assert told.startswith("The scores don't belong to these features")
+    assert "3 sources are few: an interval that promises 90 % on an unseen source takes 9" in told
+    hard = replace(held.decision, mean_plcc=0.9)
+    assert next_step(hard, held.scores).startswith("Look at the worst folds of loso_results (")
+    promoted = promoted_once[1].judgement
+    assert next_step(promoted.decision, promoted.scores).startswith("fr-ensemble propose --tree")
 
 
 def test_recommendation_says_what_a_person_does_next(tmp_path: Path, few: Corpus) -> None:

@@ -26,7 +26,7 @@ from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.definitions import build_definitions, defs
 from fr_ensemble_assets.doors.dagster_internals import WorkerStatus
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.sensors import notice_of
+from fr_ensemble_assets.doors.sensors import notice_of, verdict_of
 from fr_ensemble_assets.doors.workers import (
     HOST_TAG,
     PROCESS_TAG,
@@ -43,8 +43,11 @@ from fr_ensemble_assets.operations.backfill import launch, plan_backfill
 from fr_ensemble_assets.operations.clean import list_stores, remove_stores
 from fr_ensemble_assets.operations.instance import close_dead_runs, open_instance
 from fr_ensemble_assets.operations.serving.lock import served_at
+from fr_ensemble_assets.operations.serving.services import MODULE
 from fr_ensemble_tests.conftest import Chain, Row, run_chain, write_rows
 from fr_ensemble_tests.web import web_server
+
+ENSEMBLE_RUNS = dg.RunsFilter(job_name="train_ensemble")
 
 
 def typed(command: str, home: Home, *arguments: str) -> Result:
@@ -58,6 +61,46 @@ def overtaken(promoted: Home, shuffled_rows: list[Row], tmp_path: Path) -> Home:
     return promoted
 
 
+# --- runs of the command line stand among the others ----------------------------------------
+
+
+def test_runs_of_the_command_line_belong_to_the_code_location_and_name_their_corpus(
+    promoted: Home,
+) -> None:
+    """Timeline and Jobs list runs by their origin, and nothing else."""
+    with open_instance(promoted) as instance:
+        (run,) = instance.get_runs(ENSEMBLE_RUNS)
+        label = {".dagster/repository": f"__repository__@{MODULE}"}
+        labelled = {one.run_id for one in instance.get_runs(dg.RunsFilter(tags=label))}
+        assert labelled == {one.run_id for one in instance.get_runs()}
+    assert run.remote_job_origin is not None
+    assert run.remote_job_origin.job_name == "train_ensemble"
+    seen = {key: value for key, value in run.tags.items() if not key.startswith((".", "dagster/"))}
+    assert seen == {"corpus": "corpus.jsonl", HOST_TAG: this_host()}
+
+
+def test_a_promoted_run_is_told_in_a_line_and_a_held_one_is_not_told_twice(
+    promoted: Home, held_once: Chain
+) -> None:
+    with open_instance(promoted) as instance:
+        (run,) = instance.get_runs(ENSEMBLE_RUNS)
+        told = verdict_of(instance, run)
+        context = dg.build_run_status_sensor_context(
+            "verdicts",
+            instance.get_records_for_run(run.run_id).records[-1].event_log_entry.dagster_event,
+            instance,
+            run,
+            resources={"home": HomeResource(str(promoted.root))},
+        )
+        build_definitions().get_sensor_def("verdicts")(context)
+    assert told is not None
+    assert f"train_ensemble {run.run_id[:8]}: PROMOTE of corpus.jsonl, mean PLCC 0.9" in told.text
+    assert told.text in Path(str(promoted.verdicts_log)).read_text()
+    with open_instance(Home.at(held_once[0])) as instance:
+        (one,) = instance.get_runs(ENSEMBLE_RUNS)
+        assert one.status is dg.DagsterRunStatus.FAILURE
+
+
 # --- status ---------------------------------------------------------------------------------
 
 
@@ -67,6 +110,47 @@ def test_status_of_a_fresh_home_says_what_to_do(tmp_path: Path) -> None:
     assert "corpus:    none yet: type fr-ensemble run, or put one into inbox/" in told.stdout
     assert "candidate: none" in told.stdout
     assert "served at: nowhere" in told.stdout
+
+
+@pytest.mark.parametrize("command", ["status", "clean"])
+def test_who_only_looks_makes_no_home(tmp_path: Path, command: str) -> None:
+    told = typed(command, Home.at(tmp_path / "typo" / "home"))
+    assert told.exit_code == 0
+    assert list(tmp_path.iterdir()) == []
+    if command == "status":
+        assert f"no such home yet: there is no folder {tmp_path}/typo" in told.stdout
+
+
+def test_a_window_of_forty_columns_gets_lines_instead_of_cut_tables(
+    promoted: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "dumb")
+    told = typed("status", promoted).stdout
+    assert "…" not in told
+    assert "seed 0, mean PLCC 0.9" in told
+
+
+def test_status_while_it_trains_says_how_many_seeds_are_done(promoted: Home) -> None:
+    (results,) = promoted.store.glob("*/loso-*")
+    for seed in (0, 2, 4):
+        (results / f"loso_seed{seed}.json").unlink()
+    told = typed("status", promoted).stdout
+    assert "verdict:   not judged yet: 2 of 5 seeds" in told
+    assert "verdict: HOLD" not in told
+
+
+def test_status_names_the_assets_of_a_run_that_has_no_job_of_ours(promoted: Home) -> None:
+    job = build_definitions().resolve_implicit_global_asset_job_def()
+    with open_instance(promoted) as instance:
+        chosen = {dg.AssetKey("corpus"), dg.AssetKey("codec_block")}
+        run = instance.create_run_for_job(
+            job, asset_selection=chosen, status=dg.DagsterRunStatus.STARTED
+        )
+    status = json.loads(typed("status", promoted, "--json").stdout)
+    assert status["work"] == [
+        {"name": "run of codec_block, corpus", "state": "STARTED", "id": run.run_id}
+    ]
 
 
 def test_status_names_corpus_seeds_verdict_and_candidate(promoted: Home) -> None:

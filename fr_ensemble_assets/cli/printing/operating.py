@@ -10,8 +10,12 @@ from rich.table import Table
 from fr_ensemble_assets.cli.printing.terminal import Terminal, err, print_places, stdout
 from fr_ensemble_assets.cli.printing.verdicts import print_decision, seed_table
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
+from fr_ensemble_assets.foundation.store import missing_at
+from fr_ensemble_assets.gate.advice import next_step
 
 if TYPE_CHECKING:
+    from upath import UPath
+
     from fr_ensemble_assets.operations.clean import Store
     from fr_ensemble_assets.operations.status import Status
 
@@ -21,6 +25,8 @@ def print_status(status: Status, to_stderr: bool) -> None:
     out = err if to_stderr else stdout()
     print_places(out, [("home", str(status.home))])
     print_places(out, [("served at", status.served_at or "nowhere (fr-ensemble ui)")])
+    if not status.exists:
+        print_places(out, [("", f"no such home yet{_wrong_part(status.home)}")])
     if status.corpus_sha256 is None:
         out.print("corpus:    none yet: type fr-ensemble run, or put one into inbox/")
     else:
@@ -41,6 +47,10 @@ def print_status(status: Status, to_stderr: bool) -> None:
         out.print("at work:   nothing")
 
 
+def _wrong_part(home: UPath) -> str:
+    return missing_at(home, "home").removeprefix("no such home")
+
+
 def _print_corpus(out: Terminal, status: Status) -> None:
     size = ""
     if status.corpus is not None:
@@ -53,9 +63,16 @@ def _print_corpus(out: Terminal, status: Status) -> None:
     if status.judgement is None:
         return
     decision = status.judgement.decision
-    if decision.seeds:
+    if decision.seeds and decision.missing_seeds:
+        out.print(seed_table(status.judgement.scores, decision))
+        of = len(decision.seeds) + len(decision.missing_seeds)
+        out.print(f"verdict:   not judged yet: {len(decision.seeds)} of {of} seeds")
+        for reason in decision.reasons:
+            out.print(f"  - {reason}", markup=False)
+    elif decision.seeds:
         out.print(seed_table(status.judgement.scores, decision))
         print_decision(out, decision)
+        print_places(out, [("next", next_step(decision, status.judgement.scores))])
     else:
         out.print("seeds:     none yet: type fr-ensemble backfill")
 

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from fr_ensemble_assets.foundation.wording import one_line
+
+#: Columns below which a table would be all ellipses.
+_NARROW = 60
 
 
 class Terminal(Console):
     """Prints what prints: of a text from outside, nothing speaks to the terminal itself."""
 
     def print(self, *objects: Any, **options: Any) -> None:
+        for one in objects:
+            if isinstance(one, Table) and self.width < _NARROW:
+                for line in _row_by_row(one):
+                    super().print(line)
+                return
         super().print(*(_printable(one) for one in objects), **options)
+
+
+def _row_by_row(table: Table) -> Iterator[str]:
+    """A table for a window too narrow for one: a line a row, which may be wrapped."""
+    names = [str(column.header) for column in table.columns]
+    for cells in zip(*(column.cells for column in table.columns), strict=True):
+        yield ", ".join(f"{name} {cell}" for name, cell in zip(names, cells, strict=True) if cell)
 
 
 def _printable(what: Any) -> Any:

@@ -12,6 +12,7 @@ from fr_ensemble_assets.cli.printing.terminal import Terminal, err, print_places
 from fr_ensemble_assets.contract.thresholds import ADR_0303
 from fr_ensemble_assets.evidence.results import SeedScore
 from fr_ensemble_assets.foundation.wording import shown
+from fr_ensemble_assets.gate.advice import few_sources, next_step
 from fr_ensemble_assets.gate.rule import Decision, seed_plcc
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ def print_verdict(
     print_decision(out, decision)
     for line in worth:
         out.print(line, markup=False)
-    print_places(out, places)
+    # A diagnosis among these lines has said already what is next.
+    diagnosed = any("Next: " in line for line in worth)
+    told = few_sources(scores) if diagnosed else next_step(decision, scores)
+    print_places(out, [*places, *([("next" if not diagnosed else "note", told)] if told else [])])
 
 
 def print_codecs(codecs: Codecs, to_stderr: bool) -> None:

@@ -100,6 +100,17 @@ def alone(home: Home) -> Iterator[None]:
         yield
 
 
+def verdict_page(address: str) -> str:
+    """Where the UI at ``address`` shows the verdict."""
+    return f"{address}/assets/ensemble_verdict"
+
+
+def where_to_look(home: Home) -> str:
+    """Where a browser shows the verdict, or what to type first."""
+    served = served_at(home)
+    return verdict_page(served) if served else "fr-ensemble ui (it prints the verdict's address)"
+
+
 def served_at(home: Home) -> str | None:
     """The address of the UI that serves this home now, if any does."""
     path = home.dagster / _LOCK_FILE

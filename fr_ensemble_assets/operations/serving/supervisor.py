@@ -34,6 +34,7 @@ from fr_ensemble_assets.operations.serving.lock import (
     read_note,
     remove_folder,
     remove_note,
+    verdict_page,
     write_note,
 )
 from fr_ensemble_assets.operations.serving.services import Service, Services, services_over
@@ -93,7 +94,8 @@ def serve(
             try:
                 _start_all(platform)
                 say(serving.address)
-                _watch(platform, warn)
+                say(f"verdict: {verdict_page(serving.address)}")
+                _watch(platform, say, warn)
             finally:
                 _stop(platform, warn)
 
@@ -113,21 +115,34 @@ def _require(service: Service, ready: Callable[[], bool], expected: str) -> None
         raise UnusableInput(service.complaint(expected))
 
 
-def _watch(platform: _Platform, warn: Callable[[str], None]) -> None:
-    """Start again whatever dies; show what the failure notices say."""
-    notices = Path(str(platform.home.failures_log))
-    read = notices.stat().st_size if notices.exists() else 0
+def _watch(platform: _Platform, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
+    """Start again whatever dies; show what the notices of failures and verdicts say."""
+    failures, verdicts = _Tail(platform.home.failures_log), _Tail(platform.home.verdicts_log)
     while True:
         if any(service.ended for service in platform.services.all):
             _revive(platform, warn)
-        if notices.exists() and notices.stat().st_size > read:
-            with notices.open("rb") as handle:
-                handle.seek(read)
-                told = handle.read()
-            read += len(told)
-            for line in told.decode("utf-8", "replace").splitlines():
-                warn(line)
+        for line in failures.new_lines():
+            warn(line)
+        for line in verdicts.new_lines():
+            say(line)
         time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+class _Tail:
+    """What is added to a log from now on."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._read = log.stat().st_size if log.exists() else 0
+
+    def new_lines(self) -> list[str]:
+        if not self._log.exists() or self._log.stat().st_size <= self._read:
+            return []
+        with self._log.open("rb") as handle:
+            handle.seek(self._read)
+            told = handle.read()
+        self._read += len(told)
+        return told.decode("utf-8", "replace").splitlines()
 
 
 def _revive(platform: _Platform, warn: Callable[[str], None]) -> None:
