@@ -201,9 +201,9 @@ NOT_RUN: dict[Script, str] = {
         "openssl ec -in key.pem -pubout -out key.pub",
         "fr-ensemble sign --key key.pem",
         "FR_ENSEMBLE_PUBLIC_KEY=key.pub fr-ensemble predict ...",
-    ): "has an ellipsis: test_handover_signing.py",
+    ): "has an ellipsis: candidate/test_signing.py",
     ("make run",): "trains for a minute: test_cli.py, .ci/run",
-    ("make ui",): "serves: test_live_front.py",
+    ("make ui",): "serves: operations/test_live_front.py",
     ("make mutants MUTANTS=gate/rule.py", "make mutants"): "takes minutes: test_mutants.py",
     (".venv/bin/fr-ensemble recommend --clip my.mkv --target 92 --keep best.mp4",): (
         "encodes for a minute: test_recommend_clip.py"
@@ -216,8 +216,13 @@ NOT_RUN: dict[Script, str] = {
         f".venv/bin/python -m benchmarks.{name} FOLDER"
         for name in ("intervals", "other_seeds", "unseen", "recentring")
     ): "train 440 models",
+    ("fr-ensemble run --home s3://bucket/prefix --executor ray://HEAD:10001 --folds 21",): (
+        "wants a cluster: training/test_ray.py, cluster/"
+    ),
     ("export FR_ENSEMBLE_TOKEN=$(openssl rand -hex 16)",): "no command of ours",
-    ("fr-ensemble ui --host 0.0.0.0 --host-name trainer.example",): "serves: test_live_front.py",
+    (
+        "fr-ensemble ui --host 0.0.0.0 --host-name trainer.example",
+    ): "serves: operations/test_live_front.py",
     ("export AWS_ENDPOINT_URL=https://s3.example AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…",): (
         "no command of ours"
     ),
