@@ -10,6 +10,7 @@ from fr_ensemble_assets.calibration.plots import calibration_figure, coverage_fi
 from fr_ensemble_assets.calibration.pooling import OutOfFold
 from fr_ensemble_assets.calibration.recentring import Predicted, judged_predictions
 from fr_ensemble_assets.contract.agreed import Contract
+from fr_ensemble_assets.contract.folds import MOST_SOURCES_ALONE
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
@@ -92,10 +93,11 @@ def predictions_for_intervals(results: UPath, used: Corpus, contract: Contract) 
 
 
 def _plots(made: Calibration, frames: OutOfFold) -> dict[str, dg.MetadataValue]:
+    coarse = len(made.sources) > MOST_SOURCES_ALONE
     return {
-        "plot_of_levels": plot(calibration_figure(frames), "level against coverage"),
-        "plot_of_sources": plot(coverage_figure(made.coverages), "coverage by source"),
-        "plot_of_widths": plot(width_figure(made, frames), "width by predicted VMAF"),
+        "plot_of_levels": plot(calibration_figure(frames), "level against coverage", coarse),
+        "plot_of_sources": plot(coverage_figure(made.coverages), "coverage by source", coarse),
+        "plot_of_widths": plot(width_figure(made, frames), "width by predicted VMAF", coarse),
     }
 
 

@@ -24,6 +24,7 @@ from fr_ensemble_assets.doors.workers import NAME_TAG
 from fr_ensemble_assets.encodes.assets import corpus_shards
 from fr_ensemble_assets.encodes.output import clip_note
 from fr_ensemble_assets.encodes.shards import shards_of
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.files import parse_path
 from fr_ensemble_assets.foundation.home import Home
@@ -96,7 +97,7 @@ def _read(path: str, home: Home, held: Held) -> tuple[Reading, str, Mapping[str,
         reading = read_corpus(parse_path(path), held)
         return reading, path, note_of(parse_path(path), reading)
     known = inventory_file(home)
-    inventory = load_inventory(known) if known.exists() else None
+    inventory = load_inventory(known) if store.exists(known) else None
     if inventory is not None and inventory.clips:
         shards = shards_of(home.shards, inventory)
         reading = read_shards(home.shards, shards)

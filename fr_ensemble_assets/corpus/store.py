@@ -44,7 +44,7 @@ def save_corpus(
 
 def is_stored(home: Home, corpus: Corpus) -> bool:
     """Whether the store holds exactly this content."""
-    if not (home.corpus_dir(corpus.sha256) / CORPUS_FILE).exists():
+    if not store.exists(home.corpus_dir(corpus.sha256) / CORPUS_FILE):
         return False
     try:
         return load_corpus(home, corpus.sha256).n_rows == corpus.n_rows

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from fr_ensemble_assets.foundation.figures import small_png
+from fr_ensemble_assets.foundation.figures import COARSE_DOTS, small_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,9 +21,10 @@ _MARKDOWN = re.compile(r"[!-/:-@\[-`{-~]")
 Cell = str | int | float | bool | None
 
 
-def plot(figure: Figure, caption: str) -> dg.MarkdownMetadataValue:
-    """A figure as a picture inside Markdown."""
-    encoded = base64.b64encode(small_png(figure)).decode()
+def plot(figure: Figure, caption: str, coarse: bool = False) -> dg.MarkdownMetadataValue:
+    """A figure as a picture inside Markdown; ``coarse`` where an event has much else to hold."""
+    made = small_png(figure, COARSE_DOTS) if coarse else small_png(figure)
+    encoded = base64.b64encode(made).decode()
     return dg.MetadataValue.md(f"![{escaped(caption)}](data:image/png;base64,{encoded})")
 
 

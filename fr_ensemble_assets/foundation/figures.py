@@ -63,6 +63,8 @@ _STYLE: dict[Any, Any] = {
 }
 _DOTS_PER_INCH = 100
 _FEWER_DOTS, _COLOURS = 80, 96
+#: For an event that has much else to hold: smaller, and still to be read.
+COARSE_DOTS = 64
 
 _Arguments = ParamSpec("_Arguments")
 
@@ -152,11 +154,11 @@ def drawn_png(figure: Figure, dots_per_inch: int = _DOTS_PER_INCH) -> bytes:
     return rendered.getvalue()
 
 
-def small_png(figure: Figure) -> bytes:
+def small_png(figure: Figure, dots_per_inch: int = _FEWER_DOTS) -> bytes:
     """The figure in few colours and a little smaller, a fifth of the bytes: for a database."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(png_bytes(figure, _FEWER_DOTS))) as opened:
+    with Image.open(io.BytesIO(png_bytes(figure, dots_per_inch))) as opened:
         # Of few dots, too, the colour is kept: those that lie furthest apart are taken.
         # With its alpha: the page shines through, and edges stay smooth on any ground.
         few = opened.quantize(_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)

@@ -237,6 +237,23 @@ class Home:
                 f"with --home or {HOME_VARIABLE}, or set {MIN_FREE_VARIABLE} lower."
             )
 
+    def is_there(self) -> bool:
+        """Whether somebody made it; a store that doesn't answer is not taken for an empty one.
+
+        Raises
+        ------
+        UnusableInput, StorageTrouble
+            As :meth:`prepare`, of the store of objects and the database.
+        """
+        self._require_services()
+        kept_elsewhere = not store.is_local(self.root) and store.is_folder(self.root)
+        return self.local.exists() or kept_elsewhere
+
+    def _require_services(self) -> None:
+        if not store.is_local(self.root):
+            objects.require_reachable(self.root)
+        orchestration.require_services()
+
     def prepare(self) -> None:
         """Create the folders and Dagster's settings.
 
@@ -249,9 +266,7 @@ class Home:
         StorageTrouble
             If the store of objects or the database doesn't answer.
         """
-        if not store.is_local(self.root):
-            objects.require_reachable(self.root)
-        orchestration.require_services()
+        self._require_services()
         for folder in self._folders:
             require_no_link(folder)
         if store.is_local(self.root):

@@ -45,7 +45,7 @@ class Store:
 
 def list_stores(home: Home) -> list[Store]:
     """Every store, the needed ones first."""
-    if not home.local.exists():
+    if not home.is_there():
         return []
     home.prepare()
     with open_instance(home) as instance:

@@ -142,12 +142,13 @@ def rows_to_read(home: Home, corpus: str) -> dict[str, int]:
     from fr_ensemble_assets.clips.inventory import inventory_file, load_inventory
     from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, count_rows, shard_paths
     from fr_ensemble_assets.encodes.shards import shards_of
+    from fr_ensemble_assets.foundation import store
     from fr_ensemble_assets.foundation.files import parse_path
 
     if corpus:
         return count_rows(shard_paths(parse_path(corpus))[0])
     known = inventory_file(home)
-    inventory = load_inventory(known) if known.exists() else None
+    inventory = load_inventory(known) if store.exists(known) else None
     if inventory is not None and inventory.clips:
         return count_rows(shards_of(home.shards, inventory))
     return count_rows([BUNDLED_CORPUS])

@@ -125,7 +125,7 @@ def status_of(home: Home) -> Status:
     UnusableInput
         If the home can't be opened. What is damaged in it is part of the answer.
     """
-    there = home.local.exists()
+    there = home.is_there()
     if there:
         home.prepare()
     records = _records(home) if there else Records(None, 0, ())

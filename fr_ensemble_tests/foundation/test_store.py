@@ -123,6 +123,6 @@ def test_what_lies_at_a_path_is_told_in_words(tmp_path: Path) -> None:
         "": "a folder",
         "gone": "no such file",
         "pipe": "a pipe or a device",
-        "a/b": "no such file",
+        "a/b": f"no such file: there is no folder {tmp_path / 'a'}",
     }
     assert store.found_at(tmp_path / ("x" * 300)) == "it unreadable (File name too long)"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import psutil
@@ -119,6 +120,6 @@ def test_a_process_that_began_a_minute_after_its_run_has_only_inherited_the_numb
     named_at = psutil.Process().create_time() - later
     monkeypatch.setattr(workers, "_process_of", lambda *_: (os.getpid(), named_at))
     ours: Any = SimpleNamespace(tags={})
-    nothing: Any = None
-    found = workers.worker_of(nothing, ours)
+    by_processes: Any = SimpleNamespace(run_launcher=dg.DefaultRunLauncher())
+    found = workers.worker_of(by_processes, ours)
     assert found is (workers.Worker.ALIVE if at_work else workers.Worker.GONE)

@@ -119,7 +119,7 @@ def test_two_seeds_in_process_end_without_a_verdict(promoted: Home) -> None:
     assert told.exit_code == 0, told.stderr
     assert "verdict:   not yet: seeds 0, 2, 4 have no results" in told.stdout
     (results,) = promoted.store.glob("*/loso-*")
-    found = sorted(path.name for path in results.glob("*.json"))
+    found = sorted(path.name for path in results.glob("loso_*.json"))
     assert found == [results_file(1), results_file(3)]
 
     told = typed("--seeds", "all", "--in-process", home=promoted)

@@ -130,7 +130,7 @@ def test_ctrl_c_frees_the_cluster(cluster: Lab, corpus: Path, tmp_path: Path) ->
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    told = "error: interrupted; what was done is kept, type the same command to go on."
+    told = "error: interrupted; finished work is kept, type the same command to go on."
     assert told in err.splitlines()
     wait_for(lambda: cluster.free_processors() == len(WORKERS), "nothing is at work", 60)
 
