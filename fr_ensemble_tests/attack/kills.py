@@ -182,7 +182,7 @@ def _without_pictures() -> None:
             if getattr(getattr(value, "__code__", None), "co_name", "") == "draw_in_style":
                 setattr(module, name, lambda *_, **__: None)
             elif name == "plot" and callable(value):
-                setattr(module, name, lambda _, caption: dg.MetadataValue.md(caption))
+                setattr(module, name, lambda _, caption, *__: dg.MetadataValue.md(caption))
 
 
 def _run(home: Path, corpus: Path) -> int:
