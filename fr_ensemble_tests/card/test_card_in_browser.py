@@ -13,8 +13,9 @@ import pytest
 from playwright.sync_api import Browser
 
 from fr_ensemble_assets.card.render import card_page
+from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS
 from fr_ensemble_assets.handover.cards import facts_for
-from fr_ensemble_tests.conftest import Chain
+from fr_ensemble_tests.conftest import Chain, run_chain
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
 
@@ -24,6 +25,8 @@ _SCREENSHOTS = os.environ.get("FR_ENSEMBLE_SCREENSHOTS", "")
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory, promoted_once: Chain) -> Path:
     _, outcome = promoted_once
+    if _SCREENSHOTS:
+        outcome = run_chain(tmp_path_factory.mktemp("bundled") / "home", BUNDLED_CORPUS)
     assert outcome.candidate_dir is not None
     file = tmp_path_factory.mktemp("card") / "card.html"
     file.write_bytes(card_page(facts_for(outcome.candidate_dir)))
