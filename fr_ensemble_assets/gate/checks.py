@@ -15,7 +15,7 @@ from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import Cell, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
-from fr_ensemble_assets.gate.advice import next_step
+from fr_ensemble_assets.gate.advice import advice, next_step
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.rule import Decision
 from fr_ensemble_assets.gate.verdict import Judgement, judge
@@ -23,7 +23,7 @@ from fr_ensemble_assets.loso.assets import loso_results
 from fr_ensemble_assets.training.resources import RecipeResource
 
 _NOTHING = "nothing to do"
-_LOOK = "look at worst_folds of ensemble_verdict: add sources like them and train again"
+_LOOK = "look at worst_folds of ensemble_verdict"
 
 
 def _judge(
@@ -99,7 +99,7 @@ def verdict_checks(
             metadata={
                 **({} if found is None else {"found": found}),
                 "threshold": threshold,
-                "next_step": _NOTHING if passed else _LOOK,
+                "next_step": _NOTHING if passed else advice(decision),
             },
         )
     yield dg.AssetCheckResult(
@@ -110,7 +110,7 @@ def verdict_checks(
         metadata={
             "threshold": ADR_0303.each_plcc_min,
             "seeds": _seeds_table(decision),
-            "next_step": _NOTHING if decision.per_seed_pass else _LOOK,
+            "next_step": _NOTHING if decision.per_seed_pass else advice(decision),
         },
     )
     if not decision.promote:
