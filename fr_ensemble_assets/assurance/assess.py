@@ -123,9 +123,9 @@ def two_lines(found: Assurance) -> tuple[str, str]:
         f"{'less' if quadratic.skill >= 0 else 'MORE'} than a {QUADRATIC} ({quadratic.rmse:.2f}); "
         f"better on {quadratic.won} of {quadratic.sources} sources."
     )
-    for b in found.baselines:
-        if b.beats_the_ensemble and b.name != QUADRATIC:
-            skill += f" But a {b.name} has {b.rmse:.2f}."
+    better = [b for b in found.baselines if b.beats_the_ensemble and b.name != QUADRATIC]
+    if better:
+        skill += f" Better still: {', '.join(f'{b.name} ({b.rmse:.2f})' for b in better)}."
     sure = found.certainty
     if sure is None:
         return skill, "How sure the verdict is can't be said: a PLCC is undefined."

@@ -17,10 +17,11 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.groups import CANDIDATE_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, Cell, plot, table
+from fr_ensemble_assets.doors.metadata import OWNERS, Cell, four_digits, long_word, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import judge
 from fr_ensemble_assets.loso.assets import loso_results
@@ -63,8 +64,8 @@ def interval_calibration(
         | {
             "coverage": table([_row(c) for c in made.coverages if c.measured]),
             "coverage_by_encoder": table(_by_encoder(made)),
-            "corpus_sha256": used.sha256,
-            "stored_at": dg.MetadataValue.path(str(results / CALIBRATION_FILE)),
+            "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
+            "stored_at": long_word(str(results / CALIBRATION_FILE)),
         }
     )
 
@@ -110,7 +111,9 @@ def _figures(made: Calibration) -> dict[str, float]:
         for c in made.coverages
         if c.rule == "source" and c.level == SHARP_LEVEL and c.measured
     }
-    return {"sources": float(len(made.sources)), "mean_sigma": made.mean_sigma, **highest, **widths}
+    told = {"mean_sigma": made.mean_sigma, **highest, **widths}
+    figures = {name: four_digits(value) for name, value in told.items()}
+    return {"sources": float(len(made.sources)), **figures}
 
 
 def _by_encoder(made: Calibration) -> list[dict[str, Cell]]:

@@ -15,12 +15,12 @@ from fr_ensemble_assets.calibration.pooling import OutOfFold, pool_encodes
 from fr_ensemble_assets.calibration.rules import RULES, Rule, bounds
 from fr_ensemble_assets.foundation.figures import (
     LINE_COLOUR,
-    NAMED_SOURCES,
     PALETTE,
     legend_below,
     name_sources,
     named_height,
     new_figure,
+    sources_named,
     styled,
 )
 
@@ -87,7 +87,7 @@ def _draw_sources(axis: Axes, shown: dict[Rule, Coverage]) -> None:
     """One line a source, the one that the frame rule covers least at the top."""
     ordered = shown.get("frame", next(iter(shown.values())))
     names = [g.name for g in sorted(ordered.by_source, key=lambda group: group.coverage)][
-        :NAMED_SOURCES
+        : sources_named(len(ordered.by_source))
     ]
     averages = []
     for place, (rule, c) in enumerate(shown.items()):
@@ -102,7 +102,9 @@ def _draw_sources(axis: Axes, shown: dict[Rule, Coverage]) -> None:
         )
         averages.append(f"{rule}: mean {c.coverage:.1%}, width {c.width:.2f}")
     name_sources(axis, names, ordered.n_sources)
-    axis.set_xlabel("\n".join(["share covered, calibrated without the source", *averages]))
+    if any(c.over_all for c in shown.values()):  # only those covered least are known by name
+        averages.append("no dot: not among those that the rule covers least")
+    axis.set_xlabel("\n".join(["share covered of a source left out", *averages]))
 
 
 @styled

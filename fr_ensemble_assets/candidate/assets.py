@@ -14,13 +14,13 @@ from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import CELLS, corpus_in_use, sha256_in_use
 from fr_ensemble_assets.doors.groups import CANDIDATE_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, Cell, table
+from fr_ensemble_assets.doors.metadata import OWNERS, Cell, long_word, table
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import sha256_of
-from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
 from fr_ensemble_assets.foundation.versions import standing
 from fr_ensemble_assets.foundation.wording import listed
 from fr_ensemble_assets.gate.assets import ensemble_verdict
@@ -80,6 +80,9 @@ def registry_candidate(
     return dg.MaterializeResult(
         metadata={
             "model_card": dg.MetadataValue.url(card_address(folder.name)),
+            "next_step": f"fr-ensemble propose --candidate {folder.name} --tree CHECKOUT "
+            "--out flip.patch makes the patch for their tree. Read it, and apply it there with "
+            "git apply --binary; the flip is yours.",
             "signature": "gone: it was over other bytes; sign it again"
             if published.unsigned
             else "unchanged",
@@ -91,13 +94,8 @@ def registry_candidate(
                     for name, data in sorted(store.files_in(standing(folder)).items())
                 ]
             ),
-            "next_step": dg.MetadataValue.md(
-                "Print the patch for their tree, read it, and apply it there; the flip is yours:"
-                f"\n\n`fr-ensemble propose --candidate {folder} --tree CHECKOUT --out flip.patch`"
-                "\n\n`git apply --binary flip.patch`"
-            ),
-            "corpus_sha256": used.sha256,
-            "stored_at": dg.MetadataValue.path(str(folder)),
+            "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
+            "stored_at": long_word(str(folder)),
         }
     )
 
@@ -126,7 +124,7 @@ def _champion(found: Challenge | None, passed_over: Sequence[str]) -> str:
     )
 
 
-def _compared(found: Challenge | None) -> Mapping[str, dg.TableMetadataValue]:
+def _compared(found: Challenge | None) -> Mapping[str, dg.MetadataValue]:
     """Champion and challenger on sources that neither saw; nothing where there is none."""
     if found is None or not found.plcc:
         return {}

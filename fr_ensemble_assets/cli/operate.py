@@ -106,10 +106,11 @@ def clean(
         bool, typer.Option("--remove", help="Remove the stores listed as kept for nothing.")
     ] = False,
 ) -> None:
-    """List what is kept for each corpus; with --remove, remove what no candidate needs.
+    """List what is kept for each corpus and its cells; with --remove, remove what nothing needs.
 
-    The stores of the current corpus and of every published candidate stay. A removed store can be
-    made again from the corpus file.
+    What belongs to the current corpus, the current cells, a published candidate or a clip in the
+    clips folder stays. What is removed can be made again from the corpus file, the cells file or
+    the clip.
     """
     from fr_ensemble_assets.cli.printing.operating import print_stores
     from fr_ensemble_assets.foundation.home import Home

@@ -34,7 +34,14 @@ def generate(
     ],
     out: Annotated[
         str, typer.Option(help="The corpus to write: *.jsonl, *.jsonl.gz or *.parquet.")
-    ],
+    ] = "",
+    cells: Annotated[
+        str,
+        typer.Option(
+            help="Planning cells to write, one row an encode, for the codecs' predictors: *.csv or "
+            "*.csv.gz. Beside --out, or instead."
+        ),
+    ] = "",
     more_clips: Annotated[
         list[str] | None, typer.Argument(help="More clips, as the shell expands a pattern.")
     ] = None,
@@ -73,11 +80,11 @@ def generate(
         str, typer.Option(help="Device for the QSV encoders, such as /dev/dri/renderD129.")
     ] = "",
     keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Write the corpus even if some encodes failed.")
+        bool, typer.Option("--keep-going", help="Write what there is even if some encodes failed.")
     ] = False,
     home: HomeOption = None,
 ) -> None:
-    """Make a corpus from reference clips.
+    """Make a corpus, or planning cells, from reference clips.
 
     Encodes each clip with every encoder at every quality, and scores every frame with VMAF. The
     home keeps each finished encode: type the command again and it goes on.
@@ -92,7 +99,8 @@ def generate(
     with errors_in_one_sentence():
         order = Order(
             clips=tuple(str(path) for path in (*clips, *(more_clips or ()))),
-            out=named_path("--out", out),
+            out=named_path("--out", out) if out else None,
+            cells_out=named_path("--cells", cells) if cells else None,
             encoders=encoders,
             qualities=qualities,
             ffmpeg=ffmpeg,

@@ -18,7 +18,15 @@ from fr_ensemble_assets.corpus.store import CORPUS_FILE, name_of, save_corpus
 from fr_ensemble_assets.corpus.summary import CorpusSummary, preset_rows
 from fr_ensemble_assets.doors.groups import CORPUS_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, plot, table
+from fr_ensemble_assets.doors.metadata import (
+    OWNERS,
+    Cell,
+    column_schema,
+    four_digits,
+    long_word,
+    plot,
+    table,
+)
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.doors.workers import NAME_TAG
 from fr_ensemble_assets.encodes.assets import corpus_shards
@@ -27,7 +35,7 @@ from fr_ensemble_assets.encodes.shards import shards_of
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.files import parse_path
-from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
 from fr_ensemble_assets.foundation.schema import DESCRIPTIONS, column_type
 from fr_ensemble_assets.foundation.wording import listed, shown
 
@@ -85,7 +93,7 @@ def corpus(
         data_version=dg.DataVersion(reading.corpus.sha256),
         metadata=_describe(reading, summary)
         | {
-            "stored_at": dg.MetadataValue.path(str(stored)),
+            "stored_at": long_word(str(stored)),
             "read_from": dg.MetadataValue.text(shown(origin)),
         },
     )
@@ -122,12 +130,12 @@ def _describe(reading: Reading, summary: CorpusSummary) -> dict[str, dg.Metadata
         "sources": dg.MetadataValue.int(len(summary.sources)),
         "vmaf_min": dg.MetadataValue.float(summary.vmaf_min),
         "vmaf_max": dg.MetadataValue.float(summary.vmaf_max),
-        "share_at_100": dg.MetadataValue.float(summary.share_at_100),
+        "share_at_100": dg.MetadataValue.float(four_digits(summary.share_at_100)),
         "qualities": dg.MetadataValue.text(listed(f"{q:g}" for q in summary.qualities)),
         "encoders": table([{"encoder": e, "rows": n} for e, n in summary.encoder_rows]),
         "rows_a_source": table(by_source),
         "first_rows": table(_first_rows(reading.corpus)),
-        "corpus_sha256": dg.MetadataValue.text(reading.corpus.sha256),
+        "corpus_sha256": dg.MetadataValue.text(reading.corpus.sha256[:SHORT_SHA_LENGTH]),
         "files": dg.MetadataValue.text(listed(reading.files, _FILES_NAMED)),
         "rows_read": dg.MetadataValue.int(reading.rows_read),
         "repeats_dropped": dg.MetadataValue.int(reading.repeats_dropped),

@@ -20,6 +20,9 @@ _MARKDOWN = re.compile(r"[!-/:-@\[-`{-~]")
 
 Cell = str | int | float | bool | None
 
+#: Pixels that a window of 1280 leaves for a value, and what a letter and a cell of a table take.
+_ROOM, _LETTER, _PADDING = 385, 8.4, 17
+
 
 def plot(figure: Figure, caption: str, coarse: bool = False) -> dg.MarkdownMetadataValue:
     """A figure as a picture inside Markdown; ``coarse`` where an event has much else to hold."""
@@ -33,17 +36,44 @@ def escaped(text: str) -> str:
     return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
 
 
-def table(rows: Sequence[Mapping[str, Cell]]) -> dg.TableMetadataValue:
-    """Rows with the same keys as a table; column types are taken from the first row."""
+def table(rows: Sequence[Mapping[str, Cell]]) -> dg.MetadataValue:
+    """Rows with the same keys as a table, figures to four digits; types as in the first row.
+
+    One that is wider than its column goes behind a click, as :func:`folded` says.
+    """
+    if _width(rows) > _ROOM:
+        return dg.MetadataValue.md(_markdown(rows))
     kinds = {bool: "bool", int: "int", float: "float", str: "string"}
     first = rows[0] if rows else {}
     columns = [
         dg.TableColumn(name, kinds.get(type(value), "string")) for name, value in first.items()
     ]
     records = [
-        dg.TableRecord({k: "undefined" if v is None else v for k, v in row.items()}) for row in rows
+        dg.TableRecord({k: "undefined" if v is None else _read(v) for k, v in row.items()})
+        for row in rows
     ]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+
+
+def _width(rows: Sequence[Mapping[str, Cell]]) -> float:
+    """About how many pixels a table takes."""
+    columns = [[name, *(row[name] for row in rows)] for name in (rows[0] if rows else ())]
+    letters = (max(len(str(_read(cell))) for cell in column) for column in columns)
+    return sum(count * _LETTER + _PADDING for count in letters)
+
+
+def long_word(text: str) -> dg.MetadataValue:
+    """A path, or another word that can't be broken: behind a click, as :func:`folded` says."""
+    return dg.MetadataValue.md(escaped(text))
+
+
+def _read(value: Cell) -> Cell:
+    return four_digits(value) if isinstance(value, float) else value
+
+
+def four_digits(value: float) -> float:
+    """As many as one reads; the reasons of a verdict have those that decide."""
+    return float(f"{value:.4g}")
 
 
 def folded(tables: Mapping[str, Sequence[Mapping[str, Cell]]], ending: str) -> dg.MetadataValue:

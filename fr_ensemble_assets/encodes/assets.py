@@ -12,7 +12,7 @@ from fr_ensemble_assets.clips.inventory import inventory_file, load_inventory
 from fr_ensemble_assets.clips.resources import CLIP_PARTITIONS, FfmpegResource
 from fr_ensemble_assets.doors.groups import CORPUS_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, plot, table
+from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, long_word, plot, table
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.encodes.encoders import usable_encoders
@@ -22,6 +22,7 @@ from fr_ensemble_assets.encodes.plots import rate_curves
 from fr_ensemble_assets.encodes.score import Scored
 from fr_ensemble_assets.encodes.shards import save_shard, shard_file
 from fr_ensemble_assets.foundation.errors import UnusableInput
+from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
 from fr_ensemble_assets.foundation.schema import COLUMNS, DESCRIPTIONS, column_type
 from fr_ensemble_assets.foundation.wording import listed
 
@@ -95,9 +96,7 @@ def corpus_shards(
                 scored = [one for one in made.scored if one.cell.clip == clip]
                 sha256 = save_shard(kept.shards, found, clip, settings, scored)
                 path = shard_file(kept.shards, clip.src)
-                described = _describe(clip, scored, sha256) | {
-                    "stored_at": dg.MetadataValue.path(str(path))
-                }
+                described = _describe(clip, scored, sha256) | {"stored_at": long_word(str(path))}
                 _tell(context, clip.src, described, complete=not made.failed)
         _require_all(made)
 
@@ -153,6 +152,6 @@ def _describe(clip: Clip, scored: list[Scored], sha256: str) -> dict[str, dg.Met
         "plot_of_encodes": plot(rate_curves(scored), f"VMAF of {clip.src}"),
         "encodes": table(encodes),
         "frames_scored": dg.MetadataValue.int(sum(len(one.vmaf) for one in scored)),
-        "clip_sha256": dg.MetadataValue.text(clip.sha256),
-        "shard_sha256": dg.MetadataValue.text(sha256),
+        "clip_sha256": dg.MetadataValue.text(clip.sha256[:SHORT_SHA_LENGTH]),
+        "shard_sha256": dg.MetadataValue.text(sha256[:SHORT_SHA_LENGTH]),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ _WRITERS: dict[str, Callable[[pa.Table], bytes]] = {
 }
 
 
-def suffix_of(out: UPath) -> str:
+def suffix_of(out: UPath, endings: Sequence[str] = tuple(_WRITERS)) -> str:
     """The ending that says in which form rows are written.
 
     Raises
@@ -53,17 +53,19 @@ def suffix_of(out: UPath) -> str:
     UnusableInput
         For any other ending, or a folder in the file's place.
     """
-    for suffix in _WRITERS:
+    for suffix in endings:
         if out.name.endswith(suffix) and out.name != suffix:
             if out.is_dir():
                 raise UnusableInput(f"{out}: expected a file to write, found a folder.")
             return suffix
     raise UnusableInput(
-        f"{out}: expected a name ending in {', '.join(_WRITERS)}, found another ending."
+        f"{out}: expected a name ending in {', '.join(endings)}, found another ending."
     )
 
 
-def require_writable(out: UPath) -> None:
+def require_writable(
+    out: UPath, endings: Sequence[str] = tuple(_WRITERS), option: str = "--out"
+) -> None:
     """Find out before hours of work whether its fruit can be kept.
 
     Raises
@@ -71,7 +73,7 @@ def require_writable(out: UPath) -> None:
     UnusableInput
         If ``out`` has an ending that isn't known, or can't be written.
     """
-    suffix_of(out)
+    suffix_of(out, endings)
     if out.protocol not in ("", "file"):
         raise UnusableInput(f"{out}: expected a local file to write, found another store.")
     try:
@@ -87,7 +89,7 @@ def require_writable(out: UPath) -> None:
         found = getattr(error, "strerror", None) or "a name that is not UTF-8"
         raise UnusableInput(
             f"{str(out)!r}: expected to be able to write this file, found '{found}'; "
-            "choose another with --out."
+            f"choose another with {option}."
         ) from error
 
 

@@ -13,11 +13,12 @@ from fr_ensemble_assets.corpus.identity import key_columns
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.groups import CANDIDATE_GROUP, VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, table
+from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, long_word, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.features.codec_block import CODEC_BLOCK_LAYOUT, fit_codec_block
 from fr_ensemble_assets.features.scaler import fit_scaler
 from fr_ensemble_assets.features.stored import save_codec_block, save_scaler
+from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
 from fr_ensemble_assets.foundation.schema import CANONICAL_6
 from fr_ensemble_assets.foundation.tables import write_parquet
 from fr_ensemble_assets.foundation.wording import listed
@@ -60,8 +61,8 @@ def fitted_scaler(
                 ]
             ),
             "rows": scaler.n_rows,
-            "corpus_sha256": used.sha256,
-            "stored_at": dg.MetadataValue.path(str(path)),
+            "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
+            "stored_at": long_word(str(path)),
         }
     )
 
@@ -110,7 +111,7 @@ def codec_block(
             "cq_max": block.cq_max,
             "unknown_rows": sum(rows for _, rows in unknown),
             "unknown_encoders": listed(f"{name} ({rows})" for name, rows in unknown) or "none",
-            "corpus_sha256": used.sha256,
-            "stored_at": dg.MetadataValue.path(str(table_path)),
+            "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
+            "stored_at": long_word(str(table_path)),
         }
     )

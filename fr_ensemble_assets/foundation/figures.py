@@ -31,7 +31,7 @@ PASS_COLOUR, FAIL_COLOUR = "#009E73", "#D55E00"
 LINE_COLOUR = "#757b85"
 #: What a page of 1280 pixels shows whole beside Dagster's columns.
 WIDTH = 9.8
-#: So many sources one panel names; the others are counted.
+#: So many sources one panel names (:func:`sources_named`); the others are counted.
 NAMED_SOURCES = 20
 _NAME_LIMIT = 26
 _LEGEND_LETTERS = 130
@@ -115,9 +115,14 @@ def legend_below(figure: Figure | SubFigure, title: str | None = None) -> None:
         figure.legend([*entries.values()], [*entries], loc="outside lower center", **look)
 
 
+def sources_named(count: int) -> int:
+    """How many of ``count`` sources one panel names; to count one takes no less room than it."""
+    return count if count <= NAMED_SOURCES + 1 else NAMED_SOURCES
+
+
 def named_height(count: int) -> float:
     """Inches that a panel takes which names ``count`` sources."""
-    return 1.2 + 0.2 * min(count, NAMED_SOURCES)
+    return 1.2 + 0.2 * sources_named(count)
 
 
 def name_sources(axis: Axes, names: Sequence[str], of: int) -> None:
@@ -126,8 +131,7 @@ def name_sources(axis: Axes, names: Sequence[str], of: int) -> None:
     axis.tick_params(axis="y", labelsize=8.5)
     axis.set_ylim(max(1, len(names)) - 0.5, -0.5)
     if of > len(names):
-        left = of - len(names)
-        axis.set_ylabel(f"{left} easier source{'s' * (left > 1)} not shown")
+        axis.set_ylabel(f"{of - len(names)} easier sources not shown")
 
 
 def png_bytes(figure: Figure, dots_per_inch: int = _DOTS_PER_INCH) -> bytes:

@@ -306,8 +306,10 @@ def folders(folder: UPath) -> list[UPath]:
 
 
 def size_of(folder: UPath) -> int:
-    """Bytes of all files under ``folder``; links are counted, not followed."""
+    """Bytes of all files under ``folder``, or of a file; links are counted, not followed."""
     if is_local(folder):
+        if not folder.is_dir():
+            return Path(str(folder)).lstat().st_size
         walked = os.walk(str(folder))
         files = (Path(where, name) for where, _, found in walked for name in found)
         return sum(file.lstat().st_size for file in files)

@@ -14,7 +14,7 @@ from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.corpus.store import corpus_name
 from fr_ensemble_assets.doors.groups import VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, Cell, folded, plot, table
+from fr_ensemble_assets.doors.metadata import OWNERS, Cell, folded, four_digits, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.evidence.results import FoldScore, SeedScore
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
@@ -110,7 +110,7 @@ def _evidence(used: Corpus, judgement: Judgement) -> dict[str, Any]:
     looks = f"{diagnosis.looks_like}. Next: {diagnosis.next_step}." if diagnosis else "passes"
     skill, chance = two_lines(found)
     return {
-        "skill_over_quadratic": _four_digits(found.skill_over_quadratic),
+        "skill_over_quadratic": four_digits(found.skill_over_quadratic),
         "evidence": "\n".join((skill, chance, *found.caveats)),
         "diagnosis": looks,
         "plot_of_evidence": plot(assurance_figure(found), "what the verdict is worth"),
@@ -126,11 +126,7 @@ def _figures(decision: Decision, scores: tuple[SeedScore, ...]) -> dict[str, flo
         "plcc_spread": decision.plcc_spread,
         "lowest_fold_plcc": min(defined, default=None),
     }
-    return {name: _four_digits(value) for name, value in named.items() if value is not None}
-
-
-def _four_digits(value: float) -> float:
-    return float(f"{value:.4g}")
+    return {name: four_digits(value) for name, value in named.items() if value is not None}
 
 
 def _change(decision: Decision, previous: Previous | None) -> dict[str, float | str]:
@@ -140,12 +136,12 @@ def _change(decision: Decision, previous: Previous | None) -> dict[str, float | 
     told = {"last_promote": f"{previous.name} ({previous.corpus_sha256[:SHORT_SHA_LENGTH]})"}
     if decision.mean_plcc is None or previous.mean_plcc is None:
         return {**told}
-    return {**told, "mean_plcc_change": _four_digits(decision.mean_plcc - previous.mean_plcc)}
+    return {**told, "mean_plcc_change": four_digits(decision.mean_plcc - previous.mean_plcc)}
 
 
 def _rounded(fold: FoldScore) -> dict[str, Cell]:
     known = {"plcc": fold.plcc, "rmse": fold.rmse}
-    return {name: None if value is None else _four_digits(value) for name, value in known.items()}
+    return {name: None if value is None else four_digits(value) for name, value in known.items()}
 
 
 def _worst_folds(scores: tuple[SeedScore, ...]) -> list[dict[str, Cell]]:

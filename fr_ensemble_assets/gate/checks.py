@@ -35,7 +35,7 @@ def _judge(
         return judge(Places(kept, contract, used.sha256).results, used, contract)
 
 
-def _seeds_table(decision: Decision) -> dg.TableMetadataValue:
+def _seeds_table(decision: Decision) -> dg.MetadataValue:
     rows: list[dict[str, Cell]] = [
         {"seed": seed, "plcc": decision.per_seed_plcc[seed]} for seed in decision.seeds
     ]

@@ -11,12 +11,12 @@ from fr_ensemble_assets.evidence.results import SeedScore
 from fr_ensemble_assets.foundation.figures import (
     FAIL_COLOUR,
     LINE_COLOUR,
-    NAMED_SOURCES,
     PALETTE,
     PASS_COLOUR,
     legend_below,
     name_sources,
     named_height,
+    sources_named,
     stacked_figure,
     styled,
 )
@@ -130,7 +130,7 @@ def _by_source(scores: Sequence[SeedScore]) -> dict[str, list[float]]:
 
 
 def _draw_worst(axis: Axes, by_source: Mapping[str, Sequence[float]]) -> None:
-    worst = [*by_source.items()][:NAMED_SOURCES]
+    worst = [*by_source.items()][: sources_named(len(by_source))]
     for place, (_, plccs) in enumerate(worst):
         axis.plot(plccs, [place] * len(plccs), ".", color=PALETTE[0], alpha=0.8)
         axis.plot([min(plccs), max(plccs)], [place, place], color=PALETTE[0], linewidth=1)

@@ -13,12 +13,20 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.groups import VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, plot, table
+from fr_ensemble_assets.doors.metadata import (
+    OWNERS,
+    column_schema,
+    four_digits,
+    long_word,
+    plot,
+    table,
+)
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.evidence.metrics import mean_or_none
 from fr_ensemble_assets.features.assets import codec_block
 from fr_ensemble_assets.features.stored import load_codec_block
+from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
 from fr_ensemble_assets.loso.plots import SOURCES_DRAWN, WORST_FOLDS, fold_figure, worst_folds
 from fr_ensemble_assets.loso.run import SeedOutcome, evaluate_seeds
 from fr_ensemble_assets.training.resources import (
@@ -129,7 +137,7 @@ def _evaluate(
                 context.log.warning(f"{sentence} It was trained again.")
             # Drawn while the other seeds train.
             context.add_asset_metadata(
-                _describe(used, outcome) | {"results_dir": dg.MetadataValue.path(str(folder))},
+                _describe(used, outcome) | {"results_dir": long_word(str(folder))},
                 partition_key=str(outcome.result.seed),
             )
 
@@ -150,13 +158,13 @@ def _describe(used: Corpus, outcome: SeedOutcome) -> dict[str, dg.MetadataValue]
         for fold in shown
     ]
     plcc = mean_or_none([fold.agreement.plcc for fold in result.folds])
-    figures = {} if plcc is None else {"mean_plcc": dg.MetadataValue.float(plcc)}
+    figures = {} if plcc is None else {"mean_plcc": dg.MetadataValue.float(four_digits(plcc))}
     return figures | {
         "plot_of_folds": plot(fold_figure(used, result), f"folds of seed {result.seed}"),
         "folds": table(folds),
         "folds_in_all": dg.MetadataValue.text(str(len(result.folds))),
-        "wall_time_s": dg.MetadataValue.float(result.wall_time_s),
+        "wall_time_s": dg.MetadataValue.float(four_digits(result.wall_time_s)),
         "reused": dg.MetadataValue.bool(outcome.reused),
         "parts_kept": dg.MetadataValue.text(str(outcome.kept)),
-        "corpus_sha256": dg.MetadataValue.text(used.sha256),
+        "corpus_sha256": dg.MetadataValue.text(used.sha256[:SHORT_SHA_LENGTH]),
     }

@@ -13,13 +13,13 @@ from fr_ensemble_assets.evidence.measure import FoldResult, SeedResult
 from fr_ensemble_assets.foundation.figures import (
     FAIL_COLOUR,
     LINE_COLOUR,
-    NAMED_SOURCES,
     PALETTE,
     PASS_COLOUR,
     legend_below,
     name_sources,
     named_height,
     new_figure,
+    sources_named,
     styled,
 )
 from fr_ensemble_assets.foundation.schema import VMAF_MAX
@@ -81,7 +81,7 @@ def _draw_frames(axis: Axes, corpus: Corpus, result: SeedResult, hardest: Sequen
 
 
 def _draw_folds(axis: Axes, ordered: Sequence[FoldResult]) -> None:
-    worst = ordered[:NAMED_SOURCES]
+    worst = ordered[: sources_named(len(ordered))]
     plccs = [fold.agreement.plcc or 0.0 for fold in worst]
     passed = [plcc >= ADR_0303.each_plcc_min for plcc in plccs]
     colours = [PASS_COLOUR if above else FAIL_COLOUR for above in passed]

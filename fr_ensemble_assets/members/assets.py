@@ -10,11 +10,12 @@ from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.groups import CANDIDATE_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, table
+from fr_ensemble_assets.doors.metadata import OWNERS, long_word, table
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
 from fr_ensemble_assets.features.stored import load_codec_block, load_scaler
+from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
 from fr_ensemble_assets.gate.assets import ensemble_verdict
 from fr_ensemble_assets.gate.verdict import authorise
 from fr_ensemble_assets.members.build import build_members
@@ -73,7 +74,7 @@ def ensemble_members(
                     for m in made.members
                 ]
             ),
-            "corpus_sha256": used.sha256,
-            "stored_at": dg.MetadataValue.path(str(places.members)),
+            "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
+            "stored_at": long_word(str(places.members)),
         }
     )

@@ -1,4 +1,4 @@
-"""From reference clips to a corpus file, without Dagster."""
+"""From reference clips to a corpus file, a file of planning cells, or both; without Dagster."""
 
 from __future__ import annotations
 
@@ -19,14 +19,23 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import Progress
 from fr_ensemble_assets.foundation.schema import MIN_ROWS, MIN_SOURCES
+from fr_ensemble_assets.predictors.clip_cells import pooled_with_probes
+from fr_ensemble_assets.predictors.pooling import CELL_ENDINGS, write_cells
 
 
 @dataclass(frozen=True)
 class Order:
-    """What ``fr-ensemble generate`` was asked for, as it was typed."""
+    """What ``fr-ensemble generate`` was asked for, as it was typed.
+
+    Attributes
+    ----------
+    out, cells_out
+        The corpus and the planning cells to write; at least one of them.
+    """
 
     clips: tuple[str, ...]
-    out: UPath
+    out: UPath | None
+    cells_out: UPath | None
     encoders: str
     qualities: str
     ffmpeg: str
@@ -53,7 +62,9 @@ class Delivery:
     ignored
         Files that are no clips by their ending.
     written, provenance, rows
-        The corpus, the note beside it, its size; ``None`` where nothing was written.
+        The corpus, the note beside it, its size; ``None`` where none was written.
+    cells_written, cell_rows
+        The planning cells and how many they are; ``None`` where none were written.
     trainable
         Whether it has enough rows and sources for ``run``.
     """
@@ -66,6 +77,8 @@ class Delivery:
     written: str | None
     provenance: str | None
     rows: int
+    cells_written: str | None
+    cell_rows: int
     trainable: bool
 
     @property
@@ -74,14 +87,14 @@ class Delivery:
 
 
 def generate_corpus(home: Home, order: Order, progress: Progress) -> Delivery:
-    """Look into the clips, encode and score what isn't done, write the corpus.
+    """Look into the clips, encode and score what isn't done, write what was asked for.
 
     Raises
     ------
     UnusableInput
         If an option makes no sense, ffmpeg can't do what is asked, or no clip can be used.
     """
-    require_writable(order.out)
+    _require_places(order)
     raw = raw_video(order.size, order.rate, order.pixel_format)
     ffmpeg = find_ffmpeg(order.ffmpeg)
     ffmpeg.require_libvmaf()
@@ -110,18 +123,48 @@ def generate_corpus(home: Home, order: Order, progress: Progress) -> Delivery:
             *(ffmpeg, children, inventory.clips, grid, home.cells, home.scratch, workers),
             progress.report("encodes"),
         )
+        # The encodes are done; what is left for cells are the probes.
+        pooled = None
+        if order.cells_out is not None:
+            pooled = pooled_with_probes(
+                *(ffmpeg, children, inventory.clips, grid, made),
+                *(home.cells, home.scratch, workers),
+                progress.report("probes"),
+            )
     inventory = replace(inventory, ignored=ignored)
-    problems = (*inventory.refused, *map(str, made.failed))
-    written = made.scored and (order.keep_going or not problems)
-    rows = write_rows(order.out, ffmpeg, inventory, grid, made) if written else 0
+    failed = map(str, made.failed) if pooled is None else pooled.problems
+    problems = (*inventory.refused, *failed)
+    writing = order.keep_going or not problems
+    written = order.out if writing and made.scored else None
+    rows = 0 if written is None else write_rows(written, ffmpeg, inventory, grid, made)
+    cells_written = order.cells_out if writing and pooled is not None and pooled.cells else None
+    cell_rows = 0
+    if cells_written is not None and pooled is not None:
+        cells = pooled.joined
+        write_cells(cells_written, cells)
+        cell_rows = len(cells.frame)
     return Delivery(
         cells=len(made.scored),
         cells_wanted=grid.size * len(inventory.clips),
         reused=made.reused,
         problems=problems,
         ignored=ignored,
-        written=str(order.out) if written else None,
-        provenance=str(provenance_file(order.out)) if written else None,
+        written=None if written is None else str(written),
+        provenance=None if written is None else str(provenance_file(written)),
         rows=rows,
+        cells_written=None if cells_written is None else str(cells_written),
+        cell_rows=cell_rows,
         trainable=rows >= MIN_ROWS and len({s.cell.clip.src for s in made.scored}) >= MIN_SOURCES,
     )
+
+
+def _require_places(order: Order) -> None:
+    if order.out is None and order.cells_out is None:
+        raise UnusableInput(
+            "generate: expected --out FILE for a corpus or --cells FILE for planning cells, "
+            "found neither."
+        )
+    if order.out is not None:
+        require_writable(order.out)
+    if order.cells_out is not None:
+        require_writable(order.cells_out, CELL_ENDINGS, "--cells")

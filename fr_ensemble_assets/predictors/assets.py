@@ -14,7 +14,15 @@ from fr_ensemble_assets.corpus.arrivals import unchanged_arrival
 from fr_ensemble_assets.corpus.in_use import CELLS, sha256_in_use
 from fr_ensemble_assets.doors.groups import PREDICTORS_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, table
+from fr_ensemble_assets.doors.metadata import (
+    OWNERS,
+    Cell,
+    column_schema,
+    folded,
+    four_digits,
+    long_word,
+    table,
+)
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.encodes.assets import ENCODING_POOL, GridResource, corpus_shards
@@ -22,7 +30,7 @@ from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.digests import require_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_path, sha256_of
-from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
 from fr_ensemble_assets.foundation.wording import listed, shown
 from fr_ensemble_assets.predictors.cell_schema import CELL_COLUMNS, CELL_DESCRIPTIONS, CELL_TEXT
 from fr_ensemble_assets.predictors.cell_store import CELLS_FILE, load_cells, save_cells
@@ -34,7 +42,7 @@ from fr_ensemble_assets.predictors.clip_cells import (
     read_clip_cells,
     save_clip_cells,
 )
-from fr_ensemble_assets.predictors.gate import CodecVerdict
+from fr_ensemble_assets.predictors.gate import MISSING_ROWS, CodecVerdict
 from fr_ensemble_assets.predictors.published import publish_predictors, write_report
 from fr_ensemble_assets.predictors.results import (
     CodecVerdicts,
@@ -129,9 +137,7 @@ def planning_cells(
                 cells = made.cells[clip.src]
                 sha256 = save_clip_cells(kept.clip_cells, found, clip, settings, cells)
                 path = cells_file(kept.clip_cells, clip.src)
-                described = _of_clip(cells, sha256) | {
-                    "stored_at": dg.MetadataValue.path(str(path))
-                }
+                described = _of_clip(cells, sha256) | {"stored_at": long_word(str(path))}
                 _tell(context, clip.src, described, complete=not made.problems)
         if made.problems:
             raise UnusableInput(
@@ -177,7 +183,7 @@ def _of_clip(cells: Cells, sha256: str) -> dict[str, dg.MetadataValue]:
     return {
         "cells": table(rows),
         "dagster/row_count": dg.MetadataValue.int(len(rows)),
-        "file_sha256": dg.MetadataValue.text(sha256),
+        "file_sha256": dg.MetadataValue.text(sha256[:SHORT_SHA_LENGTH]),
     }
 
 
@@ -222,8 +228,8 @@ def planning_corpus(config: CellsConfig, home: HomeResource) -> dg.MaterializeRe
             "failed_dropped": reading.failed_dropped,
             "extra_keys": listed(reading.extra_keys) or "none",
             "read_from": shown(origin),
-            "cells_sha256": sha256,
-            "stored_at": dg.MetadataValue.path(str(kept.cells_dir(sha256) / CELLS_FILE)),
+            "cells_sha256": sha256[:SHORT_SHA_LENGTH],
+            "stored_at": long_word(str(kept.cells_dir(sha256) / CELLS_FILE)),
         },
     )
 
@@ -267,7 +273,10 @@ def predictor_results(
             judged, reused = _evaluated(kept, cells, codec, config.force)
             context.add_asset_metadata(
                 _of_codec(judged)
-                | {"reused": reused, "cells_sha256": dg.MetadataValue.text(cells.sha256)},
+                | {
+                    "reused": reused,
+                    "cells_sha256": dg.MetadataValue.text(cells.sha256[:SHORT_SHA_LENGTH]),
+                },
                 partition_key=codec,
             )
             report(done, len(context.partition_keys))
@@ -303,11 +312,17 @@ def _of_codec(judged: CodecVerdicts) -> dict[str, dg.MetadataValue]:
     ]
     told: dict[str, dg.MetadataValue] = {
         "status": dg.MetadataValue.text(judged.scored.status),
-        "status_of_unscored_probe": dg.MetadataValue.text(judged.unscored.status),
-        "folds": table(folds),
+        "reasons": dg.MetadataValue.text("; ".join(judged.scored.reasons) or "none"),
     }
     figures = figures_told(judged.scored)
-    return told | {name: dg.MetadataValue.float(value) for name, value in figures.items()}
+    return (
+        told
+        | {name: dg.MetadataValue.float(four_digits(value)) for name, value in figures.items()}
+        | {
+            "status_of_unscored_probe": dg.MetadataValue.text(judged.unscored.status),
+            "folds": table(folds),
+        }
+    )
 
 
 def figures_told(verdict: CodecVerdict) -> dict[str, float]:
@@ -343,18 +358,30 @@ def predictor_verdict(
     """
     with refusals_as_failures():
         path, verdicts = write_report(home.open(), sha256_in_use(context, CELLS))
-    rows: list[dict[str, Cell]] = [_row(verdict.scored) for verdict in verdicts]
-    unscored: list[dict[str, Cell]] = [_row(verdict.unscored) for verdict in verdicts]
-    passing = [verdict.encoder for verdict in verdicts if verdict.scored.passed]
+    without = [v.encoder for v in verdicts if v.scored.status == MISSING_ROWS]
+    asked = [v for v in verdicts if v.encoder not in without]
+    rows = [_row(verdict.scored) for verdict in asked]
+    unscored = [_row(verdict.unscored) for verdict in asked]
+    passing = [verdict.encoder for verdict in asked if verdict.scored.passed]
+    held = [verdict.scored for verdict in asked if not verdict.scored.passed]
     return dg.MaterializeResult(
+        # In the order in which the page shows it.
         metadata={
-            "verdicts": table(rows),
-            "verdicts_of_unscored_probes": table(unscored),
             "passing": listed(passing) or "none",
+            "held": "\n".join(map(_why_held, held)) or "none",
+            "without_cells": listed(without) or "none",
             "codecs_passing": len(passing),
-            "stored_at": dg.MetadataValue.path(str(path)),
+            "tables_of_codecs": folded(
+                {"scored_probe": rows, "probe_that_is_not_scored": unscored}, path.name
+            ),
+            "stored_at": long_word(str(path)),
         }
     )
+
+
+def _why_held(verdict: CodecVerdict) -> str:
+    without = f"; passes without {listed(verdict.culprits)}" if verdict.culprits else ""
+    return f"{verdict.encoder}: {'; '.join(verdict.reasons)}{without}"
 
 
 def _row(verdict: CodecVerdict) -> dict[str, Cell]:
@@ -392,5 +419,8 @@ def predictors(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
         for name, data in sorted(files.items())
     ]
     return dg.MaterializeResult(
-        metadata={"files": table(rows), "stored_at": dg.MetadataValue.path(str(folder))}
+        metadata={
+            "files": table(rows),
+            "stored_at": long_word(str(folder)),
+        }
     )

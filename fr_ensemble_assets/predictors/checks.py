@@ -11,6 +11,7 @@ from fr_ensemble_assets.contract.agreed import CODECS
 from fr_ensemble_assets.contract.thresholds import ADR_0303
 from fr_ensemble_assets.corpus.in_use import CELLS, sha256_in_use
 from fr_ensemble_assets.doors.home import HomeResource
+from fr_ensemble_assets.doors.metadata import four_digits
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.predictors.assets import figures_told, predictor_verdict
 from fr_ensemble_assets.predictors.cell_store import load_cells
@@ -62,7 +63,7 @@ def _result(verdicts: CodecVerdicts) -> dg.AssetCheckResult:
         passed=passed,
         description="; ".join(filter(None, (reasons, told))) or "nothing judged",
         metadata={
-            **figures,
+            **{name: four_digits(value) for name, value in figures.items()},
             "status": verdict.status,
             "threshold": f"{ADR_0303.mean_plcc_min:g}, {ADR_0303.plcc_spread_max:g}, "
             f"{ADR_0303.each_plcc_min:g}",

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from upath import UPath
 
 from fr_ensemble_assets.clips.clip import Clip
@@ -59,6 +60,11 @@ class Planned:
     problems: tuple[str, ...]
     reused: int
 
+    @property
+    def joined(self) -> Cells:
+        """Those of all clips, as one file has them."""
+        return Cells.of(pd.concat([cells.frame for cells in self.cells.values()]))
+
 
 def plan_cells(
     ffmpeg: Ffmpeg,
@@ -80,17 +86,33 @@ def plan_cells(
         Where scored encodes and probes are kept, each as soon as it is done.
     """
     made = generate(ffmpeg, children, clips, grid, kept, scratch, workers, report)
+    return pooled_with_probes(ffmpeg, children, clips, grid, made, kept, scratch, workers)
+
+
+def pooled_with_probes(
+    ffmpeg: Ffmpeg,
+    children: Children,
+    clips: Sequence[Clip],
+    grid: Grid,
+    made: Generated,
+    kept: UPath,
+    scratch: Path,
+    workers: int,
+    report: StepReport = report_nothing,
+) -> Planned:
+    """Pool encodes that are ``made`` already, each clip's beside the probes of its encoders."""
     # A probe looks at what is encoded, and at no more.
     shots = [replace(clip, frames=grid.frames_of(clip)) for clip in clips]
     names = [encoder.name for encoder in grid.qualities if encoder.name in PROBE_SETTINGS]
     wanted = [(clip, name) for clip in shots for name in names]
+    found: list[tuple[float, ...] | str] = []
     with ThreadPoolExecutor(workers) as pool_of_probes:
         try:
-            found = list(
-                pool_of_probes.map(
-                    lambda one: _probed(ffmpeg, children, one[0], one[1], kept, scratch), wanted
-                )
-            )
+            for values in pool_of_probes.map(
+                lambda one: _probed(ffmpeg, children, one[0], one[1], kept, scratch), wanted
+            ):
+                found.append(values)
+                report(len(found), len(wanted))
         except BaseException:
             pool_of_probes.shutdown(cancel_futures=True, wait=False)
             children.close()
@@ -186,6 +208,11 @@ def save_clip_cells(folder: UPath, ffmpeg: Ffmpeg, clip: Clip, grid: Grid, cells
 def cells_file(folder: UPath, src: str) -> UPath:
     """Where a clip's planning cells are kept."""
     return folder / f"{src}.csv.gz"
+
+
+def clip_cells_files(folder: UPath, src: str) -> tuple[UPath, UPath]:
+    """All that is kept of a clip's planning cells."""
+    return cells_file(folder, src), _note_file(folder, src)
 
 
 def _note_file(folder: UPath, src: str) -> UPath:

@@ -16,6 +16,9 @@ from fr_ensemble_assets.foundation.schema import CANONICAL_6
 from fr_ensemble_assets.predictors.cell_schema import CELL_COLUMNS, PROBE_FEATURES
 from fr_ensemble_assets.predictors.cells import Cells
 
+#: The forms in which cells are written.
+CELL_ENDINGS = (".csv", ".csv.gz")
+
 
 def pool(
     scored: Sequence[Scored], probes: Mapping[tuple[str, str], Sequence[float]] | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fr_ensemble_assets.calibration.coverage import Coverage
 from fr_ensemble_assets.evidence.metrics import mean_or_none
 from fr_ensemble_assets.evidence.results import FoldScore
-from fr_ensemble_assets.foundation.figures import NAMED_SOURCES
+from fr_ensemble_assets.foundation.figures import sources_named
 from fr_ensemble_assets.gate.previous import Previous
 from fr_ensemble_assets.gate.rule import seed_plcc
 from fr_ensemble_assets.gate.verdict import Judgement
@@ -82,14 +82,14 @@ class Evidence:
             yield SeedRow(score.seed, plcc, change, worst.plcc, worst.held_out)
 
     def hardest(self) -> list[SourceRow]:
-        """Up to twenty sources, the hardest first."""
+        """As many sources as a plot names, the hardest first."""
         folds: dict[str, list[FoldScore]] = {}
         for score in self.judgement.scores:
             for fold in score.folds:
                 folds.setdefault(fold.held_out, []).append(fold)
         rows = [_source(name, found) for name, found in folds.items()]
         rows.sort(key=lambda row: -2.0 if row.plcc is None else row.plcc)
-        return rows[:NAMED_SOURCES]
+        return rows[: sources_named(len(rows))]
 
     def intervals(self) -> list[Coverage]:
         """The rule that promises something of an unseen source, at each level measured."""

@@ -91,15 +91,17 @@ def _print_codecs(out: Terminal, status: Status) -> None:
 
 
 def print_stores(stores: Sequence[Store], removed: bool, freed: int) -> None:
-    """A row a corpus; what was removed, or how to."""
+    """A row a corpus, and a row for cells; what was removed, or how to."""
     out = stdout()
     table = Table(title_justify="left", header_style="bold")
-    for heading in ("corpus", "verdict", "MB", "kept for"):
+    for heading in ("of", "name", "verdict", "MB", "kept for"):
         table.add_column(heading, justify="right" if heading == "MB" else "left")
     for store in stores:
         megabytes = f"{store.size_bytes / 1e6:.1f}"
         kept = store.kept_for or ("[yellow]removed[/]" if removed else "[yellow]nothing[/]")
-        table.add_row(store.folder.name[:SHORT_SHA_LENGTH], store.verdict, megabytes, kept)
+        table.add_row(
+            store.kind, store.folder.name[:SHORT_SHA_LENGTH], store.verdict, megabytes, kept
+        )
     out.print(table)
     unneeded = [store for store in stores if not store.kept_for]
     if removed:

@@ -25,20 +25,30 @@ def print_generated(delivery: Delivery) -> None:
     out.print(
         f"encodes:   {delivery.cells} of {delivery.cells_wanted} ({delivery.reused} done before)"
     )
-    if delivery.written is None:
+    if delivery.written is None and delivery.cells_written is None:
         out.print(
             "written:   nothing; mend what failed and type the same command, or add --keep-going"
         )
-        return
-    out.print(f"written:   {delivery.written} ({delivery.rows} rows)", markup=False)
+    if delivery.written is not None:
+        _print_corpus(delivery, delivery.written)
+    if delivery.cells_written is not None:
+        out.print(
+            f"cells:     {delivery.cells_written} ({delivery.cell_rows} encodes)", markup=False
+        )
+        out.print("next:      copy the cells into the inbox of a home that fr-ensemble ui serves")
+
+
+def _print_corpus(delivery: Delivery, written: str) -> None:
+    out = stdout()
+    out.print(f"written:   {written} ({delivery.rows} rows)", markup=False)
     out.print(f"made from: {delivery.provenance}", markup=False)
     if delivery.trainable:
-        told = f"next:      fr-ensemble run --corpus {shlex.quote(delivery.written)}"
+        told = f"next:      fr-ensemble run --corpus {shlex.quote(written)}"
     else:
         told = f"next:      add clips: training needs {MIN_ROWS} rows of {MIN_SOURCES} sources"
     out.print(told, markup=False)
     if not delivery.trainable:
-        asked = f"fr-ensemble recommend --frames {shlex.quote(delivery.written)} --target 92"
+        asked = f"fr-ensemble recommend --frames {shlex.quote(written)} --target 92"
         out.print(f"ask:       {asked}", markup=False)
 
 
