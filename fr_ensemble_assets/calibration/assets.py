@@ -17,7 +17,7 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.groups import CANDIDATE_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, Cell, four_digits, long_word, plot, table
+from fr_ensemble_assets.doors.metadata import OWNERS, Cell, four_digits, in_home, plot, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -65,7 +65,7 @@ def interval_calibration(
             "coverage": table([_row(c) for c in made.coverages if c.measured]),
             "coverage_by_encoder": table(_by_encoder(made)),
             "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
-            "stored_at": long_word(str(results / CALIBRATION_FILE)),
+            "stored_at": in_home(kept, results / CALIBRATION_FILE),
         }
     )
 

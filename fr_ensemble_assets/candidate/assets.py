@@ -14,7 +14,7 @@ from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import CELLS, corpus_in_use, sha256_in_use
 from fr_ensemble_assets.doors.groups import CANDIDATE_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, Cell, long_word, table
+from fr_ensemble_assets.doors.metadata import OWNERS, Cell, in_home, table
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.foundation import store
@@ -95,7 +95,7 @@ def registry_candidate(
                 ]
             ),
             "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
-            "stored_at": long_word(str(folder)),
+            "stored_at": in_home(kept, folder),
         }
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from fr_ensemble_assets.card.facts import Facts, Group
-from fr_ensemble_assets.foundation.figures import PALETTE, drawn_png, new_figure
+from fr_ensemble_assets.foundation.figures import PALETTE, drawn_png, legend_below, new_figure
 from fr_ensemble_assets.foundation.wording import shown
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _colour(place: int, theme: Theme) -> str:
 
 def encodes_figure(facts: Facts, theme: Theme) -> Figure:
     """Left: encodes of unseen sources, predicted against measured. Right: how far off."""
-    figure, (scatter, errors) = new_figure(9.0, 4.0, columns=2)
+    figure, (scatter, errors) = new_figure(9.0, 4.4, columns=2)
     ink = _INK[theme][0]
     for place, encoder in enumerate(sorted({point.encoder for point in facts.points})):
         shown = [point for point in facts.points if point.encoder == encoder]
@@ -94,18 +94,18 @@ def encodes_figure(facts: Facts, theme: Theme) -> Figure:
     errors.axhline(0.0, color=ink, linewidth=0.8, linestyle="--")
     scatter.set_title("Encodes of sources never seen")
     scatter.set_ylabel("predicted VMAF, mean of the encode")
-    scatter.legend(loc="upper left")
     errors.set_title("How far off")
     errors.set_ylabel("predicted less measured VMAF")
     for axis in (scatter, errors):
         axis.set_xlabel("measured VMAF, mean of the encode")
+    legend_below(figure)
     return figure
 
 
 def sources_figure(facts: Facts, theme: Theme) -> Figure:
     """Each source when it was held out, hardest at the top: PLCC left, RMSE right."""
     hardest = sorted(facts.sources, key=lambda group: group.rmse or 0.0)[-_SHOWN_SOURCES:]
-    figure, (plcc, rmse) = new_figure(9.0, 1.4 + 0.17 * max(8, len(hardest)), columns=2)
+    figure, (plcc, rmse) = new_figure(9.0, 1.7 + 0.17 * max(8, len(hardest)), columns=2)
     _draw_groups(plcc, hardest, [(g.plcc, g.plcc_seeds) for g in hardest], theme)
     _draw_groups(rmse, hardest, [(g.rmse, g.rmse_seeds) for g in hardest], theme)
     plcc.set_xlabel("PLCC of frames")
@@ -113,7 +113,7 @@ def sources_figure(facts: Facts, theme: Theme) -> Figure:
     plcc.set_title("PLCC when held out")
     rmse.set_title("RMSE when held out")
     rmse.set_xlim(left=0)
-    rmse.legend(loc="lower right")
+    legend_below(figure)
     return figure
 
 
@@ -136,7 +136,7 @@ def _draw_groups(
 
 def intervals_figure(facts: Facts, theme: Theme) -> Figure:
     """Level asked for against share covered on sources left out, per frame and per encode."""
-    figure, axes = new_figure(9.0, 3.8, columns=2)
+    figure, axes = new_figure(9.0, 4.2, columns=2)
     ink = _INK[theme][0]
     for axis, unit in zip(axes, ("frame", "encode"), strict=True):
         for rule, colour in _RULE_COLOURS.items():
@@ -152,5 +152,5 @@ def intervals_figure(facts: Facts, theme: Theme) -> Figure:
         axis.set_title(f"Intervals per {unit}, sources left out")
         axis.set_xlabel("level asked for")
         axis.set_ylabel("share of the source covered")
-        axis.legend(loc="lower right", title="mean (dotted: worst source)", title_fontsize=8)
+    legend_below(figure, title="mean over the sources (dotted: the worst of them)")
     return figure

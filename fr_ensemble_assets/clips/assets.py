@@ -15,7 +15,7 @@ from fr_ensemble_assets.clips.inventory import (
 from fr_ensemble_assets.clips.resources import CLIP_PARTITIONS, FfmpegResource
 from fr_ensemble_assets.doors.groups import CORPUS_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, long_word, table
+from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, in_home, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.wording import listed
@@ -85,7 +85,7 @@ def reference_clips(
             "ignored_files": listed(found.ignored) or "none",
             "new_partitions": listed(added) or "none",
             "removed_partitions": listed(removed) or "none",
-            "folder": long_word(str(folder)),
+            "folder": in_home(kept, folder),
         },
     )
 

@@ -23,7 +23,7 @@ from fr_ensemble_assets.doors.metadata import (
     Cell,
     column_schema,
     four_digits,
-    long_word,
+    in_home,
     plot,
     table,
 )
@@ -93,7 +93,7 @@ def corpus(
         data_version=dg.DataVersion(reading.corpus.sha256),
         metadata=_describe(reading, summary)
         | {
-            "stored_at": long_word(str(stored)),
+            "stored_at": dg.MetadataValue.text(in_home(kept, stored)),
             "read_from": dg.MetadataValue.text(shown(origin)),
         },
     )

@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from fr_ensemble_assets.foundation.figures import COARSE_DOTS, small_png
+from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.figure import Figure
+    from upath import UPath
 
 OWNERS = ["team:vmaf-ensemble"]
 
+_DIGEST = re.compile(rf"([0-9a-f]{{{SHORT_SHA_LENGTH}}})[0-9a-f]{{{64 - SHORT_SHA_LENGTH}}}")
 _MARKDOWN = re.compile(r"[!-/:-@\[-`{-~]")
 
 Cell = str | int | float | bool | None
@@ -62,9 +67,15 @@ def _width(rows: Sequence[Mapping[str, Cell]]) -> float:
     return sum(count * _LETTER + _PADDING for count in letters)
 
 
-def long_word(text: str) -> dg.MetadataValue:
-    """A path, or another word that can't be broken: behind a click, as :func:`folded` says."""
-    return dg.MetadataValue.md(escaped(text))
+def in_home(home: Home, path: UPath | Path) -> str:
+    """A path below the home, digests as far as a shell has to be told: ``store/61c1ee346d49*/…``.
+
+    Whole, it is a word that can't be broken.
+    """
+    text = str(path)
+    for root in (home.root, home.local):
+        text = text.removeprefix(f"{root}/")
+    return _DIGEST.sub(r"\1*", text)
 
 
 def _read(value: Cell) -> Cell:

@@ -12,7 +12,7 @@ from fr_ensemble_assets.clips.inventory import inventory_file, load_inventory
 from fr_ensemble_assets.clips.resources import CLIP_PARTITIONS, FfmpegResource
 from fr_ensemble_assets.doors.groups import CORPUS_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, long_word, plot, table
+from fr_ensemble_assets.doors.metadata import OWNERS, Cell, column_schema, in_home, plot, table
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.encodes.encoders import usable_encoders
@@ -96,7 +96,9 @@ def corpus_shards(
                 scored = [one for one in made.scored if one.cell.clip == clip]
                 sha256 = save_shard(kept.shards, found, clip, settings, scored)
                 path = shard_file(kept.shards, clip.src)
-                described = _describe(clip, scored, sha256) | {"stored_at": long_word(str(path))}
+                described = _describe(clip, scored, sha256) | {
+                    "stored_at": dg.MetadataValue.text(in_home(kept, path))
+                }
                 _tell(context, clip.src, described, complete=not made.failed)
         _require_all(made)
 

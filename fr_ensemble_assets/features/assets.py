@@ -13,7 +13,7 @@ from fr_ensemble_assets.corpus.identity import key_columns
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.groups import CANDIDATE_GROUP, VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, long_word, table
+from fr_ensemble_assets.doors.metadata import OWNERS, column_schema, in_home, table
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.features.codec_block import CODEC_BLOCK_LAYOUT, fit_codec_block
 from fr_ensemble_assets.features.scaler import fit_scaler
@@ -62,7 +62,7 @@ def fitted_scaler(
             ),
             "rows": scaler.n_rows,
             "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
-            "stored_at": long_word(str(path)),
+            "stored_at": in_home(kept, path),
         }
     )
 
@@ -112,6 +112,6 @@ def codec_block(
             "unknown_rows": sum(rows for _, rows in unknown),
             "unknown_encoders": listed(f"{name} ({rows})" for name, rows in unknown) or "none",
             "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
-            "stored_at": long_word(str(table_path)),
+            "stored_at": in_home(kept, table_path),
         }
     )

@@ -17,7 +17,7 @@ from fr_ensemble_assets.doors.metadata import (
     OWNERS,
     column_schema,
     four_digits,
-    long_word,
+    in_home,
     plot,
     table,
 )
@@ -137,7 +137,8 @@ def _evaluate(
                 context.log.warning(f"{sentence} It was trained again.")
             # Drawn while the other seeds train.
             context.add_asset_metadata(
-                _describe(used, outcome) | {"results_dir": long_word(str(folder))},
+                _describe(used, outcome)
+                | {"results_dir": dg.MetadataValue.text(in_home(kept, folder))},
                 partition_key=str(outcome.result.seed),
             )
 

@@ -10,7 +10,7 @@ from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.groups import CANDIDATE_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, long_word, table
+from fr_ensemble_assets.doors.metadata import OWNERS, in_home, table
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.features.assets import codec_block, fitted_scaler
@@ -75,6 +75,6 @@ def ensemble_members(
                 ]
             ),
             "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
-            "stored_at": long_word(str(places.members)),
+            "stored_at": in_home(kept, places.members),
         }
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from upath import UPath
 
+from fr_ensemble_assets.assurance.assess import worth_of
 from fr_ensemble_assets.calibration.coverage import Coverage
 from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, read_calibration
 from fr_ensemble_assets.card.render import card_address
@@ -46,6 +47,7 @@ def evidence_of(home: Home) -> Evidence:
         coverages=_coverages(results) if judgement.decision.promote else (),
         codecs=tuple(one.scored for one in status.codecs.verdicts),
         links=tuple(_links(status, results)),
+        worth=worth_of(corpus, judgement.results) if judgement.results else (),
     )
 
 

@@ -20,7 +20,7 @@ from fr_ensemble_assets.doors.metadata import (
     column_schema,
     folded,
     four_digits,
-    long_word,
+    in_home,
     table,
 )
 from fr_ensemble_assets.doors.progress import Watch
@@ -137,7 +137,9 @@ def planning_cells(
                 cells = made.cells[clip.src]
                 sha256 = save_clip_cells(kept.clip_cells, found, clip, settings, cells)
                 path = cells_file(kept.clip_cells, clip.src)
-                described = _of_clip(cells, sha256) | {"stored_at": long_word(str(path))}
+                described = _of_clip(cells, sha256) | {
+                    "stored_at": dg.MetadataValue.text(in_home(kept, path))
+                }
                 _tell(context, clip.src, described, complete=not made.problems)
         if made.problems:
             raise UnusableInput(
@@ -229,7 +231,7 @@ def planning_corpus(config: CellsConfig, home: HomeResource) -> dg.MaterializeRe
             "extra_keys": listed(reading.extra_keys) or "none",
             "read_from": shown(origin),
             "cells_sha256": sha256[:SHORT_SHA_LENGTH],
-            "stored_at": long_word(str(kept.cells_dir(sha256) / CELLS_FILE)),
+            "stored_at": in_home(kept, kept.cells_dir(sha256) / CELLS_FILE),
         },
     )
 
@@ -357,7 +359,8 @@ def predictor_verdict(
     beside the cells. How other groupings of the sources come out is told and chooses nothing.
     """
     with refusals_as_failures():
-        path, verdicts = write_report(home.open(), sha256_in_use(context, CELLS))
+        kept = home.open()
+        path, verdicts = write_report(kept, sha256_in_use(context, CELLS))
     without = [v.encoder for v in verdicts if v.scored.status == MISSING_ROWS]
     asked = [v for v in verdicts if v.encoder not in without]
     rows = [_row(verdict.scored) for verdict in asked]
@@ -374,7 +377,7 @@ def predictor_verdict(
             "tables_of_codecs": folded(
                 {"scored_probe": rows, "probe_that_is_not_scored": unscored}, path.name
             ),
-            "stored_at": long_word(str(path)),
+            "stored_at": in_home(kept, path),
         }
     )
 
@@ -413,7 +416,8 @@ def predictors(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
     what lies here.
     """
     with refusals_as_failures():
-        folder, files = publish_predictors(home.open(), sha256_in_use(context, CELLS))
+        kept = home.open()
+        folder, files = publish_predictors(kept, sha256_in_use(context, CELLS))
     rows: list[dict[str, Cell]] = [
         {"file": name, "bytes": len(data), "sha256": sha256_of(data)}
         for name, data in sorted(files.items())
@@ -421,6 +425,6 @@ def predictors(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
     return dg.MaterializeResult(
         metadata={
             "files": table(rows),
-            "stored_at": long_word(str(folder)),
+            "stored_at": in_home(kept, folder),
         }
     )

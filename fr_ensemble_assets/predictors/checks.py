@@ -25,6 +25,12 @@ def check_name(codec: str) -> str:
     return codec.replace("-", "_")
 
 
+_NAMES = {
+    "mean_plcc": "mean PLCC",
+    "plcc_spread": "spread",
+    "lowest_plcc": "lowest fold",
+    "rmse": "RMSE",
+}
 _TEXT = (
     f"Where there are cells of {{}}: mean PLCC >= {ADR_0303.mean_plcc_min:g}, spread over folds "
     f"<= {ADR_0303.plcc_spread_max:g}, each fold >= {ADR_0303.each_plcc_min:g}."
@@ -54,7 +60,7 @@ def _result(verdicts: CodecVerdicts) -> dg.AssetCheckResult:
     verdict = verdicts.scored
     passed = verdict.passed or verdict.status == MISSING_ROWS
     figures = figures_told(verdict)
-    told = ", ".join(f"{name} {value:.5f}" for name, value in figures.items())
+    told = ", ".join(f"{_NAMES[name]} {value:.5f}" for name, value in figures.items())
     reasons = "; ".join(verdict.reasons)
     others = [grouping.passes for grouping in verdict.others]
     return dg.AssetCheckResult(
@@ -65,8 +71,8 @@ def _result(verdicts: CodecVerdicts) -> dg.AssetCheckResult:
         metadata={
             **{name: four_digits(value) for name, value in figures.items()},
             "status": verdict.status,
-            "threshold": f"{ADR_0303.mean_plcc_min:g}, {ADR_0303.plcc_spread_max:g}, "
-            f"{ADR_0303.each_plcc_min:g}",
+            "threshold": f"mean PLCC >= {ADR_0303.mean_plcc_min:g}, "
+            f"spread <= {ADR_0303.plcc_spread_max:g}, each fold >= {ADR_0303.each_plcc_min:g}",
             "hardest_sources": ", ".join(hard.source for hard in verdict.hardest[:3]) or "none",
             "passes_without": ", ".join(verdict.culprits) or "none",
             "other_groupings_pass": f"{sum(others)} of {len(others)}",

@@ -60,6 +60,8 @@ class Evidence:
         What the intervals are worth on sources left out; empty before they are calibrated.
     codecs
         What the gate says of the codecs' predictors.
+    worth
+        Sentences on what the verdict is worth.
     """
 
     corpus: str
@@ -71,6 +73,7 @@ class Evidence:
     coverages: tuple[Coverage, ...]
     codecs: tuple[CodecVerdict, ...]
     links: tuple[Link, ...]
+    worth: tuple[str, ...] = ()
 
     def seeds(self) -> Iterator[SeedRow]:
         """The judged seeds in their order."""

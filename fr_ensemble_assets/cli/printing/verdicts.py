@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from fr_ensemble_assets.predictors.gate import CodecVerdict
 
 
+#: What eighty columns leave for a source's name; the terminal would cut off its end.
+_SOURCE_LIMIT = 21
+
+
 def print_verdict(
     decision: Decision,
     scores: Sequence[SeedScore],
@@ -116,7 +120,7 @@ def _seed_row(score: SeedScore, decision: Decision) -> tuple[str, ...]:
         str(score.seed),
         f"[{style}]{figure(plcc)}[/]",
         figure(worst.plcc),
-        escape(shown(worst.held_out)),
+        escape(shown(worst.held_out, _SOURCE_LIMIT)),
         f"{sum(rmses) / len(rmses):.3f}" if rmses else "undefined",
         f"{score.wall_time_s:.0f}" if score.wall_time_s else "",
     )
