@@ -23,7 +23,7 @@ from fr_ensemble_assets.operations.instance import (
     unfinished_runs,
 )
 from fr_ensemble_assets.predictors.clip_cells import clip_cells_files
-from fr_ensemble_assets.predictors.gate import PASS
+from fr_ensemble_assets.predictors.gate import MISSING_ROWS, PASS
 from fr_ensemble_assets.predictors.names import REPORT_FILE
 from fr_ensemble_assets.predictors.told import parse_report
 
@@ -106,7 +106,7 @@ def _of_cells(home: Home, current: str | None) -> list[Store]:
         else:
             kept_for = "being the current cells" if folder.name == current else ""
         told = _report(folder)
-        judged = [] if told is None else told.codecs
+        judged = [] if told is None else [c for c in told.codecs if c.status != MISSING_ROWS]
         passing = sum(codec.status == PASS for codec in judged)
         verdict = f"{passing} of {len(judged)} PASS" if judged else "none"
         found.append(Store("cells", folder, store.size_of(folder), verdict, kept_for))

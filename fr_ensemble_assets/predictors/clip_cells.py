@@ -39,7 +39,7 @@ from fr_ensemble_assets.predictors.probe_features import (
 )
 
 #: Another way to probe must never pass for this one.
-_PROBE_VERSION = 1
+_PROBE_VERSION = 2
 
 
 @dataclass(frozen=True)

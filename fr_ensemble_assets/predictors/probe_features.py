@@ -23,7 +23,6 @@ from fr_ensemble_assets.foundation.files import temporary_name
 #: A probe looks at no more of a clip than this.
 MAX_PROBE_FRAMES = 240
 _SIZES, _STATISTICS = "sizes.log", "luma.txt"
-#: Of the first output, which is the probe; the second one only looks at the frames.
 _ENCODED = re.compile(r"^out= *0 .* f_size= *(\d+) .* type= (\S)", re.MULTILINE)
 _LUMA = re.compile(r"^lavfi\.signalstats\.(YAVG|YDIF|YHIGH|YLOW)=([\d.]+)$", re.MULTILINE)
 
@@ -114,18 +113,18 @@ def _command(clip: Clip, encoder: Encoder, setting: ProbeSetting) -> list[str]:
     cheap = replace(encoder, default_preset=setting.preset)
     frames = [f"trim=end_frame={min(clip.frames, MAX_PROBE_FRAMES)}", *clip.conversion]
     encoded = encoder.encoded_format(clip.reference_format)
+    # The encoder gets the frames as they are: signalstats only looks. A second output for it would
+    # write into the file of sizes too, and under load their lines run into each other.
     before = [
         *frames,
+        *("signalstats", f"metadata=mode=print:file={_STATISTICS}"),
         *(["scale", f"format={encoded}"] if encoded != clip.reference_format else []),
     ]
-    statistics = [*frames, "signalstats", f"metadata=mode=print:file={_STATISTICS}"]
     return [
         *(*GENERAL, "-xerror", "-filter_threads", "1", "-threads", "1", *clip.input),
         *("-map", "0:v:0", "-fps_mode", "passthrough", "-vf", ",".join(before)),
         *(*cheap.encoding(setting.quality, clip.reference_format), "-vstats_file", _SIZES),
         *("-f", "null", "-"),
-        *("-map", "0:v:0", "-fps_mode", "passthrough", "-vf", ",".join(statistics)),
-        *("-c:v", "wrapped_avframe", "-f", "null", "-"),
     ]
 
 

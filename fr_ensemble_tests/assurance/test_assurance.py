@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -324,3 +325,22 @@ def test_tables_have_the_same_keys_in_every_row_and_the_figure_is_small(bundled:
         assert rows
         assert len({tuple(row) for row in rows}) == 1
     assert len(png_bytes(assurance_figure(found))) < 100_000
+
+
+def test_nothing_that_the_figure_says_covers_anything_else(bundled: Corpus) -> None:
+    figure = assurance_figure(assess(bundled, results_of(predicted(bundled, noise=1.0))))
+    png_bytes(figure)
+    written = [
+        (text.get_text(), text.get_window_extent())
+        for axis in figure.axes
+        for text in (
+            *(axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts),
+            *(*axis.get_xticklabels(), *axis.get_yticklabels()),
+        )
+        if text.get_text()
+    ]
+    covered = [(a, b) for (a, x), (b, y) in combinations(written, 2) if x.overlaps(y)]
+    assert covered == []
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert (box.x0 >= 0, box.y0 >= 0, box.x1 <= width, box.y1 <= height) == (True,) * 4
+    assert not any("$" in text for text, _ in written)

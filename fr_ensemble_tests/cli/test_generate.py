@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 from upath import UPath
@@ -19,6 +20,8 @@ from upath import UPath
 from fr_ensemble_assets.cli.main import app
 from fr_ensemble_assets.clips.ffmpeg import Ffmpeg
 from fr_ensemble_assets.corpus.reader import read_corpus
+from fr_ensemble_assets.predictors.cell_schema import PROBE_FEATURES
+from fr_ensemble_assets.predictors.cells import read_cells
 from fr_ensemble_tests.video import FRAMES, MakeClip, call
 
 
@@ -65,6 +68,52 @@ def test_folder_of_clips_becomes_a_corpus_in_any_format(
     told = json.loads((tmp_path / "rows.jsonl.gz.provenance.json").read_text())
     assert told["rows"] == 120
     assert {clip["src"] for clip in told["clips"]} == {"moving", "zoom"}
+
+
+def test_planning_cells_are_written_beside_a_corpus_or_instead(
+    typed: Typed, clips: Path, tmp_path: Path
+) -> None:
+    grid = ("--encoders", "libx264,libsvtav1", "--qualities", "25,35")
+    alone = typed("--clips", clips, "--cells", tmp_path / "cells.csv.gz", *grid)
+    assert alone.exit_code == 0, alone.stderr
+    assert "(8 encodes)" in alone.stdout
+    cells = read_cells(UPath(tmp_path / "cells.csv.gz")).cells
+    assert cells.sources == ("moving", "zoom")
+    assert cells.frame["frames"].eq(FRAMES).all()
+    assert cells.frame[list(PROBE_FEATURES)].notna().any(axis=1).all()
+
+    both = typed(
+        *("--clips", clips, "--out", tmp_path / "o.jsonl", "--every", "4"),
+        *("--cells", tmp_path / "again.csv", *grid),
+    )
+    assert "encodes:   8 of 8 (8 done before)" in both.stdout
+    assert read_cells(UPath(tmp_path / "again.csv")).cells.sha256 == cells.sha256
+    frames = pd.read_json(tmp_path / "o.jsonl", lines=True)
+    of_moving = frames[(frames["src"] == "moving") & (frames["encoder"] == "libx264")]
+    assert set(of_moving["frame_index"]) == set(range(0, FRAMES, 4))
+
+
+def test_probe_that_fails_leaves_its_clip_out_of_the_cells(
+    typed: Typed, clips: Path, tmp_path: Path, ffmpeg: Ffmpeg
+) -> None:
+    """It is told; without --keep-going nothing is written."""
+    twist = 'case "$*" in *moving*signalstats*) echo "out of luck" >&2; exit 9;; esac'
+    flaky = script(tmp_path / "ffmpeg", ffmpeg, twist)
+    asked = ("--clips", clips, "--encoders", "libx264", "--qualities", "30", "--ffmpeg", flaky)
+    cells = tmp_path / "cells.csv"
+    refused = typed(*asked, "--cells", cells)
+    assert refused.exit_code == 1
+    assert "out of luck" in refused.stderr
+    assert not cells.exists()
+    assert typed(*asked, "--cells", cells, "--keep-going").exit_code == 1
+    assert read_cells(UPath(cells)).cells.sources == ("zoom",)
+
+
+def test_what_to_write_must_be_said(typed: Typed, clips: Path, tmp_path: Path) -> None:
+    assert "expected --out FILE for a corpus or --cells FILE" in typed("--clips", clips).stderr
+    wrong = typed("--clips", clips, "--cells", tmp_path / "cells.jsonl")
+    assert wrong.exit_code == 2
+    assert "expected a name ending in .csv, .csv.gz" in wrong.stderr
 
 
 def test_every_and_frames_thin_the_corpus_out(typed: Typed, clips: Path, tmp_path: Path) -> None:

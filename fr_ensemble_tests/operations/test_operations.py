@@ -22,6 +22,8 @@ from typer.testing import CliRunner
 
 from fr_ensemble_assets.candidate.drift import drift_of
 from fr_ensemble_assets.cli.main import app
+from fr_ensemble_assets.clips.ffmpeg import Children, Ffmpeg
+from fr_ensemble_assets.clips.inventory import inventory_file, save_inventory, take_inventory
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.definitions import build_definitions, defs
 from fr_ensemble_assets.doors.dagster_internals import WorkerStatus
@@ -35,6 +37,7 @@ from fr_ensemble_assets.doors.workers import (
     this_host,
     worker_of,
 )
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.notices import Notice, post_notice, write_notice
@@ -44,7 +47,10 @@ from fr_ensemble_assets.operations.clean import list_stores, remove_stores
 from fr_ensemble_assets.operations.instance import close_dead_runs, open_instance
 from fr_ensemble_assets.operations.serving.lock import served_at
 from fr_ensemble_assets.operations.serving.services import MODULE
+from fr_ensemble_assets.predictors.cell_store import CELLS_FILE
+from fr_ensemble_assets.predictors.clip_cells import clip_cells_files
 from fr_ensemble_tests.conftest import Chain, Row, run_chain, write_rows
+from fr_ensemble_tests.video import MakeClip
 from fr_ensemble_tests.web import web_server
 
 ENSEMBLE_RUNS = dg.RunsFilter(job_name="train_ensemble")
@@ -223,6 +229,37 @@ def test_clean_keeps_what_a_candidate_or_the_current_corpus_needs(
     assert {folder.name for folder in overtaken.store.iterdir()} == {
         name for name, why in kept_for.items() if why
     }
+
+
+def test_clean_offers_cells_that_no_candidate_and_no_clip_needs(promoted: Home) -> None:
+    (needed,) = store.folders(promoted.planning)
+    other = promoted.cells_dir("ab" * 32)
+    for path in (other / CELLS_FILE, *clip_cells_files(promoted.clip_cells, "gone")):
+        store.put(path, b"0123456789")
+    told = {
+        kept.folder.name: kept.kept_for for kept in list_stores(promoted) if kept.kind == "cells"
+    }
+    assert told == {needed.name: "its candidate", other.name: "", "clips": ""}
+    removed = typed("clean", promoted, "--remove")
+    assert "removed:   2 of 4" in removed.stdout
+    assert [folder.name for folder in store.folders(promoted.planning)] == [needed.name, "clips"]
+    assert store.names(promoted.clip_cells) == []
+
+
+def test_clean_keeps_the_cells_of_clips_in_the_clips_folder(
+    promoted: Home, ffmpeg: Ffmpeg, make_clip: MakeClip
+) -> None:
+    make_clip(promoted.clips / "here.mkv")
+    with Children() as children:
+        save_inventory(
+            inventory_file(promoted),
+            take_inventory(ffmpeg, children, [promoted.clips / "here.mkv"], None),
+        )
+    for src in ("here", "gone"):
+        for path in clip_cells_files(promoted.clip_cells, src):
+            store.put(path, b"0123456789")
+    typed("clean", promoted, "--remove")
+    assert store.names(promoted.clip_cells) == ["here.csv.gz", "here.json"]
 
 
 def test_clean_removes_nothing_while_a_run_is_at_work(overtaken: Home) -> None:

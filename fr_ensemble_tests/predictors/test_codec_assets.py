@@ -100,6 +100,22 @@ def test_cells_go_to_a_verdict_a_codec_and_files_of_those_that_pass(
     assert (codec.encoder, codec.scored.passed) == (X264, True)
 
 
+def test_verdicts_page_leads_with_what_passes_and_what_is_held(
+    trained: tuple[Home, dg.ExecuteInProcessResult],
+) -> None:
+    (event,) = (
+        event
+        for event in trained[1].all_events
+        if event.event_type_value == "ASSET_MATERIALIZATION"
+        and event.asset_key.path == ["predictor_verdict"]
+    )
+    told = event.step_materialization_data.materialization.metadata
+    assert [*told][:3] == ["passing", "held", "without_cells"]
+    assert (told["passing"].value, told["held"].value) == (X264, "none")
+    assert "h264_nvenc" in told["without_cells"].value
+    assert told["stored_at"].value == f"planning/{CELLS.sha256[:12]}*/predictors.json"
+
+
 def test_check_of_each_codec_shows_its_figures(
     trained: tuple[Home, dg.ExecuteInProcessResult],
 ) -> None:
@@ -207,7 +223,7 @@ def test_each_clip_gets_cells_with_every_frame_pooled_and_a_probe(
     )
     metadata = event.step_materialization_data.materialization.metadata
     assert metadata["read_from"].value == "the planning cells of 2 clips"
-    assert metadata["cells_sha256"].value == reading.cells.sha256
+    assert reading.cells.sha256.startswith(metadata["cells_sha256"].value)
 
     make_clip(clips / "b.mkv", source="testsrc")  # another content under a known name
     assert run_job(home, "list_clips").success
