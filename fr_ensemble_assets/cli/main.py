@@ -9,10 +9,12 @@ import sys
 
 from fr_ensemble_assets.cli import handover, judge, operate, predict, train  # noqa: F401 (adding commands)
 from fr_ensemble_assets.cli.app import EXIT_FAILED, app
+from fr_ensemble_assets.cli.narrow import suit_the_window
 from fr_ensemble_assets.cli.order import in_order_of_a_day
 from fr_ensemble_assets.foundation.wording import shown
 
 in_order_of_a_day(app)
+suit_the_window(app)
 
 
 def main() -> None:

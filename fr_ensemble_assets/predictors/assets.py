@@ -371,7 +371,7 @@ def predictor_verdict(
         # In the order in which the page shows it.
         metadata={
             "passing": listed(passing) or "none",
-            "held": "\n".join(map(_why_held, held)) or "none",
+            "held": ". ".join(map(_why_held, held)) or "none",
             "without_cells": listed(without) or "none",
             "codecs_passing": len(passing),
             "tables_of_codecs": folded(

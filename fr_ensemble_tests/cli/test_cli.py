@@ -12,9 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 from upath import UPath
 
 from fr_ensemble_assets.candidate.contents import CANDIDATE_FILES, OPTIONAL_FILES
+from fr_ensemble_assets.cli.main import app
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.predictors.names import PREDICTOR_FILES, REPORT_FILE
 from fr_ensemble_tests.conftest import Chain, Row, without_times, write_rows
@@ -249,3 +252,18 @@ def test_help_explains_commands_codes_and_home(tmp_path: Path) -> None:
     for words in ("run", "gate", "propose", "ui", "0 PROMOTE, 1 HOLD, 2", "FR_ENSEMBLE_HOME"):
         assert words in told
     assert re.match(r"fr-ensemble \d+\.\d+\.\d+\n", command(tmp_path, "--version").stdout)
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_help_names_every_option_whole_and_stays_in_the_window(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "dumb")
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        told = CliRunner().invoke(app, [name, "--help"]).stdout
+        options = {option for param in command.params for option in param.opts if "--" in option}
+        assert {option for option in options if option not in told} == set(), name
+        assert [line for line in told.splitlines() if len(line) > columns] == []
+        assert "**" not in told
+        assert "`" not in told

@@ -217,15 +217,16 @@ def test_clean_keeps_what_a_candidate_or_the_current_corpus_needs(
     overtaken: Home, few_rows: list[Row], tmp_path: Path
 ) -> None:
     run_chain(Path(str(overtaken.root)), write_rows(tmp_path / "few.jsonl", few_rows), epochs=1)
-    kept_for = {store.folder.name: store.kept_for for store in list_stores(overtaken)}
+    stores = [kept for kept in list_stores(overtaken) if kept.kind == "corpus"]
+    kept_for = {kept.folder.name: kept.kept_for for kept in stores}
     assert sorted(kept_for.values()) == ["", "being the current corpus", "its candidate"]
 
     listed = typed("clean", overtaken)
-    assert "unneeded:  1 of 3; --remove removes them" in listed.stdout
+    assert "unneeded:  1 of 4; --remove removes them" in listed.stdout
     assert len(list(overtaken.store.iterdir())) == 3
 
     removed = typed("clean", overtaken, "--remove")
-    assert "removed:   1 of 3" in removed.stdout
+    assert "removed:   1 of 4" in removed.stdout
     assert {folder.name for folder in overtaken.store.iterdir()} == {
         name for name, why in kept_for.items() if why
     }
