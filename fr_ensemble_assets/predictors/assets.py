@@ -303,11 +303,11 @@ def _of_codec(judged: CodecVerdicts) -> dict[str, dg.MetadataValue]:
         {
             "kind": verdict.kind,
             "fold": fold.index,
-            "held_out": listed(fold.held_out),
             "encodes": fold.n_val,
             "plcc": fold.agreement.plcc,
             "srocc": fold.agreement.srocc,
             "rmse": fold.agreement.rmse,
+            "held_out": listed(fold.held_out),
         }
         for verdict in judged.kinds
         for fold in verdict.folds
