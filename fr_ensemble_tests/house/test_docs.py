@@ -216,6 +216,10 @@ NOT_RUN: dict[Script, str] = {
         f".venv/bin/python -m benchmarks.{name} FOLDER"
         for name in ("intervals", "other_seeds", "unseen", "recentring")
     ): "train 440 models",
+    (
+        ".venv/bin/fr-ensemble generate --clips my_clips --cells cells.csv.gz "
+        '--qualities "libx264=13-46:3;libsvtav1=19-63:4"',
+    ): "encodes for minutes: cli/test_generate.py",
     ("fr-ensemble run --home s3://bucket/prefix --executor ray://HEAD:10001 --folds 21",): (
         "wants a cluster: training/test_ray.py, cluster/"
     ),
