@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from fr_ensemble_assets.assurance.assess import NothingToAssess, assess, two_lines
+from fr_ensemble_assets.assurance.assess import Assurance, NothingToAssess, assess, two_lines
 from fr_ensemble_assets.assurance.plots import assurance_figure
 from fr_ensemble_assets.assurance.tables import assurance_tables
 from fr_ensemble_assets.contract.places import Places
@@ -76,7 +76,10 @@ def ensemble_verdict(
         places = Places(kept, contract, used.sha256)
         folder = places.results
         judgement = judge(folder, used, contract)
-        path = write_verdict(folder, verdict_document(judgement, used, places.told))
+        worth = _worth(used, judgement) if config.evidence else None
+        caveats = worth.caveats if isinstance(worth, Assurance) else ()
+        document = verdict_document(judgement, used, places.told, caveats=caveats)
+        path = write_verdict(folder, document)
         previous = previous_verdict(kept, used.sha256, contract)
     decision = judgement.decision
     return dg.MaterializeResult(
@@ -93,19 +96,26 @@ def ensemble_verdict(
             "studied_seeds": ", ".join(str(s.seed) for s in judgement.studied) or "none",
             "dry_run": decision.dry_run,
             "worst_folds": table(_worst_folds(judgement.scores)),
-            **(_evidence(used, judgement) if config.evidence else {}),
+            **_evidence(worth, used.sha256),
             "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
             "stored_at": path.name,
         }
     )
 
 
-def _evidence(used: Corpus, judgement: Judgement) -> dict[str, Any]:
-    """What the verdict is worth, as a person reads it."""
+def _worth(used: Corpus, judgement: Judgement) -> Assurance | NothingToAssess:
     try:
-        found = assess(used, judgement.results)
+        return assess(used, judgement.results)
     except NothingToAssess as nothing:
-        return {"evidence": f"none: {nothing}"}
+        return nothing
+
+
+def _evidence(found: Assurance | NothingToAssess | None, corpus_sha256: str) -> dict[str, Any]:
+    """What the verdict is worth, as a person reads it."""
+    if found is None:
+        return {}
+    if isinstance(found, NothingToAssess):
+        return {"evidence": f"none: {found}"}
     diagnosis = found.diagnosis
     looks = f"{diagnosis.looks_like}. Next: {diagnosis.next_step}." if diagnosis else "passes"
     skill, chance = two_lines(found)
@@ -114,7 +124,7 @@ def _evidence(used: Corpus, judgement: Judgement) -> dict[str, Any]:
         "evidence": "\n".join((skill, chance, *found.caveats)),
         "diagnosis": looks,
         "plot_of_evidence": plot(assurance_figure(found), "what the verdict is worth"),
-        "tables_of_evidence": folded(assurance_tables(found), f"corpus {used.sha256}"),
+        "tables_of_evidence": folded(assurance_tables(found), f"corpus {corpus_sha256}"),
     }
 
 

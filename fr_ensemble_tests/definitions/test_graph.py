@@ -262,6 +262,9 @@ def test_verdict_has_the_contracts_fields(promoted_once: Chain) -> None:
     assert verdict["corpus"]["n_rows"] == 600
     assert (verdict["adr"], verdict["parent_adr"]) == ("ADR-0309", "ADR-0303")
     assert {"generated_at_utc", "loso_dir", "recommendation"} < verdict.keys()
+    # A network of few epochs on few rows: a quadratic beats it, and the verdict says so.
+    assert verdict["caveats"]
+    assert all(caveat in verdict["recommendation"] for caveat in verdict["caveats"])
 
 
 def test_data_version_of_the_corpus_is_its_sha(promoted_once: Chain) -> None:
