@@ -3,10 +3,13 @@
 from typing import Any
 
 import dagster as dg
+from upath import UPath
 
 from fr_ensemble_assets.assurance.assess import Assurance, NothingToAssess, assess, two_lines
+from fr_ensemble_assets.assurance.assets import verdict_controls
 from fr_ensemble_assets.assurance.plots import assurance_figure
 from fr_ensemble_assets.assurance.tables import assurance_tables
+from fr_ensemble_assets.assurance.trained import TrainedControls, load_controls
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
@@ -52,6 +55,7 @@ class EvidenceConfig(dg.Config):
         corpus,
         dg.AssetDep(loso_results, partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep(study_results, partition_mapping=dg.AllPartitionMapping()),
+        verdict_controls,
     ],
 )
 def ensemble_verdict(
@@ -78,6 +82,7 @@ def ensemble_verdict(
         judgement = judge(folder, used, contract)
         worth = _worth(used, judgement) if config.evidence else None
         caveats = worth.caveats if isinstance(worth, Assurance) else ()
+        controls = _controls(folder, used, judgement) if config.evidence else None
         document = verdict_document(judgement, used, places.told, caveats=caveats)
         path = write_verdict(folder, document)
         previous = previous_verdict(kept, used.sha256, contract)
@@ -97,6 +102,7 @@ def ensemble_verdict(
             "dry_run": decision.dry_run,
             "worst_folds": table(_worst_folds(judgement.scores)),
             **_evidence(worth, used.sha256),
+            **_trained(controls),
             "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
             "stored_at": path.name,
         }
@@ -126,6 +132,18 @@ def _evidence(found: Assurance | NothingToAssess | None, corpus_sha256: str) -> 
         "plot_of_evidence": plot(assurance_figure(found), "what the verdict is worth"),
         "tables_of_evidence": folded(assurance_tables(found), f"corpus {corpus_sha256}"),
     }
+
+
+def _controls(folder: UPath, used: Corpus, judgement: Judgement) -> TrainedControls | None:
+    """Those that were trained beside these results, if any."""
+    found = (load_controls(folder, used.sha256, result) for result in judgement.results[:1])
+    return next(found, None)
+
+
+def _trained(controls: TrainedControls | None) -> dict[str, Any]:
+    if controls is None:
+        return {}
+    return {"codec_block": controls.codec_block, "swapped_scores": controls.swap}
 
 
 def _figures(decision: Decision, scores: tuple[SeedScore, ...]) -> dict[str, float]:

@@ -60,9 +60,10 @@ def test_definitions_load_and_name_what_the_ui_shows() -> None:
         "codec_block": ("2_train_and_judge", ["corpus"], []),
         "loso_results": ("2_train_and_judge", ["codec_block", "corpus"], ["seed_plcc"]),
         "study_results": ("2_train_and_judge", ["codec_block", "corpus"], []),
+        "verdict_controls": ("2_train_and_judge", ["corpus", "loso_results"], []),
         "ensemble_verdict": (
             "2_train_and_judge",
-            ["corpus", "loso_results", "study_results"],
+            ["corpus", "loso_results", "study_results", "verdict_controls"],
             ["all_seeds", "mean_plcc", "per_seed_plcc", "plcc_spread"],
         ),
         "interval_calibration": (
