@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,7 +34,8 @@ CLUSTER_VARIABLE = "FR_ENSEMBLE_CLUSTER"
 #: What SQLAlchemy is told: its default driver for PostgreSQL isn't the one that Dagster handles.
 _DRIVER = "postgresql+psycopg2"
 _SCHEME = re.compile(r"(postgresql|postgres)(\+psycopg2)?")
-_CONNECT_S = 5
+#: So long each address of the database may take to let us in (s); a name may have two.
+_CONNECT_S = 3
 
 # Dagster warns at every command where this file is missing. A retried gate would only repeat its
 # refusal, so retries are for crashes (a killed process), never for failures of ours; a crash is
@@ -121,14 +123,15 @@ def database_of(folder: Path) -> str | None:
 @lru_cache(maxsize=8)
 def require_database(url: str) -> None:
     """Connect once; asked once a process and address. Raises as :func:`require_services`."""
-    try:
-        import dagster_postgres  # noqa: F401 (Dagster will want it)
-        import psycopg2
-    except ImportError as error:
-        raise UnusableInput(
-            f"{DATABASE_VARIABLE}: expected the packages for PostgreSQL, found no "
-            f"'{error.name}'; install them with 'pip install {EXTRA}'."
-        ) from error
+    # Dagster will want the first; importing it takes longer than an answer of the database.
+    for package in ("dagster_postgres", "psycopg2"):
+        if find_spec(package) is None:
+            raise UnusableInput(
+                f"{DATABASE_VARIABLE}: expected the packages for PostgreSQL, found no "
+                f"'{package}'; install them with 'pip install {EXTRA}'."
+            )
+    import psycopg2
+
     try:
         connect(url).close()
     except psycopg2.Error as error:

@@ -31,6 +31,7 @@ class Lab:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._name = folder, f"fr{os.getpid()}"
+        self._starts = 0
 
     @property
     def address(self) -> str:
@@ -69,11 +70,17 @@ class Lab:
 
     def start(self) -> None:
         """Ray on all hosts; the head first."""
-        self.start_host(HEAD)
-        for host in WORKERS:
-            self.start_host(host)
+        self._start(HEAD, {})
+        self._wait_for_nodes([self._start(host, {}) for host in WORKERS])
 
     def start_host(self, host: int, **environment: str) -> None:
+        """Ray on one host; afterwards the head knows it."""
+        self._wait_for_nodes([self._start(host, environment)])
+
+    def _start(self, host: int, environment: Mapping[str, str]) -> str:
+        """Start Ray; returns the name by which the cluster knows this start of it."""
+        self._starts += 1
+        name = f"start{self._starts}"
         told = (
             ["--head", "--port=6379", "--num-cpus=0", "--include-dashboard=false"]
             if host == HEAD
@@ -84,10 +91,18 @@ class Lab:
             [
                 str(Path(sys.executable).with_name("ray")),
                 *("start", *told, f"--node-ip-address={_ip(host)}"),
+                f'--resources={{"{name}": 1}}',
                 f"--temp-dir={self._folder / str(host)}",
                 f"--object-store-memory={_OBJECT_STORE_BYTES}",
             ],
             environment,
+        )
+        return name
+
+    def _wait_for_nodes(self, names: Sequence[str]) -> None:
+        """Until the cluster counts on what was started by these names."""
+        self._told_by_ray(
+            f"while not set({list(names)}) <= set(ray.cluster_resources()): time.sleep(0.1)"
         )
 
     def kill(self, host: int) -> None:
@@ -106,12 +121,13 @@ class Lab:
 
     def free_processors(self) -> float:
         """How many of the workers' processors nobody uses, as Ray tells it."""
-        asked = (
-            f"import ray; ray.init('{self.address}', logging_level='ERROR'); "
-            "print('free', ray.available_resources().get('CPU', 0))"
-        )
-        told = self._run(DESK, [sys.executable, "-c", asked]).stdout
+        told = self._told_by_ray("print('free', ray.available_resources().get('CPU', 0))")
         return float(told.split("free")[1])
+
+    def _told_by_ray(self, code: str) -> str:
+        """What ``code`` prints at the desk, once it is connected."""
+        connect = f"import time, ray; ray.init('{self.address}', logging_level='ERROR')\n"
+        return self._run(DESK, [sys.executable, "-c", connect + code]).stdout
 
     # --- what one types ---
 
