@@ -119,7 +119,9 @@ class Topology:
 
     def __post_init__(self) -> None:
         names: list[tuple[str, Mapping[str, Any]]] = []
-        for name, service in services_of(self.told).items():
+        # Who finds it by its address asks for that Host, unless told otherwise.
+        told = {"FR_ENSEMBLE_NAME": self.outside, **self.told}
+        for name, service in services_of(told).items():
             more = range(2, self.workers + 1) if name == "worker" else ()
             names += [(name, service), *((f"{name}{n}", service) for n in more)]
         self.hosts = {n: Host(n, s, number) for number, (n, s) in enumerate(names, start=2)}
@@ -241,13 +243,17 @@ class Topology:
         """kill -9 of all that runs on a host."""
         host = self.hosts[name]
         if host.process is not None:
-            found = ["ip", "netns", "pids", self._ns(name)]
-            told = subprocess.run(found, capture_output=True, text=True, check=False).stdout
-            for pid in (host.process.pid, *map(int, told.split())):
+            for pid in (host.process.pid, *self.pids(name)):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             host.process.wait()
             host.process = None
+
+    def pids(self, name: str) -> list[int]:
+        """All processes of a host, by this machine's numbers."""
+        asked = ["ip", "netns", "pids", self._ns(name)]
+        told = subprocess.run(asked, capture_output=True, text=True, check=False)
+        return list(map(int, told.stdout.split()))
 
     def run(
         self, name: str, command: Sequence[str], **environment: str
@@ -266,10 +272,13 @@ class Topology:
         """End everything, and take the hosts away; volumes and logs stay."""
         for name, host in reversed(self.hosts.items()):
             self.kill(name)
-            with suppress(subprocess.CalledProcessError):
-                subprocess.run(["ip", "netns", "del", self._ns(name)], check=True)
             shutil.rmtree(self._etc(host), ignore_errors=True)
-        subprocess.run(["ip", "netns", "del", self._ns("switch")], check=False)
+            self._forget(name)
+        self._forget("switch")
+
+    def _forget(self, name: str) -> None:
+        gone = ["ip", "netns", "del", self._ns(name)]
+        subprocess.run(gone, capture_output=True, check=False)
 
     # --- what each is told ---
 
