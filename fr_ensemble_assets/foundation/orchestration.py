@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.util import find_spec
@@ -124,12 +125,7 @@ def database_of(folder: Path) -> str | None:
 def require_database(url: str) -> None:
     """Connect once; asked once a process and address. Raises as :func:`require_services`."""
     # Dagster will want the first; importing it takes longer than an answer of the database.
-    for package in ("dagster_postgres", "psycopg2"):
-        if find_spec(package) is None:
-            raise UnusableInput(
-                f"{DATABASE_VARIABLE}: expected the packages for PostgreSQL, found no "
-                f"'{package}'; install them with 'pip install {EXTRA}'."
-            )
+    _require_packages(DATABASE_VARIABLE, "PostgreSQL", "dagster_postgres", "psycopg2")
     import psycopg2
 
     try:
@@ -144,6 +140,40 @@ def require_database(url: str) -> None:
             ) from error
         trouble = trouble_in(found, without_password(url))
         raise trouble or StorageTrouble(f"{without_password(url)}: {shown(found, 200)}") from error
+
+
+def _require_packages(variable: str, for_what: str, *packages: str) -> None:
+    for package in packages:
+        if find_spec(package) is None:
+            raise UnusableInput(
+                f"{variable}: expected the packages for {for_what}, found no '{package}'; install "
+                f"them with 'pip install {EXTRA}'."
+            )
+
+
+def require_cluster() -> None:
+    """Ask whether anybody is at the cluster that the environment names, before it is given runs.
+
+    Raises
+    ------
+    UnusableInput
+        If the variable names none, or the extra is missing.
+    StorageTrouble
+        If nobody is there.
+    """
+    if not (told := os.environ.get(CLUSTER_VARIABLE)):
+        return
+    _require_packages(CLUSTER_VARIABLE, "Ray", "dagster_ray", "ray")
+    place = urlsplit(_cluster_address(told))
+    try:
+        port = place.port or (443 if place.scheme == "https" else 80)
+        socket.create_connection((place.hostname or "", port), _CONNECT_S).close()
+    except (OSError, ValueError) as error:
+        raise StorageTrouble(
+            f"{CLUSTER_VARIABLE} {told}: expected the dashboard of a Ray cluster, found "
+            f"'{shown(getattr(error, 'strerror', None) or error)}'; start it, or mend the address, "
+            "then type the same command."
+        ) from error
 
 
 def connect(url: str) -> Any:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,9 @@ _RUNS = """{ runsOrError { ... on Runs { results {
 _AGAIN = """mutation($run: String!) { launchRunReexecution(
   reexecutionParams: {parentRunId: $run, strategy: ALL_STEPS, useParentRunTags: true}) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on Error { message } } }"""
+_CANCEL = """mutation($runs: [String!]!) {
+  terminateRuns(runIds: $runs, terminatePolicy: SAFE_TERMINATE) {
+    __typename ... on Error { message } } }"""
 _PUT = "import sys, s3fs; s3fs.S3FileSystem().put_file(*sys.argv[1:])"
 _LIST = "import sys, s3fs; print(*s3fs.S3FileSystem().find(sys.argv[1]), sep='\\n')"
 _FORGET = """import sys, s3fs
@@ -84,7 +87,7 @@ class Deployed:
 
     # --- Dagster, from outside ---
 
-    def ask(self, query: str, **variables: str) -> Any:
+    def ask(self, query: str, **variables: Any) -> Any:
         body = json.dumps({"query": query, "variables": variables}).encode()
         token = f"Bearer {TOLD['FR_ENSEMBLE_TOKEN']}"
         headers = {"Content-Type": "application/json", "Authorization": token}
@@ -112,6 +115,10 @@ class Deployed:
         told = self.ask(_AGAIN, run=run_id)["launchRunReexecution"]
         assert told["__typename"] == "LaunchRunSuccess", told
         return str(told["run"]["runId"])
+
+    def cancel(self, run_ids: Sequence[str]) -> None:
+        told = self.ask(_CANCEL, runs=list(run_ids))["terminateRuns"]
+        assert told["__typename"] == "TerminateRunsResult", told
 
     def wait_for(self, seen: Callable[[], Any], what: str) -> Any:
         until = time.monotonic() + _PATIENCE_S

@@ -20,10 +20,10 @@ pytestmark = pytest.mark.cluster
 HANGS_S = 60.0
 
 
-def told(home: str, local: Path, **environment: str) -> tuple[int, str]:
-    """Exit code of ``status``, and what it said: one sentence."""
+def told(home: str, local: Path, command: str = "status", **environment: str) -> tuple[int, str]:
+    """Exit code of a command, and what it said: one sentence."""
     done = subprocess.run(
-        [COMMAND, "status", "--home", home],
+        [COMMAND, command, "--home", home],
         capture_output=True,
         text=True,
         check=False,
@@ -69,6 +69,18 @@ def test_a_database_that_cannot_be_used_is_told_and_nothing_is_written(
         told_code, said = told(str(local), local, FR_ENSEMBLE_DATABASE=url)
         assert (told_code, found in said) == (code, True), said
         assert "wrong-word" not in said
+
+
+def test_runs_are_not_promised_to_a_cluster_that_is_not_there(tmp_path: Path) -> None:
+    nowhere, home = f"http://127.0.0.1:{free_ports(1)[0]}", tmp_path / "home"
+    for address, code, found in (
+        (nowhere, 3, "expected the dashboard of a Ray cluster, found 'Connection refused'"),
+        ("http://no-such-host.invalid:8265", 3, "expected the dashboard of a Ray cluster"),
+        ("http://127.0.0.1:99999", 3, "Port out of range"),
+        ("head:8265", 2, "expected the address of a Ray dashboard"),
+    ):
+        told_code, said = told(str(home), home, "ui", FR_ENSEMBLE_CLUSTER=address)
+        assert (told_code, found in said) == (code, True), said
 
 
 @pytest.mark.parametrize(
