@@ -84,15 +84,16 @@ def test_runs_are_not_promised_to_a_cluster_that_is_not_there(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("missing", "home", "environment"),
+    ("missing", "command", "home", "environment"),
     [
-        ("s3fs", "s3://bucket/home", {}),
-        ("dagster_postgres", "", {"FR_ENSEMBLE_DATABASE": "postgresql://u@localhost/d"}),
-        ("psycopg2", "", {"FR_ENSEMBLE_DATABASE": "postgresql://u@localhost/d"}),
+        ("s3fs", "status", "s3://bucket/home", {}),
+        ("dagster_postgres", "status", "", {"FR_ENSEMBLE_DATABASE": "postgresql://u@localhost/d"}),
+        ("psycopg2", "status", "", {"FR_ENSEMBLE_DATABASE": "postgresql://u@localhost/d"}),
+        ("dagster_ray", "ui", "", {"FR_ENSEMBLE_CLUSTER": "http://localhost:8265"}),
     ],
 )
 def test_without_the_extra_the_command_says_how_to_install_it(
-    tmp_path: Path, missing: str, home: str, environment: dict[str, str]
+    tmp_path: Path, missing: str, command: str, home: str, environment: dict[str, str]
 ) -> None:
     local = tmp_path / "local"
     code = (
@@ -100,7 +101,7 @@ def test_without_the_extra_the_command_says_how_to_install_it(
         "from fr_ensemble_assets.cli.main import main; main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, "status", "--home", home or str(local)],
+        [sys.executable, "-c", code, command, "--home", home or str(local)],
         capture_output=True,
         text=True,
         check=False,
