@@ -184,6 +184,17 @@ def test_whatever_dies_the_bytes_are_the_same_and_no_run_stays_at_work(
     as_alone(cluster, alone, tmp_path)
 
 
+def test_a_run_that_is_asked_for_when_the_database_is_back_starts(
+    cluster: Deployed, arrived: str
+) -> None:
+    """No connection of before is used."""
+    cluster.topology.kill("database")
+    cluster.start_again("database")
+    run_id = cluster.run_again(arrived)
+    cluster.wait_for(lambda: cluster.succeeded(run_id), "the run has succeeded")
+    cluster.wait_for(cluster.all_ended, "no run is at work")
+
+
 def test_a_corpus_that_is_refused_is_told_by_the_platform(
     cluster: Deployed, few_rows: list[Row], tmp_path: Path
 ) -> None:
