@@ -24,6 +24,17 @@ ROOT = Path(__file__).parents[2]
 HEAD, WORKERS, DESK = 1, (2, 3), 4
 _OBJECT_STORE_BYTES = 100_000_000
 _COMMAND = "from fr_ensemble_assets.cli.main import main; main()"
+#: A head that was just started may be too busy to begin the conversation.
+_CONNECT = """import time, ray
+for left in reversed(range(10)):
+    try:
+        ray.init('{address}', logging_level='ERROR')
+        break
+    except Exception:
+        if not left:
+            raise
+        time.sleep(1)
+"""
 
 
 class Lab:
@@ -126,7 +137,7 @@ class Lab:
 
     def _told_by_ray(self, code: str) -> str:
         """What ``code`` prints at the desk, once it is connected."""
-        connect = f"import time, ray; ray.init('{self.address}', logging_level='ERROR')\n"
+        connect = _CONNECT.format(address=self.address)
         return self._run(DESK, [sys.executable, "-c", connect + code]).stdout
 
     # --- what one types ---
