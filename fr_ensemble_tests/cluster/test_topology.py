@@ -100,8 +100,9 @@ def test_an_arrival_becomes_the_candidate_that_one_machine_makes(
 def test_the_front_alone_is_found_from_outside_and_it_is_closed(cluster: Deployed) -> None:
     mutation = quote("mutation { reloadWorkspace { __typename } }")
     assert cluster.answer("/server_info") == 401
-    assert cluster.answer("/server_info", TOLD["FR_ENSEMBLE_TOKEN"]) == 200
-    assert cluster.answer(f"/graphql?query={mutation}", TOLD["FR_ENSEMBLE_TOKEN"]) == 405
+    token = TOLD["FR_ENSEMBLE_TOKEN"]
+    cluster.wait_for(lambda: cluster.answer("/server_info", token) == 200, "Dagster answers")
+    assert cluster.answer(f"/graphql?query={mutation}", token) == 405
     # Nothing leads from here to the hosts inside, nor from any host to anywhere else.
     here = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
     inside = cluster.topology.hosts["head"].address.rpartition(".")[0]
