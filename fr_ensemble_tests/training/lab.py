@@ -145,7 +145,7 @@ class Lab:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """``fr-ensemble`` at the desk, to its end."""
         with self.typed(*arguments) as process:
-            out, err = process.communicate(timeout=300)
+            out, err = process.communicate(timeout=600)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     @contextmanager
@@ -200,7 +200,7 @@ def lab() -> Iterator[Lab]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def wait_for(seen: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+def wait_for(seen: Callable[[], Any], what: str, seconds: float = 400) -> Any:
     """Look again and again until something is seen."""
     until = time.monotonic() + seconds
     while not (found := seen()):
