@@ -30,7 +30,8 @@ TOLD = {
 }
 HOME = "s3://fr-ensemble/home"
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
-_PATIENCE_S = 400.0
+#: Ray notices after up to seven minutes that an answer was lost with a connection.
+_PATIENCE_S = 900.0
 _RUNS = """{ runsOrError { ... on Runs { results {
   runId status jobName tags { key value } } } } }"""
 _AGAIN = """mutation($run: String!) { launchRunReexecution(
