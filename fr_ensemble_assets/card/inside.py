@@ -9,6 +9,7 @@ from typing import Any
 from fr_ensemble_assets.calibration.calibrate import Calibration
 from fr_ensemble_assets.card.facts import Facts, FeatureRange, MemberData
 from fr_ensemble_assets.contract.agreed import Contract
+from fr_ensemble_assets.evidence.plans import groups_told
 from fr_ensemble_assets.evidence.results import FoldScore
 from fr_ensemble_assets.foundation.schema import ENCODER_VOCABULARY, UNKNOWN_ENCODER
 from fr_ensemble_assets.gate.verdict import Judgement
@@ -49,8 +50,17 @@ def known_inside(
             for name in ENCODER_VOCABULARY
             if name not in seen.qualities and name != UNKNOWN_ENCODER
         ),
-        "recipe": {name: float(value) for name, value in asdict(contract.recipe).items()},
+        "recipe": {
+            **{name: float(value) for name, value in asdict(contract.recipe).items()},
+            **_groups(judgement),
+        },
     }
+
+
+def _groups(judgement: Judgement) -> dict[str, float]:
+    """In how many groups sources were held out, where it wasn't one at a time."""
+    groups = groups_told(judgement.scores[0].fold_plan)
+    return {} if groups is None else {"folds": float(groups)}
 
 
 def contradiction(facts: Facts, given: Mapping[str, Any], judgement: Judgement) -> str:

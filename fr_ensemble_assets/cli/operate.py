@@ -44,6 +44,7 @@ def ui(
     """
     from fr_ensemble_assets.cli.printing.terminal import err, note
     from fr_ensemble_assets.foundation.home import Home
+    from fr_ensemble_assets.foundation.orchestration import require_cluster
     from fr_ensemble_assets.operations.front.policy import Serving
     from fr_ensemble_assets.operations.serving.supervisor import serve
 
@@ -51,6 +52,7 @@ def ui(
         with errors_in_one_sentence():
             kept = Home.at(home)
             kept.require_room()
+            require_cluster()
             kept.prepare()
             kept.sweep()
             err.print(f"home {kept.root}", markup=False)

@@ -18,7 +18,12 @@ import dagster as dg
 from dagster._core.definitions.resource_annotation import TreatAsResourceParam
 
 # What a launcher of runs says of a worker's health; the launcher itself is public.
-from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+from dagster._core.launcher import (
+    CheckRunHealthResult,
+    LaunchRunContext,
+    RunLauncher,
+    WorkerStatus,
+)
 
 # Tags that begin with it are kept and never shown: what a run's process is called helps nobody who
 # reads a list of runs.
@@ -39,6 +44,7 @@ __all__ = [
     "CheckRunHealthResult",
     "LaunchRunContext",
     "PartitionBackfill",
+    "RunLauncher",
     "SensorInstigatorData",
     "TreatAsResourceParam",
     "UnresolvedAssetJobDefinition",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import platform
 import re
+import socket
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import dagster as dg
 
@@ -20,7 +22,7 @@ from fr_ensemble_assets.doors.dagster_internals import (
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
 
-    from fr_ensemble_assets.doors.dagster_internals import LaunchRunContext
+    from fr_ensemble_assets.doors.dagster_internals import LaunchRunContext, RunLauncher
 
 #: By this tag a run of the command line names its process; Dagster's own runs tell it in an event.
 PROCESS_TAG = f"{HIDDEN_TAG_PREFIX}fr_ensemble_process"
@@ -30,6 +32,8 @@ HOST_TAG = "fr_ensemble/host"
 NAME_TAG = "corpus"
 #: A process that began this much later than its run has only inherited the number.
 _SLACK_S = 60.0
+#: So long a cluster may take to answer at all.
+_ANSWER_S = 4.0
 #: How Linux calls the numbering of a machine's processes as a whole.
 _ALL_PROCESSES = "pid:[4026531836]"
 #: Anybody who starts a run may set its tags.
@@ -101,7 +105,7 @@ def worker_of(instance: DagsterInstance, run: DagsterRun) -> Worker:
     import psutil
 
     if _is_a_clusters(instance, run):
-        return _told(instance.run_launcher.check_run_worker_health(run))
+        return _told_by_cluster(instance.run_launcher, run)
     host = run.tags.get(HOST_TAG, this_host())
     if host != this_host():
         return Worker.BEFORE if host.partition("/")[0] == _node() else Worker.ELSEWHERE
@@ -128,10 +132,18 @@ def _is_a_clusters(instance: DagsterInstance, run: DagsterRun) -> bool:
     return bool(instance.get_records_for_run(run.run_id, of_type=launched, limit=1).records)
 
 
-def _told(found: CheckRunHealthResult) -> Worker:
+def _told_by_cluster(launcher: RunLauncher, run: DagsterRun) -> Worker:
+    """What the launcher says; who is out of reach says nothing, and may still be at work."""
+    cluster = urlsplit(str(getattr(launcher, "address", "")))
+    try:
+        if cluster.hostname:  # Ray's client has more patience than whoever typed a command
+            place = cluster.hostname, cluster.port or 80
+            socket.create_connection(place, _ANSWER_S).close()
+        found = launcher.check_run_worker_health(run)
+    except (OSError, RuntimeError):
+        return Worker.ELSEWHERE
     if found.status == WorkerStatus.RUNNING:
         return Worker.ALIVE
-    # Who can't be asked now may still be at work.
     return Worker.ELSEWHERE if found.status == WorkerStatus.UNKNOWN else Worker.GONE
 
 

@@ -26,7 +26,7 @@ _S3: dict[str, Any] = {
     "retries": {"mode": "standard", "total_max_attempts": 8},
 }
 #: So long a store may take to answer the first question (s).
-_PATIENCE_S = 6.0
+_PATIENCE_S = 5.0
 #: How a file looks from outside; any change of it shows there.
 Looks = tuple[int | float | str, ...]
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Mapping
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,7 +35,8 @@ CLUSTER_VARIABLE = "FR_ENSEMBLE_CLUSTER"
 #: What SQLAlchemy is told: its default driver for PostgreSQL isn't the one that Dagster handles.
 _DRIVER = "postgresql+psycopg2"
 _SCHEME = re.compile(r"(postgresql|postgres)(\+psycopg2)?")
-_CONNECT_S = 5
+#: So long each address of the database may take to let us in (s); a name may have two.
+_CONNECT_S = 3
 
 # Dagster warns at every command where this file is missing. A retried gate would only repeat its
 # refusal, so retries are for crashes (a killed process), never for failures of ours; a crash is
@@ -121,14 +124,10 @@ def database_of(folder: Path) -> str | None:
 @lru_cache(maxsize=8)
 def require_database(url: str) -> None:
     """Connect once; asked once a process and address. Raises as :func:`require_services`."""
-    try:
-        import dagster_postgres  # noqa: F401 (Dagster will want it)
-        import psycopg2
-    except ImportError as error:
-        raise UnusableInput(
-            f"{DATABASE_VARIABLE}: expected the packages for PostgreSQL, found no "
-            f"'{error.name}'; install them with 'pip install {EXTRA}'."
-        ) from error
+    # Dagster will want the first; importing it takes longer than an answer of the database.
+    _require_packages(DATABASE_VARIABLE, "PostgreSQL", "dagster_postgres", "psycopg2")
+    import psycopg2
+
     try:
         connect(url).close()
     except psycopg2.Error as error:
@@ -141,6 +140,40 @@ def require_database(url: str) -> None:
             ) from error
         trouble = trouble_in(found, without_password(url))
         raise trouble or StorageTrouble(f"{without_password(url)}: {shown(found, 200)}") from error
+
+
+def _require_packages(variable: str, for_what: str, *packages: str) -> None:
+    for package in packages:
+        if find_spec(package) is None:
+            raise UnusableInput(
+                f"{variable}: expected the packages for {for_what}, found no '{package}'; install "
+                f"them with 'pip install {EXTRA}'."
+            )
+
+
+def require_cluster() -> None:
+    """Ask whether anybody is at the cluster that the environment names, before it is given runs.
+
+    Raises
+    ------
+    UnusableInput
+        If the variable names none, or the extra is missing.
+    StorageTrouble
+        If nobody is there.
+    """
+    if not (told := os.environ.get(CLUSTER_VARIABLE)):
+        return
+    _require_packages(CLUSTER_VARIABLE, "Ray", "dagster_ray", "ray")
+    place = urlsplit(_cluster_address(told))
+    try:
+        port = place.port or (443 if place.scheme == "https" else 80)
+        socket.create_connection((place.hostname or "", port), _CONNECT_S).close()
+    except (OSError, ValueError) as error:
+        raise StorageTrouble(
+            f"{CLUSTER_VARIABLE} {told}: expected the dashboard of a Ray cluster, found "
+            f"'{shown(getattr(error, 'strerror', None) or error)}'; start it, or mend the address, "
+            "then type the same command."
+        ) from error
 
 
 def connect(url: str) -> Any:

@@ -240,12 +240,17 @@ class _Told:
         return told
 
 
-def _work(part: Any, data: Any, told: Any, number: int) -> Any:
-    """On a node: one part, one core."""
+def _work(part: Any, data: Any, told: Any, number: int, project: str) -> Any:
+    """On a node: one part, one core; a node that joined late was asked nothing before."""
     from threadpoolctl import threadpool_limits
 
     from fr_ensemble_assets.training.compiled import compile_kernel
 
+    if (here := project_identity()) != project:
+        raise UnusableInput(
+            f"{platform.node()}: expected fr-ensemble {project} as where the run is, found {here}; "
+            "install the same there, then type the same command."
+        )
     last = time.monotonic()
 
     def report(done: int, total: int) -> None:
@@ -306,7 +311,8 @@ class RayCluster:
         future: Future[Result] = Future()
         future.set_running_or_notify_cancel()
         number, self._submitted = self._submitted, self._submitted + 1
-        ref = self._task.remote(part, self._offered[part.data], self._told, number)
+        offered = self._offered[part.data]
+        ref = self._task.remote(part, offered, self._told, number, project_identity())
         with self._lock:
             self._open[number] = ref, future, report
         ref.future().add_done_callback(partial(self._settle, number))

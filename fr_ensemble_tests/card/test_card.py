@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from upath import UPath
 
 from fr_ensemble_assets.calibration.calibrate import calibrate
+from fr_ensemble_assets.calibration.document import CALIBRATION_FILE, read_calibration
 from fr_ensemble_assets.calibration.pooling import OutOfFold, out_of_fold
 from fr_ensemble_assets.calibration.recentring import judged_predictions
 from fr_ensemble_assets.calibration.thresholds import (
@@ -25,6 +27,7 @@ from fr_ensemble_assets.calibration.thresholds import (
 from fr_ensemble_assets.card.baselines import least_squares
 from fr_ensemble_assets.card.clips import clips_of
 from fr_ensemble_assets.card.facts import Facts, facts_bytes, parse_facts
+from fr_ensemble_assets.card.inside import known_inside
 from fr_ensemble_assets.card.means import mean_over
 from fr_ensemble_assets.card.render import CARD_FILES, card_files, card_page, card_text
 from fr_ensemble_assets.cli.main import app
@@ -33,6 +36,7 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.provenance import read_note
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
+from fr_ensemble_assets.evidence.measure import rows_by_source
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import authorise
@@ -83,6 +87,25 @@ def test_figures_of_the_gate_are_those_of_the_verdict(facts: Facts, candidate: U
     told = {row[0].strip("`"): row[2] for row in table(text, "## What it is")}
     for seed, plcc in verdict["gate"]["per_seed_plccs"].items():
         assert told[f"fr_regressor_v2_ensemble_v1_seed{seed}.onnx"] == f"{plcc:.5f}"
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"), [(None, ""), (3, "held out in 3 groups of several (grouped folds)")]
+)
+def test_groups_that_were_held_out_together_are_named(
+    facts: Facts, corpus: Corpus, promoted_once: Chain, groups: int | None, told: str
+) -> None:
+    (results,) = Home.at(promoted_once[0]).store.glob("*/loso-*")
+    judgement = authorise(results, corpus, ENSEMBLE)
+    plan = ENSEMBLE.grouped(groups).plan.assign(rows_by_source(corpus)).to_json()
+    scores = tuple(replace(score, fold_plan=plan) for score in judgement.scores)
+    calibrated = read_calibration(results / CALIBRATION_FILE)
+    members = {member.seed: member.sha256 for member in facts.members}
+    given = known_inside(ENSEMBLE, replace(judgement, scores=scores), calibrated, members)
+    text = card_text(replace(facts, **given))
+    assert told in text
+    assert ("groups" in text) is bool(told)
+    assert (f"folds {groups}" in text) is bool(told)
 
 
 def test_single_seeds_are_those_of_the_results_files(facts: Facts, candidate: UPath) -> None:

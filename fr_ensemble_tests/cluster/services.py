@@ -225,6 +225,11 @@ def _postgres(program: str) -> Path:
     pytest.skip(f"expected PostgreSQL's {program}, found none; `apt-get install postgresql`")
 
 
+def require_postgres() -> None:
+    """Skip where there is none."""
+    _postgres("initdb")
+
+
 @contextmanager
 def _folder() -> Iterator[Path]:
     """One that another user can be given: pytest's own are closed to all but their owner."""
@@ -258,7 +263,7 @@ def s3(s3_once: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
 
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
-    _postgres("initdb")
+    require_postgres()
     with _folder() as folder:
         server = Postgres(folder)
         server.make()

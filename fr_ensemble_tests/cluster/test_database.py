@@ -48,7 +48,9 @@ def test_one_setting_moves_everything_and_stays(
         assert judged == ["FAILURE"] * 2
     # Another host, by its own folder, sees the same.
     monkeypatch.setenv("FR_ENSEMBLE_DATABASE", postgres.url)
-    assert status_of(Home.at(tmp_path / "elsewhere")).corpus_sha256 is not None
+    elsewhere = Home.at(tmp_path / "elsewhere")
+    elsewhere.prepare()
+    assert status_of(elsewhere).corpus_sha256 is not None
 
 
 def test_a_home_that_is_there_gets_the_setting_and_keeps_the_others(

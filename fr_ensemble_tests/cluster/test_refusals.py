@@ -20,10 +20,10 @@ pytestmark = pytest.mark.cluster
 HANGS_S = 60.0
 
 
-def told(home: str, local: Path, **environment: str) -> tuple[int, str]:
-    """Exit code of ``status``, and what it said: one sentence."""
+def told(home: str, local: Path, command: str = "status", **environment: str) -> tuple[int, str]:
+    """Exit code of a command, and what it said: one sentence."""
     done = subprocess.run(
-        [COMMAND, "status", "--home", home],
+        [COMMAND, command, "--home", home],
         capture_output=True,
         text=True,
         check=False,
@@ -71,16 +71,29 @@ def test_a_database_that_cannot_be_used_is_told_and_nothing_is_written(
         assert "wrong-word" not in said
 
 
+def test_runs_are_not_promised_to_a_cluster_that_is_not_there(tmp_path: Path) -> None:
+    nowhere, home = f"http://127.0.0.1:{free_ports(1)[0]}", tmp_path / "home"
+    for address, code, found in (
+        (nowhere, 3, "expected the dashboard of a Ray cluster, found 'Connection refused'"),
+        ("http://no-such-host.invalid:8265", 3, "expected the dashboard of a Ray cluster"),
+        ("http://127.0.0.1:99999", 3, "Port out of range"),
+        ("head:8265", 2, "expected the address of a Ray dashboard"),
+    ):
+        told_code, said = told(str(home), home, "ui", FR_ENSEMBLE_CLUSTER=address)
+        assert (told_code, found in said) == (code, True), said
+
+
 @pytest.mark.parametrize(
-    ("missing", "home", "environment"),
+    ("missing", "command", "home", "environment"),
     [
-        ("s3fs", "s3://bucket/home", {}),
-        ("dagster_postgres", "", {"FR_ENSEMBLE_DATABASE": "postgresql://u@localhost/d"}),
-        ("psycopg2", "", {"FR_ENSEMBLE_DATABASE": "postgresql://u@localhost/d"}),
+        ("s3fs", "status", "s3://bucket/home", {}),
+        ("dagster_postgres", "status", "", {"FR_ENSEMBLE_DATABASE": "postgresql://u@localhost/d"}),
+        ("psycopg2", "status", "", {"FR_ENSEMBLE_DATABASE": "postgresql://u@localhost/d"}),
+        ("dagster_ray", "ui", "", {"FR_ENSEMBLE_CLUSTER": "http://localhost:8265"}),
     ],
 )
 def test_without_the_extra_the_command_says_how_to_install_it(
-    tmp_path: Path, missing: str, home: str, environment: dict[str, str]
+    tmp_path: Path, missing: str, command: str, home: str, environment: dict[str, str]
 ) -> None:
     local = tmp_path / "local"
     code = (
@@ -88,7 +101,7 @@ def test_without_the_extra_the_command_says_how_to_install_it(
         "from fr_ensemble_assets.cli.main import main; main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, "status", "--home", home or str(local)],
+        [sys.executable, "-c", code, command, "--home", home or str(local)],
         capture_output=True,
         text=True,
         check=False,

@@ -24,6 +24,17 @@ ROOT = Path(__file__).parents[2]
 HEAD, WORKERS, DESK = 1, (2, 3), 4
 _OBJECT_STORE_BYTES = 100_000_000
 _COMMAND = "from fr_ensemble_assets.cli.main import main; main()"
+#: A head that was just started may be too busy to begin the conversation.
+_CONNECT = """import time, ray
+for left in reversed(range(10)):
+    try:
+        ray.init('{address}', logging_level='ERROR')
+        break
+    except Exception:
+        if not left:
+            raise
+        time.sleep(1)
+"""
 
 
 class Lab:
@@ -31,6 +42,7 @@ class Lab:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._name = folder, f"fr{os.getpid()}"
+        self._starts = 0
 
     @property
     def address(self) -> str:
@@ -69,11 +81,17 @@ class Lab:
 
     def start(self) -> None:
         """Ray on all hosts; the head first."""
-        self.start_host(HEAD)
-        for host in WORKERS:
-            self.start_host(host)
+        self._start(HEAD, {})
+        self._wait_for_nodes([self._start(host, {}) for host in WORKERS])
 
     def start_host(self, host: int, **environment: str) -> None:
+        """Ray on one host; afterwards the head knows it."""
+        self._wait_for_nodes([self._start(host, environment)])
+
+    def _start(self, host: int, environment: Mapping[str, str]) -> str:
+        """Start Ray; returns the name by which the cluster knows this start of it."""
+        self._starts += 1
+        name = f"start{self._starts}"
         told = (
             ["--head", "--port=6379", "--num-cpus=0", "--include-dashboard=false"]
             if host == HEAD
@@ -84,10 +102,18 @@ class Lab:
             [
                 str(Path(sys.executable).with_name("ray")),
                 *("start", *told, f"--node-ip-address={_ip(host)}"),
+                f'--resources={{"{name}": 1}}',
                 f"--temp-dir={self._folder / str(host)}",
                 f"--object-store-memory={_OBJECT_STORE_BYTES}",
             ],
             environment,
+        )
+        return name
+
+    def _wait_for_nodes(self, names: Sequence[str]) -> None:
+        """Until the cluster counts on what was started by these names."""
+        self._told_by_ray(
+            f"while not set({list(names)}) <= set(ray.cluster_resources()): time.sleep(0.1)"
         )
 
     def kill(self, host: int) -> None:
@@ -106,19 +132,20 @@ class Lab:
 
     def free_processors(self) -> float:
         """How many of the workers' processors nobody uses, as Ray tells it."""
-        asked = (
-            f"import ray; ray.init('{self.address}', logging_level='ERROR'); "
-            "print('free', ray.available_resources().get('CPU', 0))"
-        )
-        told = self._run(DESK, [sys.executable, "-c", asked]).stdout
+        told = self._told_by_ray("print('free', ray.available_resources().get('CPU', 0))")
         return float(told.split("free")[1])
+
+    def _told_by_ray(self, code: str) -> str:
+        """What ``code`` prints at the desk, once it is connected."""
+        connect = _CONNECT.format(address=self.address)
+        return self._run(DESK, [sys.executable, "-c", connect + code]).stdout
 
     # --- what one types ---
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """``fr-ensemble`` at the desk, to its end."""
         with self.typed(*arguments) as process:
-            out, err = process.communicate(timeout=300)
+            out, err = process.communicate(timeout=600)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     @contextmanager
@@ -173,7 +200,7 @@ def lab() -> Iterator[Lab]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def wait_for(seen: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+def wait_for(seen: Callable[[], Any], what: str, seconds: float = 400) -> Any:
     """Look again and again until something is seen."""
     until = time.monotonic() + seconds
     while not (found := seen()):

@@ -36,9 +36,9 @@ def main(settings: Path) -> None:
     serving = Serving(**{**told, "host_names": tuple(told["host_names"])})
     policy = policy_of(serving, os.environ.pop(TOKEN_VARIABLE, ""))
     with DagsterInstance.get() as instance:
-        instance.optimize_for_webserver(
-            statement_timeout=15_000, pool_recycle=3600, max_overflow=20
-        )
+        # A connection is handed out without a look whether the database is still there. After a
+        # restart a request failed so in its midst, and the run that it had made never started.
+        instance.optimize_for_webserver(statement_timeout=15_000, pool_recycle=1, max_overflow=20)
         with workspace_context(instance, workspace) as context:
             application = create_app_from_workspace_process_context(
                 context, live_data_poll_rate=_POLL_MS, lifespan=_lifespan

@@ -24,6 +24,7 @@ import psutil
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.trouble import trouble_behind
 from fr_ensemble_assets.operations.front.policy import TOKEN_VARIABLE, Serving, policy_of
 from fr_ensemble_assets.operations.front.service import answers, require_free
 from fr_ensemble_assets.operations.instance import close_dead_runs, open_instance
@@ -76,6 +77,8 @@ def serve(
     UnusableInput
         If another process serves this home, the port is taken, a service doesn't stay alive, or
         it is to be reached from elsewhere without a token.
+    StorageTrouble
+        If the cluster that is to run the runs doesn't answer.
     """
     policy_of(serving, os.environ.get(TOKEN_VARIABLE, ""))
     with alone(home), _interruptible():
@@ -120,7 +123,12 @@ def _watch(platform: _Platform, say: Callable[[str], None], warn: Callable[[str]
     failures, verdicts = _Tail(platform.home.failures_log), _Tail(platform.home.verdicts_log)
     while True:
         if any(service.ended for service in platform.services.all):
-            _revive(platform, warn)
+            try:
+                _revive(platform, warn)
+            except Exception as error:
+                if trouble_behind(error) is None:
+                    raise
+                # Database or store are away: the next look may find them.
         for line in failures.new_lines():
             warn(line)
         for line in verdicts.new_lines():
