@@ -208,6 +208,8 @@ def _require_one(
     frame: pd.DataFrame, rows: Sequence[CellRow], key: Sequence[str], of: Sequence[str]
 ) -> None:
     """Within each ``key`` there is one value of each of ``of``; "not recorded" is one, too."""
+    if len(frame[[*key, *of]].drop_duplicates()) == len(frame[[*key]].drop_duplicates()):
+        return
     for name, group in frame.groupby(list(key), sort=True):
         for column in of:
             other = group[column].ne(group[column].iloc[0])

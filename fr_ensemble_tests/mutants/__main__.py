@@ -69,6 +69,7 @@ def _try(
         count[verdict.outcome] += 1
         if verdict.outcome == SURVIVED:
             survivors.append(verdict.mutant)
+            typer.echo(f"  survived: {verdict.mutant.told}", err=True)
     took = time.monotonic() - began
     typer.echo(
         f"{target.module}: {len(mutants)} mutants, {count[KILLED]} killed, {count[LATE]} never "
