@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-_PACKAGE = "fr_ensemble_assets"
+PACKAGE = "fr_ensemble_assets"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Target:
 
     @property
     def module(self) -> str:
-        return f"{_PACKAGE}/{self.path}"
+        return f"{PACKAGE}/{self.path}"
 
     @property
     def arguments(self) -> list[str]:
@@ -75,5 +75,5 @@ TARGETS = (
 
 def chosen(names: list[str]) -> list[Target]:
     """The targets whose path starts with one of ``names``; all without any."""
-    wanted = tuple(name.removeprefix(f"{_PACKAGE}/") for name in names) or ("",)
+    wanted = tuple(name.removeprefix(f"{PACKAGE}/") for name in names) or ("",)
     return [target for target in TARGETS if target.path.startswith(wanted)]
