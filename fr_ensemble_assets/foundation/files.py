@@ -90,9 +90,7 @@ def _key(key: Any) -> str:
 @cache
 def _encoder(between: str) -> json.JSONEncoder:
     """One that puts ``between`` before each item but the first."""
-    return json.JSONEncoder(
-        ensure_ascii=False, allow_nan=False, separators=(f",{between}", ": ")
-    )
+    return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(f",{between}", ": "))
 
 
 def parse_json(data: bytes, where: str) -> Any:

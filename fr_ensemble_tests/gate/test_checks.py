@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import dagster as dg
-import pytest
 
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.gate.checks import (
