@@ -1,7 +1,7 @@
 """What stands beside the bundled corpus' verdict, as a person reads it, and what it takes.
 
-``.venv/bin/python -m benchmarks.assurance [HOME] [--ablation]`` takes some seconds after
-``make run``; the ablation trains one seed again, without the codec block.
+``.venv/bin/python -m benchmarks.assurance [HOME] [--controls]`` takes some seconds after
+``make run``; the controls train one seed twice more.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from fr_ensemble_assets.assurance.ablation import GAIN_MIN, ablate
 from fr_ensemble_assets.assurance.assess import Assurance, assess, two_lines
 from fr_ensemble_assets.assurance.breakdown import GroupAgreement
+from fr_ensemble_assets.assurance.trained import train_controls
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.evidence.audit import load_seed_result
 from fr_ensemble_assets.evidence.results import load_scores
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.progress import Silent
 from fr_ensemble_assets.loso.run import results_dir
 from fr_ensemble_assets.training.trainer import Trainer
 
@@ -47,7 +48,7 @@ def group_table(title: str, groups: Sequence[GroupAgreement]) -> Table:
 
 def main() -> None:
     console = Console(width=120)
-    arguments = [argument for argument in sys.argv[1:] if argument != "--ablation"]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--controls"]
     corpus = read_corpus(BUNDLED_CORPUS).corpus
     folder = results_dir(
         Home.at(arguments[0] if arguments else None), corpus.sha256, ENSEMBLE.recipe
@@ -73,9 +74,9 @@ def main() -> None:
         f"within cells {parts.within_cells}, Fisher {parts.fisher}, sigma {parts.sigma_rank}"
     )
     console.print(f"{taken:.1f} s")
-    if "--ablation" in sys.argv:
-        ablation = ablate(corpus, results[0], ENSEMBLE.recipe, Trainer("cpu"))
-        console.print(ablation, f"gain {ablation.gain}, to earn its place > {GAIN_MIN}")
+    if "--controls" in sys.argv:
+        trained = train_controls(corpus, results[0], ENSEMBLE, Trainer("cpu"), Silent())
+        console.print(trained.codec_block, trained.swap, sep="\n")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from fr_ensemble_assets.assurance.assets import verdict_controls
 from fr_ensemble_assets.calibration.assets import interval_calibration
 from fr_ensemble_assets.calibration.checks import calibration_checks
 from fr_ensemble_assets.candidate.assets import registry_candidate
@@ -62,8 +63,15 @@ SCORE_CLIPS = dg.define_asset_job(
 TRAIN_ENSEMBLE = dg.define_asset_job(
     "train_ensemble",
     selection=dg.AssetSelection.assets(corpus).downstream()
-    - dg.AssetSelection.assets(study_results),
+    - dg.AssetSelection.assets(study_results, verdict_controls),
     description="From a corpus to a gated registry candidate, with every check.",
+)
+#: The same with the controls that are trained: as long as two seeds more.
+TRAIN_WITH_CONTROLS = dg.define_asset_job(
+    "train_with_controls",
+    selection=dg.AssetSelection.assets(corpus).downstream()
+    - dg.AssetSelection.assets(study_results),
+    description="As train_ensemble, and what the verdict is worth where that takes training.",
 )
 #: The chain up to the results, for some of the seeds.
 TRAIN_SEEDS = dg.define_asset_job(
@@ -113,6 +121,7 @@ def build_definitions(
                 codec_block,
                 loso_results,
                 study_results,
+                verdict_controls,
                 ensemble_verdict,
                 interval_calibration,
                 ensemble_members,
@@ -147,8 +156,8 @@ def build_definitions(
         ],
         schedules=[reverify_schedule(VERIFY_CANDIDATE.name)],
         jobs=[
-            *(LIST_CLIPS, SCORE_CLIPS, TRAIN_ENSEMBLE, TRAIN_SEEDS, TRAIN_STUDY),
-            *(TRAIN_PREDICTORS, VERIFY_CANDIDATE),
+            *(LIST_CLIPS, SCORE_CLIPS, TRAIN_ENSEMBLE, TRAIN_WITH_CONTROLS, TRAIN_SEEDS),
+            *(TRAIN_STUDY, TRAIN_PREDICTORS, VERIFY_CANDIDATE),
         ],
         resources={
             "home": fixed(home or HomeResource()),

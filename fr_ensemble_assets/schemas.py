@@ -12,6 +12,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 from upath import UPath
 
+from fr_ensemble_assets.assurance.schema import ControlsDocument
 from fr_ensemble_assets.calibration.schema import CalibrationDocument
 from fr_ensemble_assets.candidate.registry import REGISTRY_SCHEMA
 from fr_ensemble_assets.candidate.schema import DigestsDocument
@@ -40,6 +41,7 @@ FOLDER = "docs/schemas"
 DOCUMENTS: Mapping[str, type[Document]] = {
     "loso_seed": LosoDocument,
     "verdict": VerdictDocument,
+    "controls": ControlsDocument,
     "calibration": CalibrationDocument,
     "sidecar": SidecarDocument,
     "manifest": ManifestDocument,

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from fr_ensemble_assets.assurance.outcome import mean_fold_plcc
-from fr_ensemble_assets.contract.recipe import Recipe
+from fr_ensemble_assets.assurance.retrained import Inputs, retrain
+from fr_ensemble_assets.contract.agreed import Contract
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.evidence.measure import SeedResult
 from fr_ensemble_assets.features.codec_block import NEUTRAL, NUM_CODECS
 from fr_ensemble_assets.foundation.progress import StepReport, report_nothing
 from fr_ensemble_assets.foundation.schema import CANONICAL_6, ENCODER_VOCABULARY, UNKNOWN_ENCODER
-from fr_ensemble_assets.loso.prepared import prepare
-from fr_ensemble_assets.training.compiled import predict
 from fr_ensemble_assets.training.trainer import Trainer
 
 #: PLCC that the codec block must add to earn its place (ADR-0235).
@@ -51,7 +50,7 @@ class Ablation:
 def ablate(
     corpus: Corpus,
     result: SeedResult,
-    recipe: Recipe,
+    contract: Contract,
     trainer: Trainer,
     report: StepReport = report_nothing,
 ) -> Ablation:
@@ -60,18 +59,13 @@ def ablate(
     Every row is of an unknown encoder, at a neutral preset and quality: the network is the same,
     its last fourteen inputs carry nothing. Takes as long as one seed.
     """
-    data = prepare(corpus)
-    folds = [data.fold([source], result.seed) for source in corpus.sources]
-    fits = [replace(fold.fit, inputs=_silenced(fold.fit.inputs)) for fold in folds]
-    prediction = np.empty(corpus.n_rows)
-    for fold, trained in zip(folds, trainer.train(fits, recipe, report), strict=True):
-        prediction[fold.held_out_rows] = predict(trained, _silenced(fold.held_out_inputs))
+    prediction = retrain(corpus, result.seed, contract, trainer, inputs=_silenced, report=report)
     with_block, _ = mean_fold_plcc(corpus, result.prediction)
     without_block, _ = mean_fold_plcc(corpus, prediction)
     return Ablation(result.seed, with_block, without_block)
 
 
-def _silenced(inputs: np.ndarray) -> np.ndarray:
+def _silenced(inputs: Inputs) -> Inputs:
     block = np.zeros((len(inputs), NUM_CODECS), dtype=np.float32)
     block[:, len(ENCODER_VOCABULARY) :] = NEUTRAL
     block[:, ENCODER_VOCABULARY.index(UNKNOWN_ENCODER)] = 1

@@ -53,8 +53,8 @@ class Assurance:
     def caveats(self) -> tuple[str, ...]:
         """What belongs into a verdict's recommendation: simpler models that are as good."""
         return tuple(
-            f"{b.name} reaches RMSE {b.rmse:.2f}, the ensemble {self.ensemble_rmse:.2f}: the "
-            "network is not needed for this corpus"
+            f"on sources left out a simpler model ({b.name}) has RMSE {b.rmse:.2f}, the ensemble "
+            f"{self.ensemble_rmse:.2f}: this corpus doesn't need a network"
             for b in self.baselines
             if b.beats_the_ensemble
         )
@@ -97,6 +97,14 @@ class NothingToAssess(Exception):
     """Why nothing can be said beside a verdict."""
 
 
+def caveats_of(corpus: Corpus, results: Sequence[SeedResult]) -> tuple[str, ...]:
+    """:attr:`Assurance.caveats`, none where nothing can be assessed."""
+    try:
+        return assess(corpus, results).caveats
+    except NothingToAssess:
+        return ()
+
+
 def _assess(corpus: Corpus, outcome: Outcome, results: Sequence[SeedResult]) -> Assurance:
     from threadpoolctl import threadpool_limits
 
@@ -125,7 +133,7 @@ def two_lines(found: Assurance) -> tuple[str, str]:
     )
     for b in found.baselines:
         if b.beats_the_ensemble and b.name != QUADRATIC:
-            skill += f" But a {b.name} has {b.rmse:.2f}."
+            skill += f" But a simpler model has {b.rmse:.2f} ({b.name})."
     sure = found.certainty
     if sure is None:
         return skill, "How sure the verdict is can't be said: a PLCC is undefined."

@@ -150,8 +150,14 @@ def rmse(prediction: Floats, target: Floats) -> float:
     return float(np.sqrt(np.mean((prediction - target) ** 2)))
 
 
-def mean_fold_plcc(corpus: Corpus, prediction: Floats) -> tuple[float | None, float | None]:
-    """Mean and lowest PLCC over the held-out sources; ``None`` where that of any is undefined."""
-    found = [agreement(prediction[mine], corpus.target[mine]).plcc for mine in folds(corpus)]
+def mean_fold_plcc(
+    corpus: Corpus, prediction: Floats, target: Floats | None = None
+) -> tuple[float | None, float | None]:
+    """Mean and lowest PLCC over the held-out sources; ``None`` where that of any is undefined.
+
+    ``target`` are other scores than the corpus', which a control was trained on.
+    """
+    truth = corpus.target if target is None else target
+    found = [agreement(prediction[mine], truth[mine]).plcc for mine in folds(corpus)]
     defined = [plcc for plcc in found if plcc is not None]
     return mean_or_none(found), min(defined) if len(defined) == len(found) else None

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from upath import UPath
 
+from fr_ensemble_assets.assurance.assess import caveats_of
 from fr_ensemble_assets.calibration.calibrate import calibrate
 from fr_ensemble_assets.calibration.recentring import judged_predictions
 from fr_ensemble_assets.candidate.carried import carried_files
@@ -124,7 +125,9 @@ def _judged_files(places: Places, corpus: Corpus, judgement: Judgement) -> dict[
     files = {results_file(score.seed): score.data for score in judgement.scores}
     files[VERDICT_FILE] = judgement.verdict_file
     told = parse_json(files[VERDICT_FILE], VERDICT_FILE)
-    given = verdict_document(judgement, corpus, places.told)
+    # A verdict may leave out what it is worth; what it tells of that must be so.
+    caveats = caveats_of(corpus, judgement.results) if told.get("caveats") else ()
+    given = verdict_document(judgement, corpus, places.told, caveats=caveats)
     if told != given | {"generated_at_utc": told.get("generated_at_utc")}:
         raise GateRefusal(
             f"{VERDICT_FILE}: expected the verdict that the results give, found another; "

@@ -250,10 +250,13 @@ def _gate_problems(
             problems.append(f"{results_file(score.seed)} tells another number of rows")
     problems += altered_since(verdict, scores)
     judgement, n_sources = Judgement(decision, scores), len(scores[0].folds)
-    given = derived_fields(judgement, corpus_sha256, scores[0].n_rows or 0, n_sources)
+    given = derived_fields(
+        judgement, corpus_sha256, scores[0].n_rows or 0, n_sources, verdict.caveats
+    )
     del given["results"]
     # What a verdict holds beyond these hangs from the root alone: when it was judged, and what was
-    # found in the rows, which no candidate holds. But it must say that they were fit.
+    # found in the rows, or by simpler models on them, which no candidate holds. But it must say
+    # that the rows were fit.
     fitness = verdict.corpus.fitness
     if fitness is None or not fitness.fit:
         problems.append(f"{VERDICT_FILE} doesn't say that its corpus was fit to be judged")

@@ -137,6 +137,14 @@ def run(
     evidence: Annotated[
         bool, typer.Option(help="Say what the verdict is worth; it takes a second or two.")
     ] = True,
+    controls: Annotated[
+        bool,
+        typer.Option(
+            "--controls",
+            help="Train one seed twice more, without the codec block and on swapped scores, and "
+            "say what came of it.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train and judge an ensemble; on PROMOTE, publish a candidate.
@@ -159,7 +167,7 @@ def run(
         chosen, where = parse_seeds(seeds), ExecutorChoice.parse(executor)
         rows = rows_to_read(Home.at(home), source)
         groups = settled_folds(folds, rows, len(chosen), epochs, yes)
-        plan = Plan(Home.at(home), source, chosen, epochs, force, evidence, groups, where)
+        plan = Plan(Home.at(home), source, chosen, epochs, force, evidence, groups, where, controls)
         err.print(f"home {plan.home.root}", markup=False)
         try:
             with watched() as progress:

@@ -71,14 +71,14 @@ def fitted_scaler(
     owners=OWNERS,
     kinds={"parquet"},
     tags={"domain": "video-quality"},
-    code_version="1",
+    code_version="2",
     deps=[corpus],
     metadata=column_schema(
         dict.fromkeys(CODEC_BLOCK_LAYOUT[:-2], ("float", "1 for the row's encoder, else 0"))
         | {
             "preset_norm": (
                 "float",
-                "Place in the encoder's presets, 0 fastest; 0.5 unknown",
+                "Place in the encoder's presets, 0 fastest, where one has two; else 0.5",
             ),
             "crf_norm": ("float", "cq scaled to 0..1 over the corpus"),
         }

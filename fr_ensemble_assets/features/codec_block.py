@@ -27,10 +27,16 @@ CODEC_BLOCK_LAYOUT = (
 NUM_CODECS = len(CODEC_BLOCK_LAYOUT)
 
 #: Part of every result's provenance: columns computed in another way are a new version.
-CODEC_BLOCK_VERSION = 2
+CODEC_BLOCK_VERSION = 3
 
-#: Stands for a preset that nobody recorded, and for a quality where only one occurs.
+#: Stands for a preset that tells nothing, and for a quality where only one occurs.
 NEUTRAL = 0.5
+
+#: For whoever fills the column elsewhere: which end is which, and where the numbers come from.
+PRESET_SCALE = (
+    "preset_norm: a preset's place in its encoder's list, 0 the fastest, 1 the slowest; 0.5 where "
+    "it isn't listed, and throughout where no encoder of the corpus has two presets or more"
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,8 @@ class CodecBlock:
     cq_min, cq_max
         The range of ``cq`` over the corpus, which ``crf_norm`` maps to 0..1.
     presets
-        ``preset_norm`` of each preset that the corpus records, by encoder.
+        ``preset_norm`` of each preset that the corpus records, by encoder; 0.5 throughout where no
+        encoder of it has two presets or more.
     """
 
     cq_min: float
@@ -110,13 +117,15 @@ def fit_codec_block(corpus: Corpus) -> CodecBlock:
     """Take the range of ``cq``, and the presets, over the whole corpus (contracts section 1).
 
     A preset's number is its place in its encoder's own list, 0 fastest, 1 slowest; 0.5 for one that
-    the list doesn't have.
+    the list doesn't have. Where no encoder has two presets the column repeats the encoder's slot:
+    it is 0.5 then, which is what consumers feed who know of no presets.
     """
     cq = corpus.frame["cq"]
     presets: dict[str, dict[str, float]] = {}
     if PRESET in corpus.frame:
         recorded = corpus.frame[["encoder", PRESET]].dropna().drop_duplicates()
+        varied = bool(recorded["encoder"].duplicated().any())
         for encoder, preset in recorded.sort_values(["encoder", PRESET]).itertuples(index=False):
-            place = preset_position(encoder, preset)
+            place = preset_position(encoder, preset) if varied else None
             presets.setdefault(encoder, {})[preset] = NEUTRAL if place is None else place
     return CodecBlock(cq_min=float(cq.min()), cq_max=float(cq.max()), presets=presets)

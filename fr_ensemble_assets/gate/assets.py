@@ -3,10 +3,13 @@
 from typing import Any
 
 import dagster as dg
+from upath import UPath
 
-from fr_ensemble_assets.assurance.assess import NothingToAssess, assess, two_lines
+from fr_ensemble_assets.assurance.assess import Assurance, NothingToAssess, assess, two_lines
+from fr_ensemble_assets.assurance.assets import verdict_controls
 from fr_ensemble_assets.assurance.plots import assurance_figure
 from fr_ensemble_assets.assurance.tables import assurance_tables
+from fr_ensemble_assets.assurance.trained import TrainedControls, load_controls
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
@@ -52,6 +55,7 @@ class EvidenceConfig(dg.Config):
         corpus,
         dg.AssetDep(loso_results, partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep(study_results, partition_mapping=dg.AllPartitionMapping()),
+        verdict_controls,
     ],
 )
 def ensemble_verdict(
@@ -76,7 +80,11 @@ def ensemble_verdict(
         places = Places(kept, contract, used.sha256)
         folder = places.results
         judgement = judge(folder, used, contract)
-        path = write_verdict(folder, verdict_document(judgement, used, places.told))
+        worth = _worth(used, judgement) if config.evidence else None
+        caveats = worth.caveats if isinstance(worth, Assurance) else ()
+        controls = _controls(folder, used, judgement) if config.evidence else None
+        document = verdict_document(judgement, used, places.told, caveats=caveats)
+        path = write_verdict(folder, document)
         previous = previous_verdict(kept, used.sha256, contract)
     decision = judgement.decision
     return dg.MaterializeResult(
@@ -93,19 +101,27 @@ def ensemble_verdict(
             "studied_seeds": ", ".join(str(s.seed) for s in judgement.studied) or "none",
             "dry_run": decision.dry_run,
             "worst_folds": table(_worst_folds(judgement.scores)),
-            **(_evidence(used, judgement) if config.evidence else {}),
+            **_evidence(worth, used.sha256),
+            **_trained(controls),
             "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
             "stored_at": path.name,
         }
     )
 
 
-def _evidence(used: Corpus, judgement: Judgement) -> dict[str, Any]:
-    """What the verdict is worth, as a person reads it."""
+def _worth(used: Corpus, judgement: Judgement) -> Assurance | NothingToAssess:
     try:
-        found = assess(used, judgement.results)
+        return assess(used, judgement.results)
     except NothingToAssess as nothing:
-        return {"evidence": f"none: {nothing}"}
+        return nothing
+
+
+def _evidence(found: Assurance | NothingToAssess | None, corpus_sha256: str) -> dict[str, Any]:
+    """What the verdict is worth, as a person reads it."""
+    if found is None:
+        return {}
+    if isinstance(found, NothingToAssess):
+        return {"evidence": f"none: {found}"}
     diagnosis = found.diagnosis
     looks = f"{diagnosis.looks_like}. Next: {diagnosis.next_step}." if diagnosis else "passes"
     skill, chance = two_lines(found)
@@ -114,8 +130,20 @@ def _evidence(used: Corpus, judgement: Judgement) -> dict[str, Any]:
         "evidence": "\n".join((skill, chance, *found.caveats)),
         "diagnosis": looks,
         "plot_of_evidence": plot(assurance_figure(found), "what the verdict is worth"),
-        "tables_of_evidence": folded(assurance_tables(found), f"corpus {used.sha256}"),
+        "tables_of_evidence": folded(assurance_tables(found), f"corpus {corpus_sha256}"),
     }
+
+
+def _controls(folder: UPath, used: Corpus, judgement: Judgement) -> TrainedControls | None:
+    """Those that were trained beside these results, if any."""
+    found = (load_controls(folder, used.sha256, result) for result in judgement.results[:1])
+    return next(found, None)
+
+
+def _trained(controls: TrainedControls | None) -> dict[str, Any]:
+    if controls is None:
+        return {}
+    return {"codec_block": controls.codec_block, "swapped_scores": controls.swap}
 
 
 def _figures(decision: Decision, scores: tuple[SeedScore, ...]) -> dict[str, float]:

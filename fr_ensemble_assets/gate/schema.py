@@ -122,6 +122,8 @@ class VerdictDocument(Document):
         The sha256 of each results file that was judged, by file name.
     fold_plan
         There where sources were held out in groups: plan, number, digest of the assignment.
+    caveats
+        Simpler models that do better on sources left out; the recommendation ends with them.
     study
         There where seeds beyond the ensemble's were trained.
     """
@@ -143,6 +145,7 @@ class VerdictDocument(Document):
     reasons: tuple[str, ...] = ()
     results: dict[str, Sha256] = Field(default_factory=dict)
     fold_plan: dict[str, Any] | None = None
+    caveats: tuple[str, ...] = ()
     study: StudyDocument | None = None
 
     @property

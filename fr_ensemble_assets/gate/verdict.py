@@ -106,10 +106,18 @@ def judge(folder: UPath, corpus: Corpus, contract: Contract) -> Judgement:
 
 
 def verdict_document(
-    judgement: Judgement, corpus: Corpus, loso_dir: str, now: datetime | None = None
+    judgement: Judgement,
+    corpus: Corpus,
+    loso_dir: str,
+    now: datetime | None = None,
+    caveats: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The verdict file; our own additions follow the contract's fields."""
-    derived = derived_fields(judgement, corpus.sha256, corpus.n_rows, len(corpus.sources))
+    """The verdict file; our own additions follow the contract's fields.
+
+    ``caveats`` are simpler models that do better, a sentence's part each: they decide nothing, and
+    the recommendation ends with them.
+    """
+    derived = derived_fields(judgement, corpus.sha256, corpus.n_rows, len(corpus.sources), caveats)
     return {
         "schema_version": 1,
         "verdict": judgement.decision.verdict,
@@ -122,9 +130,13 @@ def verdict_document(
 
 
 def derived_fields(
-    judgement: Judgement, corpus_sha256: str, n_rows: int, n_sources: int
+    judgement: Judgement,
+    corpus_sha256: str,
+    n_rows: int,
+    n_sources: int,
+    caveats: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What of a verdict follows from the results alone: whoever has them can write it again."""
+    """What of a verdict follows from results and caveats: whoever has them can write it again."""
     decision = judgement.decision
     return {
         "schema_version": 1,
@@ -137,13 +149,14 @@ def derived_fields(
             "n_rows": n_rows,
             "n_sources": n_sources,
         },
-        "recommendation": recommendation(decision),
+        "recommendation": recommendation(decision, caveats),
         "adr": "ADR-0309",
         "parent_adr": "ADR-0303",
         "dry_run": decision.dry_run,
         "reasons": list(decision.reasons),
         "results": results_digests(judgement.scores),
         **_grouped_fields(judgement),
+        **({"caveats": list(caveats)} if caveats else {}),
     }
 
 
@@ -159,15 +172,16 @@ def results_digests(scores: Sequence[SeedScore]) -> dict[str, str]:
     return {results_file(score.seed): score.sha256 for score in scores}
 
 
-def recommendation(decision: Decision) -> str:
+def recommendation(decision: Decision, caveats: Sequence[str] = ()) -> str:
     """What a person does next; on HOLD it names each failing aspect with its numbers."""
-    if decision.promote:
-        return (
-            "Materialise ensemble_members and registry_candidate, then propose the candidate's "
-            "rows to the registry; flipping smoke to false there is a person's separate change "
-            "(ADR-0309)."
-        )
-    return f"Keep smoke true. Failing: {'; '.join(decision.reasons)}. {advice(decision)}."
+    told = (
+        "Materialise ensemble_members and registry_candidate, then propose the candidate's "
+        "rows to the registry; flipping smoke to false there is a person's separate change "
+        "(ADR-0309)."
+        if decision.promote
+        else f"Keep smoke true. Failing: {'; '.join(decision.reasons)}. {advice(decision)}."
+    )
+    return " ".join((told, *(f"But {caveat}." for caveat in caveats)))
 
 
 def write_verdict(folder: UPath, document: Mapping[str, Any]) -> UPath:

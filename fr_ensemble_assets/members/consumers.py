@@ -10,7 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from fr_ensemble_assets.calibration.calibrate import Calibration
-from fr_ensemble_assets.features.codec_block import CODEC_BLOCK_LAYOUT, NEUTRAL, CodecBlock
+from fr_ensemble_assets.features.codec_block import (
+    CODEC_BLOCK_LAYOUT,
+    NEUTRAL,
+    PRESET_SCALE,
+    CodecBlock,
+)
 from fr_ensemble_assets.members.names import ENSEMBLE_ID, member_id
 from fr_ensemble_assets.members.onnx_export import INPUT_NAMES, OPSET, OUTPUT_NAMES
 
@@ -54,7 +59,7 @@ def manifest_additions(codec: CodecBlock, calibration: Calibration, level: float
         "codec_block_rule": (
             "One-hot of the encoder, 'unknown' for one that codec_vocab lacks; preset_norm from "
             f"presets, {NEUTRAL:g} where it isn't listed; crf_norm = (cq - min) / (max - min) of "
-            f"encoder_cq_range, {NEUTRAL:g} where both are the same."
+            f"encoder_cq_range, {NEUTRAL:g} where both are the same. {PRESET_SCALE}."
         ),
         "conformal_q_covers": q_covers(calibration, level),
         "calibration_file": CALIBRATION_IN_TREE,

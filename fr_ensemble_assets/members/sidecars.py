@@ -16,6 +16,7 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.features.codec_block import (
     CODEC_BLOCK_LAYOUT,
     NUM_CODECS,
+    PRESET_SCALE,
     CodecBlock,
     fit_codec_block,
 )
@@ -151,8 +152,8 @@ def sidecar(
         "notes": (
             f"Member {member.seed} of {ENSEMBLE_ID}, fitted on all {corpus.n_rows} rows of "
             f"{corpus.n_sources} sources after {decision.protocol} under the same seed. "
-            "crf_norm scales cq by corpus.cq_min and cq_max; preset_norm is listed in "
-            "corpus.presets, 0.5 where a preset was not recorded."
+            "crf_norm scales cq by corpus.cq_min and cq_max; corpus.presets lists preset_norm. "
+            f"{PRESET_SCALE}."
         ),
         "parent_adrs": list(PARENT_ADRS),
         **sidecar_additions(member.seed),

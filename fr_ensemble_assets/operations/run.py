@@ -42,6 +42,11 @@ class Plan:
     evidence: bool = True
     groups: int | None = None
     executor: ExecutorChoice = field(default_factory=ExecutorChoice)
+    controls: bool = False
+
+    @property
+    def job(self) -> str:
+        return "train_with_controls" if self.controls else "train_ensemble"
 
     @property
     def contract(self) -> Contract:
@@ -119,7 +124,7 @@ def run_ensemble(plan: Plan, progress: Progress) -> Outcome:
         *others, last = consecutive(plan.seeds)
         for seeds in others:
             raise_refusals(_execute(instance, "train_seeds", plan, seeds, progress).all_events)
-        result = _execute(instance, "train_ensemble", plan, last, progress)
+        result = _execute(instance, plan.job, plan, last, progress)
         return _outcome(plan, result, codecs)
 
 
@@ -159,7 +164,7 @@ def _execute(
 ) -> dg.ExecuteInProcessResult:
     force = {"config": {"force": plan.force}}
     ops = {"corpus": {"config": {"path": plan.corpus}}, "loso_results": force}
-    if job == "train_ensemble":
+    if job == plan.job:
         ops["ensemble_verdict"] = {"config": {"evidence": plan.evidence}}
     return execute(
         instance,
@@ -176,6 +181,7 @@ def _execute(
 
 def _outcome(plan: Plan, result: dg.ExecuteInProcessResult, codecs: Codecs) -> Outcome:
     from fr_ensemble_assets.assurance.assess import worth_of
+    from fr_ensemble_assets.assurance.trained import load_controls
     from fr_ensemble_assets.contract.places import Places
     from fr_ensemble_assets.corpus.store import load_corpus
     from fr_ensemble_assets.gate.verdict import judge
@@ -192,6 +198,9 @@ def _outcome(plan: Plan, result: dg.ExecuteInProcessResult, codecs: Codecs) -> O
         raise OrchestrationFailure(_told(result))
     candidate = places.candidate if judgement.decision.promote else None
     worth = worth_of(corpus, judgement.results) if plan.evidence else ()
+    if plan.controls:
+        found = load_controls(places.results, corpus.sha256, judgement.results[0])
+        worth += (found.codec_block, found.swap) if found is not None else ()
     return Outcome(judgement, corpus.sha256, places.results, candidate, codecs, worth)
 
 

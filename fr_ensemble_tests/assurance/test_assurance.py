@@ -257,7 +257,7 @@ def test_codec_block_earns_its_place_only_where_it_tells_something(few: Corpus) 
     frame = few.frame.assign(vmaf=shift + few.frame["frame_index"] * 0.01)
     corpus = Corpus("by encoder", frame)
     contract, trainer = ENSEMBLE.under(epochs=600), Trainer("cpu")
-    found = ablate(corpus, evaluate_seed(corpus, 0, contract), contract.recipe, trainer)
+    found = ablate(corpus, evaluate_seed(corpus, 0, contract), contract, trainer)
     assert found.earns_its_place
     assert found.gain is not None
     assert found.gain > 0.1
@@ -272,7 +272,7 @@ def test_all_of_it_is_strict_json_and_two_lines(bundled: Corpus) -> None:
     skill, chance = two_lines(found)
     assert "MORE than a quadratic" in skill
     assert "none of 20,000 draws" in chance
-    assert any("network is not needed" in caveat for caveat in found.caveats)
+    assert any("doesn't need a network" in caveat for caveat in found.caveats)
 
 
 def test_undefined_correlation_leaves_the_rest_standing(bundled: Corpus) -> None:

@@ -60,9 +60,10 @@ def test_definitions_load_and_name_what_the_ui_shows() -> None:
         "codec_block": ("2_train_and_judge", ["corpus"], []),
         "loso_results": ("2_train_and_judge", ["codec_block", "corpus"], ["seed_plcc"]),
         "study_results": ("2_train_and_judge", ["codec_block", "corpus"], []),
+        "verdict_controls": ("2_train_and_judge", ["corpus", "loso_results"], []),
         "ensemble_verdict": (
             "2_train_and_judge",
-            ["corpus", "loso_results", "study_results"],
+            ["corpus", "loso_results", "study_results", "verdict_controls"],
             ["all_seeds", "mean_plcc", "per_seed_plcc", "plcc_spread"],
         ),
         "interval_calibration": (
@@ -262,6 +263,9 @@ def test_verdict_has_the_contracts_fields(promoted_once: Chain) -> None:
     assert verdict["corpus"]["n_rows"] == 600
     assert (verdict["adr"], verdict["parent_adr"]) == ("ADR-0309", "ADR-0303")
     assert {"generated_at_utc", "loso_dir", "recommendation"} < verdict.keys()
+    # A network of few epochs on few rows: a quadratic beats it, and the verdict says so.
+    assert verdict["caveats"]
+    assert all(caveat in verdict["recommendation"] for caveat in verdict["caveats"])
 
 
 def test_data_version_of_the_corpus_is_its_sha(promoted_once: Chain) -> None:

@@ -24,8 +24,8 @@ from fr_ensemble_assets.operations.instance import open_instance
 from fr_ensemble_assets.operations.status import status_of
 
 JOBS = (
-    *("list_clips", "score_clips", "train_ensemble", "train_seeds", "train_study"),
-    "train_predictors",
+    *("list_clips", "score_clips", "train_ensemble", "train_with_controls", "train_seeds"),
+    *("train_study", "train_predictors"),
 )
 _WITH_A_PATH = {
     "home": "path",

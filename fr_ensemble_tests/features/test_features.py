@@ -39,22 +39,39 @@ def test_codec_block_has_one_slot_a_row_then_preset_and_quality(few: Corpus) -> 
     assert (block[:, 13].min(), block[:, 13].max()) == (0.0, 1.0)
 
 
-def test_presets_are_placed_in_their_encoders_own_list(tmp_path: Path, few_rows: list[Row]) -> None:
-    presets = {"libx264": "veryslow", "libx265": "ultrafast", "libsvtav1": "13", "libvvenc": "own"}
-    rows = [
+def with_presets(rows: list[Row], presets: dict[str, str]) -> list[Row]:
+    """``rows`` with the preset of their encoder, and without any where it has none."""
+    return [
         {key: value for key, value in row.items() if key != "preset"}
         | ({"preset": presets[row["encoder"]]} if row["encoder"] in presets else {})
-        for row in few_rows
+        for row in rows
     ]
+
+
+def test_presets_are_placed_in_their_encoders_own_list(tmp_path: Path, few_rows: list[Row]) -> None:
+    presets = {"libx264": "veryslow", "libx265": "ultrafast", "libsvtav1": "13", "libvvenc": "own"}
+    rows = with_presets(few_rows, presets)
+    second = next(row for row in rows if row["encoder"] == "libx264")
+    second["preset"] = "medium"  # one encoder with two is enough: the column tells something
     corpus = read_corpus(write_rows(tmp_path / "presets.jsonl", rows)).corpus
-    norm = pd.Series(fit_codec_block(corpus).encode(corpus)[:, 12])
-    assert norm.groupby(corpus.frame["encoder"]).unique().map(list).to_dict() == {
-        "libx264": [pytest.approx(8 / 9)],
+    norm = pd.Series(fit_codec_block(corpus).encode(corpus)[:, 12].round(6))
+    assert norm.groupby(corpus.frame["encoder"]).agg(lambda n: sorted(set(n))).to_dict() == {
+        "libx264": [pytest.approx(5 / 9), pytest.approx(8 / 9)],
         "libx265": [0.0],
         "libsvtav1": [0.0],
         "libvvenc": [0.5],  # its list has no preset of that name
         "libvpx-vp9": [0.5],  # none recorded
     }
+
+
+def test_one_preset_an_encoder_tells_nothing_and_is_neutral(
+    tmp_path: Path, few_rows: list[Row]
+) -> None:
+    rows = with_presets(few_rows, {"libx264": "veryslow", "libx265": "ultrafast"})
+    corpus = read_corpus(write_rows(tmp_path / "single.jsonl", rows)).corpus
+    block = fit_codec_block(corpus)
+    np.testing.assert_array_equal(block.encode(corpus)[:, 12], 0.5)
+    assert block.presets == {"libx264": {"veryslow": 0.5}, "libx265": {"ultrafast": 0.5}}
 
 
 def test_missing_preset_is_the_only_one_or_stays_missing() -> None:

@@ -267,6 +267,19 @@ def test_recommendation_says_what_a_person_does_next(tmp_path: Path, few: Corpus
     assert "flipping smoke to false there is" in told
 
 
+def test_recommendation_ends_with_a_simpler_model_that_does_better(
+    good: UPath, few: Corpus
+) -> None:
+    """Told, never judged by: the verdict is the same, and still authorised."""
+    judgement, caveat = judge(good, few, ENSEMBLE), "a quadratic has 0.1, the ensemble 0.4"
+    document = verdict_document(judgement, few, "here", caveats=(caveat,))
+    assert document["recommendation"].endswith(f" But {caveat}.")
+    assert document["caveats"] == [caveat]
+    write_verdict(good, document)
+    assert authorise(good, few, ENSEMBLE).decision == judgement.decision
+    assert "caveats" not in verdict_document(judgement, few, "here")
+
+
 # --- who may act on it ----------------------------------------------------------------------
 
 

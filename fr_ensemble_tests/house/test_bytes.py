@@ -31,16 +31,16 @@ MACHINE = {
 }
 #: The sha256 of each member's ONNX file, in seed order.
 MEMBERS = (
-    "b6a25172c66d76f2719f92c21ef671728645a861333cfe84c73863a03391f45a",
-    "ab5e6ea3a947bff791d0c724614f677bb49e88f2e73e9930e627fcbeb3751403",
-    "08b8a7bb460e9f0d47f168244916bcf9b7a7205be349d3b50f4b40fab01a5d6f",
-    "5bdcaf9e9ae56831fe136e3130c09d35f9e934b6532bb9cabe5647c65ceb82fa",
-    "fab6ab873c1e79bd813f346067ec8eba6ac4aba2ee0c737f7fc682a9e8266f4b",
+    "09726ffd62f5245e04fa62fa1cc30bf89457a2d88ae2a63d15871d45530486bb",
+    "f34c1af82d847aeffb6f7959b5a5fe00547a46b830559eddbeed7fb30cc4c7cf",
+    "0e79b6c8863daa9e7e5cb8f3b1777eec557efe9fa624d62b34d18b5ef346c6ee",
+    "e1f1b81332df20e42ae3fc825a77d4e07d97866b7667d076f8baead2e8c1bb2f",
+    "ffb367a7a4084f565d7782b2339057999737560f59fbc2e52190f1a3e8bbc454",
 )
 #: Over the out-of-fold predictions' files of all seeds.
-PREDICTIONS = "80245b1e9f0630f01c5b69d36bdba6fbcaa4f081ea7f797f9689808a3efd5b83"
+PREDICTIONS = "65365b3692214f198d6525c9c098397b6766de98873a03e4d603323df7ed82bd"
 #: Over what their results files tell of folds and means.
-FIGURES = "4c70cc2f13e2a2486416aac5006b3532a2f261bdd577484db0f1ea74bd16f4a4"
+FIGURES = "f8b2afc2f7482766b04a0473b6f82a50988ba75ae02ebcae2324dca6e6205519"
 
 pytestmark = pytest.mark.slow
 
