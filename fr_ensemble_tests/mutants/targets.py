@@ -46,6 +46,8 @@ def _found(test: str) -> str:
 _JUDGED = ("test_rule_limits.py", "test_gate.py")
 _RESULTS = ("test_results_limits.py",)
 _CANDIDATE = ("test_candidate_limits.py", "test_candidate.py", "test_candidate_altered.py")
+_CODECS = ("test_codec_gate.py",)
+_ASSURANCE = ("test_assurance.py",)
 
 TARGETS = (
     Target("gate/rule.py", _JUDGED),
@@ -62,6 +64,17 @@ TARGETS = (
     Target("evidence/results.py", (*_RESULTS, "test_gate.py")),
     Target("evidence/audit.py", _RESULTS),
     Target("evidence/schema.py", (*_RESULTS, "test_gate.py")),
+    Target("evidence/plans.py", ("test_grouped.py", *_JUDGED)),
+    Target("predictors/gate.py", _CODECS),
+    Target("predictors/evaluation.py", _CODECS),
+    Target("predictors/scope.py", _CODECS),
+    Target("predictors/told.py", ("test_predictor_files.py",)),
+    Target("assurance/certainty.py", _ASSURANCE),
+    Target("assurance/controls.py", _ASSURANCE),
+    Target("assurance/diagnosis.py", _ASSURANCE),
+    Target("assurance/baselines.py", _ASSURANCE),
+    Target("assurance/breakdown.py", _ASSURANCE),
+    Target("assurance/assess.py", _ASSURANCE),
     Target("calibration/rules.py", ("test_interval_rules.py",)),
     Target("candidate/contents.py", ("test_candidate_limits.py", "test_candidate.py")),
     Target("candidate/places.py", ("test_candidate_limits.py", "test_candidate_places.py")),
