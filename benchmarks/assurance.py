@@ -17,12 +17,12 @@ from fr_ensemble_assets.assurance.assess import Assurance, assess, two_lines
 from fr_ensemble_assets.assurance.breakdown import GroupAgreement
 from fr_ensemble_assets.assurance.trained import train_controls
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.evidence.audit import load_seed_result
 from fr_ensemble_assets.evidence.results import load_scores
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import Silent
-from fr_ensemble_assets.loso.run import results_dir
 from fr_ensemble_assets.training.trainer import Trainer
 
 
@@ -50,9 +50,8 @@ def main() -> None:
     console = Console(width=120)
     arguments = [argument for argument in sys.argv[1:] if argument != "--controls"]
     corpus = read_corpus(BUNDLED_CORPUS).corpus
-    folder = results_dir(
-        Home.at(arguments[0] if arguments else None), corpus.sha256, ENSEMBLE.recipe
-    )
+    home = Home.at(arguments[0] if arguments else None)
+    folder = Places(home, ENSEMBLE, corpus.sha256).results
     scores = [score for score in load_scores(folder) if score.seed in ENSEMBLE.units]
     results = [load_seed_result(folder, corpus, ENSEMBLE, score) for score in scores]
     started = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import re
@@ -13,12 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import dagster as dg
 import pytest
 import typer.main
 import yaml
 
 from fr_ensemble_assets.card.render import CARD_FILES
 from fr_ensemble_assets.cli.main import app
+from fr_ensemble_assets.definitions import defs
+from fr_ensemble_assets.doors.groups import PREDICTORS_GROUP
 from fr_ensemble_tests.conftest import Chain, Row, write_rows
 from fr_ensemble_tests.fork import make_fork
 from fr_ensemble_tests.video import MakeClip
@@ -286,3 +290,32 @@ def test_what_is_shown_runs_and_exits_as_said(checkout: Path, script: Script) ->
     expected, fragment = RUN[script]
     assert tuple(codes) == expected, said
     assert fragment in said
+
+
+def test_page_of_assets_names_every_asset_of_the_ensemble_with_its_checks() -> None:
+    graph = defs.resolve_asset_graph()
+    blocking = {
+        spec.key
+        for checks in defs.asset_checks or ()
+        for spec in checks.check_specs
+        if spec.blocking
+    }
+    rows = re.findall(r"^\| (`.+`[^|]*) \|.*\|([^|]*)\|$", PAGES["docs/operating.md"], re.M)
+    told = {
+        dg.AssetKey(name): set(checks.strip().split(", ")) - {""}
+        for names, checks in rows
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    for key in graph.get_all_asset_keys():
+        if graph.get(key).group_name == PREDICTORS_GROUP:
+            continue  # docs/planning.md has these
+        shown = {
+            f"**{check.name}**" if check in blocking else check.name
+            for check in graph.get_check_keys_for_assets({key})
+        }
+        assert told[key] == shown, key
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py")))
+def test_benchmark_finds_what_it_imports(name: str) -> None:
+    importlib.import_module(f"benchmarks.{name}")
