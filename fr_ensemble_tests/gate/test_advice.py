@@ -58,7 +58,8 @@ def test_under_nine_sources_are_few() -> None:
         "95 % takes 19"
     )
     assert few_sources([of_sources(0, 0), of_sources(1, 2)]).startswith("2 sources are few")
-    assert few_sources([of_sources(0, 9)]) == ""
+    for count in (9, 10):
+        assert few_sources([of_sources(0, count)]) == ""
     assert few_sources([of_sources(0, 2), of_sources(1, 9)]) == ""
 
 
