@@ -37,10 +37,10 @@ from fr_ensemble_assets.gate.verdict import Judgement, parse_verdict
 from fr_ensemble_assets.members.names import MANIFEST_FILE, onnx_file, sidecar_file
 from fr_ensemble_assets.members.sidecars import (
     CorpusFacts,
+    described_models,
     facts_told,
     manifest,
     members_of,
-    sidecar,
 )
 
 if TYPE_CHECKING:
@@ -93,11 +93,10 @@ class Evidence:
 def candidate_files(evidence: Evidence) -> dict[str, bytes]:
     """Every file of a candidate, by name; the evidence's decision is a PROMOTE."""
     facts, judgement, members = evidence.facts, evidence.judgement, members_of(evidence.models)
-    files = dict(evidence.carried)
-    for member, model in zip(members, evidence.models, strict=True):
-        described = sidecar(facts, ENSEMBLE, judgement, member)
-        files[onnx_file(member.seed)] = model
-        files[sidecar_file(member.seed)] = json_bytes(described)
+    files = {
+        **evidence.carried,
+        **described_models(facts, ENSEMBLE, judgement, evidence.models),
+    }
     files[CALIBRATION_FILE] = calibration_bytes(evidence.calibration)
     files[REGISTRY_FILE] = json_bytes(registry_document(evidence.rows))
     files[SCHEMA_FILE] = json_bytes(REGISTRY_SCHEMA)

@@ -10,6 +10,8 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterable
+from functools import cache
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,38 @@ def temporary_name(name: str) -> str:
 
 def json_bytes(value: Any) -> bytes:
     """Strict JSON (no NaN), two spaces of indentation, a newline at the end."""
-    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (_laid_out(value, "\n") + "\n").encode()
+
+
+def _laid_out(value: Any, margin: str) -> str:
+    """As ``json.dumps(value, indent=2)``, which leaves C for Python, and takes three times as long.
+
+    ``margin`` is a newline and the spaces before what ``value`` belongs to.
+    """
+    if not isinstance(value, dict | list | tuple) or not value:
+        return _encoder("").encode(value)
+    inner = f"{margin}  "
+    items = value.values() if isinstance(value, dict) else value
+    if not any(isinstance(item, dict | list | tuple) for item in items):
+        text = _encoder(inner).encode(value)
+        return f"{text[0]}{inner}{text[1:-1]}{margin}{text[-1]}"
+    parts = [_laid_out(item, inner) for item in items]
+    if isinstance(value, dict):
+        parts = [f"{_key(key)}: {part}" for key, part in zip(value, parts, strict=True)]
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    return f"{opening}{inner}{f',{inner}'.join(parts)}{margin}{closing}"
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return encode_basestring(key)
+    return _encoder("").encode({key: 0})[1 : -len(": 0}")]
+
+
+@cache
+def _encoder(between: str) -> json.JSONEncoder:
+    """One that puts ``between`` before each item but the first."""
+    return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(f",{between}", ": "))
 
 
 def parse_json(data: bytes, where: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from fr_ensemble_assets.evidence.results import SeedScore
@@ -43,17 +44,17 @@ def _hardest(scores: Sequence[SeedScore]) -> list[str]:
     """The sources of the lowest folds, each once."""
     folds = sorted(
         (fold for score in scores for fold in score.folds),
-        key=lambda fold: -2.0 if fold.plcc is None else fold.plcc,
+        key=lambda fold: -math.inf if fold.plcc is None else fold.plcc,
     )
     return list(dict.fromkeys(fold.held_out for fold in folds))[:_HARDEST_NAMED]
 
 
 def few_sources(scores: Sequence[SeedScore]) -> str:
     """How many sources a promise takes, where there are fewer; else empty."""
-    sources = max((len(score.folds) for score in scores), default=0)
-    if not 0 < sources < _SOURCES_FOR_90:
+    sources = [len(score.folds) for score in scores]
+    if not any(sources) or max(sources) >= _SOURCES_FOR_90:
         return ""
     return (
-        f"{sources} sources are few: an interval that promises 90 % on an unseen source takes "
+        f"{max(sources)} sources are few: an interval that promises 90 % on an unseen source takes "
         f"{_SOURCES_FOR_90} of them, 95 % takes {_SOURCES_FOR_95}"
     )

@@ -52,7 +52,11 @@ def seed_plcc(
     context: dg.AssetCheckExecutionContext, home: HomeResource, recipe: RecipeResource
 ) -> dg.AssetCheckResult:
     """Judge each seed by itself."""
-    decision = _judge(context, home, recipe).decision
+    return seeds_checked(_judge(context, home, recipe).decision)
+
+
+def seeds_checked(decision: Decision) -> dg.AssetCheckResult:
+    """Whether each seed that has results passes, and which don't."""
     return dg.AssetCheckResult(
         passed=decision.per_seed_pass,
         description=_failing(decision) or f"{len(decision.seeds)} seeds at or above the threshold",
@@ -83,7 +87,11 @@ def verdict_checks(
     context: dg.AssetCheckExecutionContext, home: HomeResource, recipe: RecipeResource
 ) -> Iterator[dg.AssetCheckResult]:
     """Evaluate the gate again from the results files, an aspect a check."""
-    judgement = _judge(context, home, recipe)
+    yield from verdict_checked(_judge(context, home, recipe))
+
+
+def verdict_checked(judgement: Judgement) -> Iterator[dg.AssetCheckResult]:
+    """Each aspect; on HOLD, after the last, :class:`dagster.Failure` with the reasons."""
     decision = judgement.decision
     yield _all_seeds(decision)
     for name, passed, found, threshold in (

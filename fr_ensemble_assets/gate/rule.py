@@ -259,11 +259,11 @@ def _other_folds(judged: Sequence[SeedScore], contract: Contract) -> list[str]:
 
 
 def _too_few_for_groups(judged: Sequence[SeedScore], contract: Contract) -> list[str]:
-    grouped = [score for score in judged if groups_of(score, contract) is not None]
-    if not grouped or len(grouped[0].folds) > MOST_SOURCES_ALONE:
+    grouped = [len(score.folds) for score in judged if groups_of(score, contract) is not None]
+    if not grouped or min(grouped) > MOST_SOURCES_ALONE:
         return []
     return [
-        f"dry run: {contract.plan.n_folds} groups of {len(grouped[0].folds)} sources; up to "
+        f"dry run: {contract.plan.n_folds} groups of {min(grouped)} sources; up to "
         f"{MOST_SOURCES_ALONE} sources the contract leaves out one at a time"
     ]
 

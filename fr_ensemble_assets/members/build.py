@@ -39,17 +39,16 @@ from fr_ensemble_assets.members.names import (
     member_id,
     onnx_file,
     parameters_file,
-    sidecar_file,
 )
 from fr_ensemble_assets.members.onnx_check import member_problem
 from fr_ensemble_assets.members.onnx_export import export_onnx, forbidden_operators, run_onnx
 from fr_ensemble_assets.members.sidecars import (
     CorpusFacts,
     Member,
+    described_models,
     facts_of,
     manifest,
     members_of,
-    sidecar,
 )
 from fr_ensemble_assets.training.compiled import predict
 from fr_ensemble_assets.training.model import Parameters, build_module
@@ -115,9 +114,7 @@ def make_members(
     if calibration.corrections is not None:
         corrections = final_corrections(inputs, scores, corpus.target)
         calibration = replace(calibration, corrections=corrections)
-    files = {onnx_file(m.seed): model for m, model in zip(members, models, strict=True)}
-    for member in members:
-        files[sidecar_file(member.seed)] = json_bytes(sidecar(facts, contract, judgement, member))
+    files = described_models(facts, contract, judgement, models)
     files[CALIBRATION_FILE] = calibration_bytes(calibration)
     files[MANIFEST_FILE] = json_bytes(manifest(facts, judgement, members, calibration, mean_sigma))
     return MadeMembers(facts, models, calibration, mean_sigma, files)

@@ -21,7 +21,7 @@ from fr_ensemble_assets.features.codec_block import (
     fit_codec_block,
 )
 from fr_ensemble_assets.features.scaler import Scaler, fit_scaler
-from fr_ensemble_assets.foundation.files import sha256_of
+from fr_ensemble_assets.foundation.files import json_bytes, sha256_of
 from fr_ensemble_assets.foundation.schema import (
     CANONICAL_6,
     ENCODER_VOCAB_VERSION,
@@ -29,7 +29,7 @@ from fr_ensemble_assets.foundation.schema import (
 )
 from fr_ensemble_assets.gate.verdict import Judgement
 from fr_ensemble_assets.members.consumers import PARENT_ADRS, manifest_additions, sidecar_additions
-from fr_ensemble_assets.members.names import ENSEMBLE_ID, member_id, onnx_file
+from fr_ensemble_assets.members.names import ENSEMBLE_ID, member_id, onnx_file, sidecar_file
 from fr_ensemble_assets.members.onnx_export import INPUT_NAMES, OPSET, OUTPUT_NAMES
 
 if TYPE_CHECKING:
@@ -87,6 +87,17 @@ def facts_told(sidecar: SidecarDocument, n_rows: int, n_sources: int) -> CorpusF
     scaler = Scaler(np.array(sidecar.feature_mean), np.array(sidecar.feature_std), n_rows)
     codec = CodecBlock(told.cq_min, told.cq_max, told.presets)
     return CorpusFacts(told.sha256, n_rows, n_sources, scaler, codec)
+
+
+def described_models(
+    corpus: CorpusFacts, contract: Contract, judgement: Judgement, models: Sequence[bytes]
+) -> dict[str, bytes]:
+    """Each of ``models``, which are in seed order, and its sidecar, by file name."""
+    files: dict[str, bytes] = {}
+    for member, model in zip(members_of(models), models, strict=True):
+        files[onnx_file(member.seed)] = model
+        files[sidecar_file(member.seed)] = json_bytes(sidecar(corpus, contract, judgement, member))
+    return files
 
 
 def sidecar(

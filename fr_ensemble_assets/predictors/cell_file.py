@@ -32,6 +32,7 @@ CELL_SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz")
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BOM = "\ufeff"
+_NUMBERS = tuple(column for column in CELL_COLUMNS if column not in CELL_TEXT)
 #: Cells are encodes, of which a corpus has thousands.
 _MAX_BYTES = 256 << 20
 
@@ -148,6 +149,8 @@ def _renamed(where: str, row: Mapping[str, Any]) -> dict[str, Any]:
             f"{where}: expected a cell, the mean over an encode's frames, found a row of one frame "
             f"('{FRAME_INDEX}'); give the corpus of frames to run, or pool it first."
         )
+    if ALIASES.keys().isdisjoint(row):
+        return dict(row)
     named: dict[str, Any] = {}
     for key, value in row.items():
         name = ALIASES.get(key, key)
@@ -176,8 +179,23 @@ def _typed_row(where: str, row: Mapping[str, Any]) -> CellRow:
             f"{where}: expected the columns {', '.join(CELL_REQUIRED)}, found no "
             f"{', '.join(map(repr, missing))}; add what is missing."
         )
-    values = {column: _typed(where, column, row.get(column)) for column in CELL_COLUMNS}
+    values = _plainly_typed(row)
+    if values is None:
+        values = {column: _typed(where, column, row.get(column)) for column in CELL_COLUMNS}
     return CellRow(where, values, failed=False)
+
+
+def _plainly_typed(row: Mapping[str, Any]) -> dict[str, str | float | None] | None:
+    """The values of a row that is all text, as CSV's are; ``None`` where one is in doubt."""
+    if not all(type(value) is str for value in row.values()):
+        return None
+    try:
+        numbers = {column: float(row[column]) for column in _NUMBERS if column in row}
+    except ValueError:
+        return None
+    if not all(map(math.isfinite, numbers.values())):
+        return None
+    return {column: numbers.get(column, row.get(column)) for column in CELL_COLUMNS}
 
 
 def _typed(where: str, column: str, value: Any) -> str | float | None:

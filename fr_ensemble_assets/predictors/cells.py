@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -49,10 +49,16 @@ class Cells:
         Over the canonical content, whatever file, order or format it came from.
     frame
         One row an encode: the contract's columns, optional ones only where some row has them.
+    curves
+        What was interpolated of these very cells, by encoder and sources: it takes a while, and is
+        asked for again.
     """
 
     sha256: str
     frame: pd.DataFrame
+    curves: dict[tuple[str, tuple[str, ...]], object] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Cells:
@@ -208,6 +214,8 @@ def _require_one(
     frame: pd.DataFrame, rows: Sequence[CellRow], key: Sequence[str], of: Sequence[str]
 ) -> None:
     """Within each ``key`` there is one value of each of ``of``; "not recorded" is one, too."""
+    if len(frame[[*key, *of]].drop_duplicates()) == len(frame[[*key]].drop_duplicates()):
+        return
     for name, group in frame.groupby(list(key), sort=True):
         for column in of:
             other = group[column].ne(group[column].iloc[0])

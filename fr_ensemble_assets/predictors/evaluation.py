@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fr_ensemble_assets.contract.agreed import Contract, codec_predictor
@@ -75,10 +76,23 @@ class Task:
         return replace(self, probe=None, judged=judged)
 
     @cached_property
+    def ordered(self) -> pd.DataFrame:
+        """The rows by the sources' order, then by ascending quality."""
+        order = np.lexsort((self.rows["cq"].to_numpy(dtype=np.float64), self.place(self.rows)))
+        return self.rows.iloc[order].reset_index(drop=True)
+
+    @cached_property
     def of_source(self) -> dict[str, pd.DataFrame]:
         """Each source's rows, by ascending quality."""
-        by_source = self.rows.sort_values("cq", kind="stable").groupby("src", sort=True)
-        return {str(name): rows for name, rows in by_source}
+        ends = np.searchsorted(self.place(self.ordered), np.arange(len(self.sources) + 1))
+        return {
+            name: self.ordered.iloc[ends[number] : ends[number + 1]]
+            for number, name in enumerate(self.sources)
+        }
+
+    def place(self, rows: pd.DataFrame) -> npt.NDArray[np.intp]:
+        """Which of the sources each row is of, by number."""
+        return pd.Index(self.sources).get_indexer(pd.Index(rows["src"]))
 
 
 @dataclass(frozen=True)
@@ -134,12 +148,10 @@ class Evaluation:
 
     def fold(self, number: int, without: Sequence[str] = ()) -> FoldResult:
         """The figures of one of them."""
-        table, held_out = self.predictions, self.folds[number]
-        rows = (table["fold"] == number).to_numpy(dtype=bool)
+        held_out, (fold, truth, predicted) = self.folds[number], self._columns
+        rows = fold == number
         if without:
-            rows = rows & ~table["src"].isin(without).to_numpy(dtype=bool)
-        truth = table[TARGET].to_numpy(dtype=np.float64)
-        predicted = table["predicted"].to_numpy(dtype=np.float64)
+            rows = rows & ~self.predictions["src"].isin(without).to_numpy(dtype=bool)
         return FoldResult(
             index=number,
             held_out=held_out,
@@ -147,6 +159,15 @@ class Evaluation:
             n_train=len(self.task.judged) * (len(self.task.sources) - len(held_out)),
             n_val=int(rows.sum()),
         )
+
+    @cached_property
+    def _columns(self) -> tuple[Array, Array, Array]:
+        """Of the predictions: number of the fold, truth, prediction."""
+        fold, truth, predicted = (
+            self.predictions[name].to_numpy(dtype=np.float64)
+            for name in ("fold", TARGET, "predicted")
+        )
+        return fold, truth, predicted
 
 
 def task_of(cells: Cells, encoder: str) -> Task:
@@ -167,14 +188,15 @@ def task_of(cells: Cells, encoder: str) -> Task:
             "insufficient-sources", f"need >= {MIN_SOURCES} distinct sources; have {len(sources)}"
         )
     rows = rows[in_judged_range(encoder, rows["cq"].to_numpy(dtype=np.float64))]
-    quality = np.sort(rows["cq"].unique())
-    for name in sources:
-        lacking = np.setdiff1d(quality, rows.loc[rows["src"] == name, "cq"])
-        if len(lacking):
-            raise NotJudged(
-                "unusable",
-                f"every source needs the same qualities; '{name}' lacks {lacking[0]:g}",
-            )
+    quality, at = np.unique(rows["cq"].to_numpy(dtype=np.float64), return_inverse=True)
+    there = np.zeros((len(sources), len(quality)), dtype=bool)
+    there[pd.Index(sources).get_indexer(pd.Index(rows["src"])), at] = True
+    for source, lacking in np.argwhere(~there):
+        raise NotJudged(
+            "unusable",
+            f"every source needs the same qualities; '{sources[source]}' lacks "
+            f"{quality[lacking]:g}",
+        )
     if len(quality) < 2:
         raise NotJudged("unusable", f"need >= 2 qualities in the judged range; have {len(quality)}")
     means = rows.groupby("cq")[TARGET].mean().to_numpy(dtype=np.float64)
@@ -197,21 +219,18 @@ def evaluate(
     """
     folds = grouped_folds(task.sources, fold_seed)
     _require_folds(task, folds)
-    of_source: dict[str, tuple[int, Array]] = {}
-    for number, held_out in enumerate(folds):
+    of_source: dict[str, Array] = {}
+    for held_out in folds:
         predict = fit(tuple(name for name in task.sources if name not in held_out))
-        for name in held_out:
-            of_source[name] = number, predict(task.of_source[name])
-    rows = pd.concat([task.of_source[name] for name in task.sources], ignore_index=True)
+        of_source |= {name: predict(task.of_source[name]) for name in held_out}
+    rows = task.ordered
     table = pd.DataFrame(
         {
             "src": rows["src"],
             "cq": rows["cq"],
-            "fold": np.repeat(
-                [of_source[name][0] for name in task.sources], len(rows) // len(task.sources)
-            ),
+            "fold": _fold_numbers(task, folds)[task.place(rows)],
             TARGET: rows[TARGET],
-            "predicted": np.concatenate([of_source[name][1] for name in task.sources]),
+            "predicted": np.concatenate([of_source[name] for name in task.sources]),
         }
     )
     judged = table[table["cq"].isin(task.judged)].reset_index(drop=True)
@@ -257,7 +276,16 @@ def _agreement(predicted: Array, truth: Array) -> Agreement:
     return agreement(predicted, truth) if len(truth) else Agreement(None, None, None)
 
 
+def _fold_numbers(task: Task, folds: Folds) -> npt.NDArray[np.int64]:
+    """Which fold holds each source out."""
+    fold_of = {name: number for number, held_out in enumerate(folds) for name in held_out}
+    return np.array([fold_of[name] for name in task.sources])
+
+
 def _require_folds(task: Task, folds: Folds) -> None:
+    of_row = _fold_numbers(task, folds)[task.place(task.rows)]
+    of_row = np.where(np.isin(task.rows["cq"].to_numpy(), task.judged), of_row, -1)
+    truth = task.rows[TARGET].to_numpy(dtype=np.float64)
     for number, held_out in enumerate(folds):
         encodes = len(held_out) * len(task.judged)
         if encodes < MIN_FOLD_ENCODES:
@@ -266,6 +294,5 @@ def _require_folds(task: Task, folds: Folds) -> None:
                 f"need >= {MIN_FOLD_ENCODES} judged encodes a fold; fold{number} has {encodes} "
                 f"({len(held_out)} sources at {len(task.judged)} qualities)",
             )
-        mine = task.rows[task.rows["src"].isin(held_out) & task.rows["cq"].isin(task.judged)]
-        if mine[TARGET].nunique() < 2:
+        if np.ptp(truth[of_row == number]) == 0:
             raise NotJudged("unusable", f"constant VMAF in fold{number}")

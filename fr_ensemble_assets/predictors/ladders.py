@@ -91,16 +91,24 @@ def ladders_of(cells: Cells, encoder: str, sources: Sequence[str] | None = None)
         If a source has a single quality, or the sources have no range in common.
     """
     rows = cells.of_encoder(encoder)
-    names = sorted(set(rows["src"]) & set(rows["src"] if sources is None else sources))
+    names = tuple(sorted(set(rows["src"]) & set(rows["src"] if sources is None else sources)))
     if not names:
         raise NoCurves(f"no cells of {encoder}")
+    known = cells.curves.get((encoder, names))
+    if not isinstance(known, Ladders):
+        known = cells.curves[encoder, names] = _interpolated(encoder, rows, names)
+    return known
+
+
+def _interpolated(encoder: str, rows: pd.DataFrame, names: tuple[str, ...]) -> Ladders:
     of_source = [ladder(rows, name) for name in names]
     for name, mine in zip(names, of_source, strict=True):
         if len(mine) < 2:
             raise NoCurves(f"expected two qualities or more of '{name}', found {len(mine)}")
     grid = _common_grid([mine["cq"].to_numpy(dtype=np.float64) for mine in of_source])
     curves = np.stack([_over(grid, mine) for mine in of_source])
-    return Ladders(encoder, tuple(names), grid, curves[:, :, 0], curves[:, :, 1:])
+    curves.setflags(write=False)  # shared by all who ask for them
+    return Ladders(encoder, names, grid, curves[:, :, 0], curves[:, :, 1:])
 
 
 def _common_grid(qualities: Sequence[Array]) -> Array:

@@ -125,7 +125,22 @@ def make_predictors(home: Home, cells_sha256: str) -> dict[str, bytes]:
 
 
 def codec_files(cells: Cells, verdicts: CodecVerdicts) -> dict[str, bytes]:
-    """The files of each kind that passes; none where neither does."""
+    """The files of each kind that passes; none where neither does.
+
+    What this process made of these very verdicts it makes once.
+    """
+    judged, files = _made.get((cells.sha256, verdicts.encoder), (None, {}))
+    if judged is not verdicts:
+        files = _codec_files(cells, verdicts)
+        _made[cells.sha256, verdicts.encoder] = verdicts, files
+    return files
+
+
+#: What this very process made, by cells and codec, and of which verdicts.
+_made: dict[tuple[str, str], tuple[CodecVerdicts, dict[str, bytes]]] = {}
+
+
+def _codec_files(cells: Cells, verdicts: CodecVerdicts) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     if verdicts.scored.passed:
         document = build_scored_probe(cells, verdicts.scored)

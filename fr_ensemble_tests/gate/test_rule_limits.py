@@ -221,6 +221,42 @@ def test_without_a_corpus_results_must_agree_with_each_other() -> None:
     assert objection == f"results belong to 2 corpora: {'b' * 64}, {CORPUS}"
 
 
+def of_sources(seed: int, count: int) -> SeedScore:
+    return score(seed, 0.97, folds=tuple(FoldScore(f"s{n}", 0.97, 1, 1) for n in range(count)))
+
+
+def test_a_decision_tells_how_its_first_seed_held_sources_out() -> None:
+    grouped = ENSEMBLE.grouped(21)
+    first = decide([of_sources(0, 22)], grouped)
+    assert (first.groups, first.protocol) == (21, "21 groups of whole sources")
+    alone = decide([of_sources(0, 21), of_sources(1, 22)], grouped)
+    assert (alone.groups, alone.protocol) == (None, "leave-one-source-out")
+    assert decide([], grouped).groups is None
+
+
+def test_seeds_dealt_otherwise_are_told_how_the_first_was_to_be_dealt() -> None:
+    strange = {"plan": "grouped", "n": 3}
+    (one,) = (
+        what
+        for what in decide([replace(of_sources(0, 22), fold_plan=strange)], ENSEMBLE).objections
+        if "otherwise" in what
+    )
+    assert one == "seed 0 held sources out otherwise than by leave-one-source-out"
+    several = [of_sources(0, 21), replace(of_sources(1, 22), fold_plan=strange)]
+    told = decide(several, ENSEMBLE.grouped(21)).objections
+    assert "seed 1 held sources out otherwise than by leave-one-source-out" in told
+
+
+@pytest.mark.parametrize(("fewest", "told"), [(64, True), (65, False)])
+def test_groups_need_more_sources_than_the_contract_leaves_out_alone(
+    fewest: int, told: bool
+) -> None:
+    scores = [of_sources(0, 70), of_sources(1, fewest), of_sources(2, 70)]
+    decision = decide(scores, ENSEMBLE.grouped(21))
+    few = f"dry run: 21 groups of {fewest} sources; up to 64 sources the contract leaves out"
+    assert any(what.startswith(few) for what in decision.objections) is told
+
+
 def test_gate_fields_tell_the_decision_and_its_thresholds() -> None:
     fields = judged([0.9, None, 0.97, 0.97, 0.97]).gate_fields()
     assert fields["passed"] is False

@@ -19,9 +19,11 @@ from fr_ensemble_assets.evidence.measure import SeedResult, measure_folds, rows_
 from fr_ensemble_assets.evidence.results import predictions_file, results_file
 from fr_ensemble_assets.foundation.errors import GateRefusal, UnusableInput
 from fr_ensemble_assets.gate.advice import next_step
+from fr_ensemble_assets.gate.rule import decide
 from fr_ensemble_assets.gate.verdict import (
     Judgement,
     authorise,
+    derived_fields,
     judge,
     read_verdict,
     recommendation,
@@ -30,6 +32,7 @@ from fr_ensemble_assets.gate.verdict import (
 )
 from fr_ensemble_assets.loso.writing import save_seed
 from fr_ensemble_tests.conftest import Chain
+from fr_ensemble_tests.gate.test_rule_limits import CORPUS, of_sources
 
 THEN = datetime(2026, 3, 1, 12, 0, 0, 999, tzinfo=UTC)
 
@@ -108,6 +111,25 @@ def test_seeds_of_a_study_are_told_beside_the_verdict(good: UPath, few: Corpus) 
 def judge_without_study(good: UPath, few: Corpus) -> Judgement:
     (good / "loso_seed7.json").unlink()
     return judge(good, few, ENSEMBLE)
+
+
+def test_a_grouped_verdict_tells_the_plan_of_its_first_results() -> None:
+    grouped, plan = ENSEMBLE.grouped(21), {"plan": "grouped", "n": 21}
+    first = replace(of_sources(0, 70), fold_plan=plan)
+    for scores in ((first,), (first, of_sources(1, 70))):
+        told = derived_fields(Judgement(decide(scores, grouped), scores), CORPUS, 1, 70)
+        assert told["fold_plan"] == plan
+    without = (of_sources(0, 70),)
+    told = derived_fields(Judgement(decide(without, grouped), without), CORPUS, 1, 70)
+    assert told["fold_plan"] == {}
+    alone = (of_sources(0, 21),)
+    assert "fold_plan" not in derived_fields(
+        Judgement(decide(alone, grouped), alone), CORPUS, 1, 21
+    )
+
+
+def test_the_bytes_of_a_verdict_stay_out_of_messages(promoted: UPath, few: Corpus) -> None:
+    assert "verdict_file" not in repr(authorise(promoted, few, ENSEMBLE))
 
 
 def test_another_recipe_is_told_once_and_makes_a_dry_run(tmp_path: Path, few: Corpus) -> None:

@@ -10,12 +10,22 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
+import grimp
 import typer
 import yaml
+from grimp import ImportGraph
 
-from fr_ensemble_tests.mutants.make import Mutant, mutants_of
-from fr_ensemble_tests.mutants.targets import Target, chosen
-from fr_ensemble_tests.mutants.trial import KILLED, LATE, SURVIVED, pass_unchanged, try_all, warm_up
+from fr_ensemble_tests.mutants.make import Mutant, module_name, mutants_of
+from fr_ensemble_tests.mutants.targets import PACKAGE, Target, chosen
+from fr_ensemble_tests.mutants.trial import (
+    KILLED,
+    LATE,
+    SURVIVED,
+    pass_unchanged,
+    try_all,
+    warm_up,
+    warm_up_beside,
+)
 
 _EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
 
@@ -32,6 +42,7 @@ def main(
     if not targets:
         raise typer.BadParameter(f"no module of 'targets.py' starts with {names}")
     warm_up()
+    package = grimp.build_graph(PACKAGE, cache_dir=None)
     known = _known()
     sound = True
     with tempfile.TemporaryDirectory(prefix="mutants-") as kept:
@@ -41,8 +52,17 @@ def main(
             )
             if only_list:
                 typer.echo("\n".join(mutant.told for mutant in mutants))
-            else:
-                sound &= _try(target, mutants, known, workers, Path(kept))
+                continue
+            # A process a module: what one loads beside its mutants, another may have to mutate.
+            sys.stdout.flush()
+            if (pid := os.fork()) == 0:
+                fine = False
+                try:
+                    fine = _try(target, mutants, known, workers, Path(kept), package)
+                finally:
+                    sys.stdout.flush()
+                    os._exit(not fine)
+            sound &= os.waitpid(pid, 0)[1] == 0
     raise typer.Exit(not sound)
 
 
@@ -52,13 +72,20 @@ def _try(
     known: dict[tuple[str, str, str, str], str],
     workers: int,
     kept: Path,
+    package: ImportGraph,
 ) -> bool:
     began = time.monotonic()
     tests = target.arguments
-    seconds = pass_unchanged(tests, kept)
-    if seconds is None:
+    loaded = pass_unchanged(tests, kept)
+    if loaded is None:
         typer.echo(f"{target.module}: its tests fail on the code as it is")
         return False
+    warm_up_beside(module_name(target.module), loaded, package)
+    again = time.monotonic()
+    if pass_unchanged(tests, kept) is None:
+        typer.echo(f"{target.module}: its tests pass once, and then fail")
+        return False
+    seconds = time.monotonic() - again
     own = {key: why for key, why in known.items() if key[0] == target.module}
     keys = {mutant.key for mutant in mutants}
     stale = [key for key in own if key not in keys]
@@ -69,6 +96,7 @@ def _try(
         count[verdict.outcome] += 1
         if verdict.outcome == SURVIVED:
             survivors.append(verdict.mutant)
+            typer.echo(f"  survived: {verdict.mutant.told}", err=True)
     took = time.monotonic() - began
     typer.echo(
         f"{target.module}: {len(mutants)} mutants, {count[KILLED]} killed, {count[LATE]} never "

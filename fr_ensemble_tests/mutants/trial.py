@@ -14,11 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.metadata import entry_points
 from importlib.util import spec_from_loader
 from pathlib import Path
 from types import CodeType
 
 import pytest
+from grimp import ImportGraph
 
 from fr_ensemble_tests.mutants import chains
 from fr_ensemble_tests.mutants.make import Mutant, module_name
@@ -31,6 +33,7 @@ _HEAVY = (
     *("typer", "universal_pathlib", "upath", "yaml"),
 )
 _SECONDS_MIN = 60.0
+_LOADED = "loaded"
 SURVIVED, KILLED, LATE = "survived", "killed", "late"
 
 
@@ -68,24 +71,35 @@ def warm_up() -> None:
     for name in _HEAVY:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    for plugin in entry_points(group="pytest11"):
+        plugin.load()
     ours = [name for name in sys.modules if name.startswith("fr_ensemble_assets")]
     assert not ours, f"a mutant of these would never be loaded: {ours}"
 
 
-def pass_unchanged(tests: Sequence[str], kept: Path) -> float | None:
-    """Seconds that the tests take on the code as it is; ``None`` where they don't pass.
+def pass_unchanged(tests: Sequence[str], kept: Path) -> list[str] | None:
+    """What of ours the tests load, on the code as it is; ``None`` where they don't pass.
 
     Homes that their fixtures make are kept, and copied for the mutants.
     """
-    began = time.monotonic()
     scratch = _scratch()
     log = scratch / "log"
     pid = _fork(tests, scratch, chains.recording(kept), None, log)
     _, status = os.waitpid(pid, 0)
     if status:
         print(log.read_text()[-4000:], file=sys.stderr)
+    loaded = [] if status else (scratch / _LOADED).read_text().split()
     shutil.rmtree(scratch, ignore_errors=True)
-    return None if status else time.monotonic() - began
+    return None if status else loaded
+
+
+def warm_up_beside(module: str, loaded: Sequence[str], package: ImportGraph) -> None:
+    """Load what the tests load and ``module`` has no part in: a mutant of it changes none of it."""
+    touched = {module, *package.find_downstream_modules(module)}
+    for name in loaded:
+        if name in package.modules and name not in touched:
+            importlib.import_module(name)
+    assert module not in sys.modules, f"{module} is loaded: its mutants never would be"
 
 
 def try_all(
@@ -147,6 +161,9 @@ def _fork(
             f"--basetemp={scratch / 'tests'}",
         ]
         status = int(pytest.main([*options, *tests]))
+        if mutant is None:
+            ours = [name for name in sys.modules if name.startswith("fr_ensemble_assets")]
+            (scratch / _LOADED).write_text("\n".join(ours))
     except BaseException as error:  # an import that fails kills a mutant too
         os.write(2, repr(error).encode())
     finally:
