@@ -94,7 +94,7 @@ def registry_candidate(
                     for name, data in sorted(store.files_in(standing(folder)).items())
                 ]
             ),
-            # Whole, for the checks to find it by, and behind a click, since it is wider than the page.
+            # Whole, for the checks to find it by; behind a click, as it is wider than the page.
             "corpus_sha256": dg.MetadataValue.json({"sha256": used.sha256}),
             "stored_at": in_home(kept, folder),
         }
