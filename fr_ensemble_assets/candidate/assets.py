@@ -20,7 +20,7 @@ from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import sha256_of
-from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
+from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.versions import standing
 from fr_ensemble_assets.foundation.wording import listed
 from fr_ensemble_assets.gate.assets import ensemble_verdict
@@ -94,7 +94,8 @@ def registry_candidate(
                     for name, data in sorted(store.files_in(standing(folder)).items())
                 ]
             ),
-            "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
+            # Whole, for the checks to find it by; behind a click, as it is wider than the page.
+            "corpus_sha256": dg.MetadataValue.json({"sha256": used.sha256}),
             "stored_at": in_home(kept, folder),
         }
     )

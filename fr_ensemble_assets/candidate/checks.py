@@ -72,7 +72,10 @@ def _published(instance: dg.DagsterInstance, home: Home, current: str, variant: 
     newest = instance.get_latest_materialization_event(registry_candidate.key)
     told = newest.asset_materialization if newest is not None else None
     named = told.metadata.get("corpus_sha256") if told is not None else None
-    return str(named.value) if named is not None else current
+    if named is None:
+        return current
+    # Text in what was published before.
+    return str(named.value["sha256"] if isinstance(named.value, dict) else named.value)
 
 
 def _drift_result(drift: Drift) -> dg.AssetCheckResult:
