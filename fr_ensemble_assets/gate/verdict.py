@@ -204,8 +204,9 @@ def write_verdict(folder: UPath, document: Mapping[str, Any]) -> UPath:
 def _says_the_same(standing: tuple[UPath, bytes] | None, document: Mapping[str, Any]) -> bool:
     if standing is None:
         return False
+    _, data = standing
     try:
-        told = parse_json(standing[1], str(standing[0]))
+        told = parse_json(data, "the verdict that stands")
     except UnusableInput:
         return False  # damaged: another takes its place
     if not isinstance(told, dict):

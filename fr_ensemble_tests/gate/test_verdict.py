@@ -300,9 +300,12 @@ def forged_word(folder: UPath) -> None:
     edited(folder / "PROMOTE.json", verdict="PROMOTED")
 
 
-def of_another_corpus(folder: UPath) -> None:
-    corpus = json.loads((folder / "PROMOTE.json").read_text())["corpus"]
-    edited(folder / "PROMOTE.json", corpus=corpus | {"sha256": "a" * 64})
+def of_corpus(digit: str) -> Callable[[UPath], None]:
+    def spoil(folder: UPath) -> None:
+        corpus = json.loads((folder / "PROMOTE.json").read_text())["corpus"]
+        edited(folder / "PROMOTE.json", corpus=corpus | {"sha256": digit * 64})
+
+    return spoil
 
 
 def of_no_corpus(folder: UPath) -> None:
@@ -336,7 +339,8 @@ def with_one_altered(folder: UPath) -> None:
 REFUSED: list[tuple[Callable[[UPath], None], str]] = [
     (without_verdict, "there is no verdict; materialise ensemble_verdict."),
     (forged_hold, "the verdict file says HOLD; materialise ensemble_verdict again."),
-    (of_another_corpus, f"the verdict belongs to another corpus ({'a' * 64})."),
+    (of_corpus("0"), f"the verdict belongs to another corpus ({'0' * 64})."),
+    (of_corpus("f"), f"the verdict belongs to another corpus ({'f' * 64})."),
     (otherwise_fit, "the verdict tells something else of its corpus than is found now; "),
     (with_digests_of("0"), "loso_seed3.json was altered after the verdict."),
     (with_digests_of("f"), "loso_seed3.json was altered after the verdict."),
