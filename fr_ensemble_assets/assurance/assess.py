@@ -127,13 +127,15 @@ def two_lines(found: Assurance) -> tuple[str, str]:
     """What ``run`` prints of it."""
     quadratic = next(b for b in found.baselines if b.name == QUADRATIC)
     skill = (
-        f"RMSE {found.ensemble_rmse:.2f} VMAF on sources left out, {abs(quadratic.skill):.0%} "
+        f"The members' mean, cut to 0..100, has RMSE {found.ensemble_rmse:.2f} VMAF on sources "
+        f"left out, {abs(quadratic.skill):.0%} "
         f"{'less' if quadratic.skill >= 0 else 'MORE'} than a {QUADRATIC} ({quadratic.rmse:.2f}); "
         f"better on {quadratic.won} of {quadratic.sources} sources."
     )
-    for b in found.baselines:
-        if b.beats_the_ensemble and b.name != QUADRATIC:
-            skill += f" But a simpler model has {b.rmse:.2f} ({b.name})."
+    better = [b for b in found.baselines if b.beats_the_ensemble and b.name != QUADRATIC]
+    if better:
+        told = "; ".join(f"{b.name} ({b.rmse:.2f})" for b in better)
+        skill += f" Simpler models that do better: {told}."
     sure = found.certainty
     if sure is None:
         return skill, "How sure the verdict is can't be said: a PLCC is undefined."

@@ -53,7 +53,7 @@ def propose_tree(folder: UPath, tree: str, out: str | None) -> None:
     rows = f"{len(made.proposal.replaced)} rows replaced, {len(made.proposal.added)} added"
     err.print(
         f"{len(made.changed)} files changed, {len(made.removed)} of them removed; {rows}; "
-        f"tried on a copy, which passes their checks; from {folder}"
+        f"tried on a copy, which keeps the rules of their checks; from {folder}"
         if made.patch
         else f"nothing to change: {tree} already holds {folder}",
         markup=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,14 @@ if TYPE_CHECKING:
     from fr_ensemble_assets.predictors.carried import Predictors
     from fr_ensemble_assets.predictors.plan import Planned
 
+#: Endings for which ffmpeg knows a container, or the bare stream of one of our encoders.
+_VIDEOS = frozenset(
+    f".{ending}"
+    for ending in (
+        *("mp4", "m4v", "mov", "mkv", "webm", "ts", "avi", "nut", "ivf"),
+        *("h264", "264", "hevc", "h265", "265", "obu", "vvc", "h266", "266"),
+    )
+)
 _COLUMNS = (
     *("clip", "encoder", "preset", "target", "keeps", "quality", "vmaf", "bytes", "encodes"),
     *("why", "saving_left", "samples", "sample_seconds", "sampling_error", "problem", "ffmpeg"),
@@ -112,9 +121,13 @@ def _require_keepable(asked: Asked) -> None:
         raise UnusableInput(
             "--keep: expected one video as --clip, found a folder; ask clip by clip."
         )
-    if not target.parent.is_dir() or target.is_dir() or not target.suffix:
+    if not target.parent.is_dir() or target.is_dir() or target.suffix.lower() not in _VIDEOS:
         raise UnusableInput(
-            f"--keep {target}: expected a file such as out.mp4 in a folder that is there."
+            f"--keep {target}: expected a video such as out.mp4 in a folder that is there."
+        )
+    if not os.access(target.parent, os.W_OK):
+        raise UnusableInput(
+            f"--keep {target}: expected a folder that can be written; name another."
         )
     if target.exists() and target.samefile(asked.clip):
         raise UnusableInput(f"--keep {target}: expected another file than the clip itself.")
@@ -146,6 +159,7 @@ def _clip(asked: Asked, question: Question, path: Path, out: UPath | None) -> in
             keep(planner.ffmpeg, planned[0], Path(asked.keep))
             kept = asked.keep
     _tell_predictors(planner)
+    _tell_level(planned)
     rows = [_row(one, path) for one in planned]
     if out is not None:
         _write(out, rows)
@@ -193,6 +207,7 @@ def _folder(asked: Asked, question: Question, path: Path, out: UPath | None) -> 
     with planner, watched() as progress:
         planned, failed = plan_folder(planner, files, heard, progress)
     _tell_predictors(planner)
+    _tell_level(planned)
     if out is not None:
         say.print(f"written:   {out} ({len(rows)} rows)", markup=False)
     if asked.as_json:
@@ -253,6 +268,19 @@ def _tell_predictors(planner: Planner) -> None:
                 f"the predictor of {name} did not pass the gate "
                 f"({'; '.join(codec.verdict.reasons)}), so its search may take more encodes; "
                 "its answer is measured like any other"
+            )
+
+
+def _tell_level(planned: Sequence[Planned]) -> None:
+    """A level that the sources can't carry is answered at another, and not in silence."""
+    from fr_ensemble_assets.cli.printing.terminal import note
+
+    lower = {one.encoder.name: one.expected for one in planned if one.expected}
+    for name, answer in lower.items():
+        if answer.level < answer.asked:
+            note(
+                f"the sources behind the predictor of {name} can't carry {answer.asked * 100:g} %; "
+                f"its plan is at {answer.percent}, the highest that can be had"
             )
 
 

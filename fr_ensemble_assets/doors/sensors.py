@@ -105,5 +105,7 @@ def notice_of(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str | N
             checks.append(f"{where}: {found.description}")
     reasons = tuple(refusals or checks or [message or "no reason was given"])
     retried = "; it is tried again" if run.tags.get(_WILL_RETRY_TAG) == "true" else ""
-    text = f"{run.job_name} {run.run_id[:8]} failed: {'; '.join(reasons)}{retried}"
+    held = checks and not refusals and all(c.startswith(VERDICT_KEY.path[-1]) for c in checks)
+    ended = "ended with HOLD" if held else "failed"
+    text = f"{run.job_name} {run.run_id[:8]} {ended}: {'; '.join(reasons)}{retried}"
     return Notice(text, run.job_name, run.run_id, reasons)

@@ -55,6 +55,6 @@ def few_sources(scores: Sequence[SeedScore]) -> str:
     if not any(sources) or max(sources) >= _SOURCES_FOR_90:
         return ""
     return (
-        f"{max(sources)} sources are few: an interval that promises 90 % on an unseen source takes "
-        f"{_SOURCES_FOR_90} of them, 95 % takes {_SOURCES_FOR_95}"
+        f"{max(sources)} sources are few: intervals at 90 % over unseen sources take "
+        f"{_SOURCES_FOR_90} of them, at 95 % {_SOURCES_FOR_95}"
     )

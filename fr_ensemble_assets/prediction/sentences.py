@@ -42,14 +42,19 @@ def recommendation_sentence(of: Recommendation) -> str:
         which = "smaller" if of.saved > 0 else "larger"
         line += f", {abs(of.saved):.0%} {which} than at {of.measured[0].quality:g}"
     if of.next_probe is not None and (of.choice is None or of.ends_the_file):
-        cheaper = of.choice is not None and of.next_probe > of.choice.quality
-        why = "to find a cheaper one" if cheaper else "next"
-        line += f"; probe {of.next_probe:g} {why}"
+        line += f"; {_next_step(of, of.next_probe)}"
     if told.extrapolates:
         line += f"; {told.extrapolates:.0%} of its frames are unlike the training frames"
     if of.rises:
         line += "; the predictions rise with the quality value, which can't be: look at the probes"
     return line + "."
+
+
+def _next_step(of: Recommendation, probe: float) -> str:
+    if of.choice is not None and probe == of.choice.quality and not of.choice.interpolated:
+        return f"score the encode at {probe:g} to be sure"
+    cheaper = of.choice is not None and probe > of.choice.quality
+    return f"probe {probe:g} {'to find a cheaper one' if cheaper else 'next'}"
 
 
 def level_explanation(given: Recommendations) -> str:

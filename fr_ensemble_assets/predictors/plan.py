@@ -76,6 +76,11 @@ class Expected:
     level: float
     asked: float
 
+    @property
+    def percent(self) -> str:
+        """:attr:`level`, never more than it is."""
+        return f"{np.floor(self.level * 1000 + 1e-6) / 10:g} %"
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -278,7 +283,7 @@ def _told_plan(plan: Expected, probe: Made, target: float, encoder: Encoder) -> 
     after = f"after one probe (at {probe.quality:g}: {probe.vmaf:.2f})"
     if plan.likely is None:
         return f"{after} no quality is expected to keep VMAF {target:g}"
-    likely, level = plan.likely, f"{np.floor(plan.level * 1000 + 1e-6) / 10:g} %"
+    likely, level = plan.likely, plan.percent
     told = (
         f"{after} {name} {likely.quality:g} is expected to be the largest that keeps VMAF "
         f"{target:g}: {likely.vmaf:.1f} ({likely.lower:.1f} to {likely.upper:.1f} at {level}); "

@@ -108,6 +108,7 @@ def test_plan_stops_after_one_probe_and_tells_the_interval(clip_file: Path) -> N
     result = recommend(*asked, "--confidence", "0.99")
     assert result.exit_code == 3  # 21 sources don't carry it, and the answer says at what level
     assert "at 95.4 %)" in result.stdout
+    assert "can't carry 99 %; its plan is at 95.4 %" in " ".join(result.stderr.split())
     assert recommend(*asked, "--confidence", "0.99", "--allow-lower").exit_code == 0
 
 
@@ -172,6 +173,7 @@ def test_held_codec_is_searched_and_said_to_be_held(clip_file: Path) -> None:
         (("--clip", "{clip}", "--confidence", "2"), "--confidence: expected a share"),
         (("--clip", "{clip}", "--samples", "1"), "--samples: expected 2 or more"),
         (("--clip", "{clip}", "--keep", "{folder}/no/out.mp4"), "in a folder that is there"),
+        (("--clip", "{clip}", "--keep", "{folder}/out.xyz"), "expected a video such as out.mp4"),
         (("--clip", "{clip}", "--keep", "{clip}"), "expected another file than the clip"),
         (("--clip", "{clip}", "--out", "{folder}/table.txt"), "expected a table named *.csv"),
         (("--clip", "{clip}", "--frames", "x.jsonl"), "--clip or --frames, found both"),

@@ -54,8 +54,7 @@ def test_under_nine_sources_are_few() -> None:
     assert few_sources([of_sources(0, 0)]) == ""
     assert few_sources([of_sources(0, 1)]).startswith("1 sources are few")
     assert few_sources([of_sources(0, 8)]) == (
-        "8 sources are few: an interval that promises 90 % on an unseen source takes 9 of them, "
-        "95 % takes 19"
+        "8 sources are few: intervals at 90 % over unseen sources take 9 of them, at 95 % 19"
     )
     assert few_sources([of_sources(0, 0), of_sources(1, 2)]).startswith("2 sources are few")
     for count in (9, 10):

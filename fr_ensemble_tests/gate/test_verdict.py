@@ -244,7 +244,7 @@ def test_scores_that_belong_to_no_row_get_another_advice_than_hard_sources(
     held = held_once[1].judgement
     told = next_step(held.decision, held.scores)
     assert told.startswith("The scores don't belong to these features")
-    assert "3 sources are few: an interval that promises 90 % on an unseen source takes 9" in told
+    assert "3 sources are few: intervals at 90 % over unseen sources take 9" in told
     hard = replace(held.decision, mean_plcc=0.9)
     assert next_step(hard, held.scores).startswith("Look at the worst folds of loso_results (")
     promoted = promoted_once[1].judgement

@@ -511,7 +511,8 @@ def test_notice_of_a_hold_gives_the_gates_figures(held: Home) -> None:
         (run,) = instance.get_runs(dg.RunsFilter(job_name="train_ensemble"))
         notice = notice_of(instance, run, None)
     assert any(r.startswith("ensemble_verdict: mean_plcc: ") for r in notice.reasons)
-    assert notice.text.startswith(f"train_ensemble {run.run_id[:8]} failed: ensemble_verdict")
+    begun = f"train_ensemble {run.run_id[:8]} ended with HOLD: ensemble_verdict"
+    assert notice.text.startswith(begun)
 
 
 def test_notice_of_a_bad_corpus_gives_the_readers_sentence(

@@ -284,7 +284,7 @@ def test_largest_of_those_probed_is_said_with_the_next_probe(known: Candidate) -
     assert item.sentence.endswith("; probe 40 to find a cheaper one.")
     single = only(known, ladder({51: 96.0}), target=92)  # there is no coarser quality of x264
     assert single.ends_the_file
-    assert single.sentence.endswith("; probe 51 next.")  # it was predicted: no cheaper one
+    assert single.sentence.endswith("; score the encode at 51 to be sure.")  # it was predicted
     measured = only(known, scored(ladder({51: 96.0}), {51: 96.0}), target=92)
     assert measured.next_probe is None
     out_of_reach = only(known, ladder({0: 90.0}), target=92)
