@@ -63,13 +63,14 @@ def test_a_dry_run_over_a_store_of_objects_is_looked_at_and_cleaned(
     ]
     more = write_rows(tmp_path / "more.jsonl", few_rows[:-1])
     run_in(home, more, epochs=1)
-    stores = list_stores(home)
+    cells, *stores = list_stores(home)
+    assert (cells.kind, cells.verdict, bool(cells.kept_for)) == ("cells", "4 of 5 PASS", True)
     assert [(kept.verdict, bool(kept.kept_for)) for kept in stores] == [
         ("HOLD", True),
         ("HOLD", False),
     ]
     assert remove_stores(home, stores[1:]) == stores[1].size_bytes > 0
-    assert [kept.folder for kept in list_stores(home)] == [stores[0].folder]
+    assert [kept.folder for kept in list_stores(home)] == [cells.folder, stores[0].folder]
 
 
 def test_what_needs_a_disk_is_given_one(tmp_path: Path) -> None:

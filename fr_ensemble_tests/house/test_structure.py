@@ -114,6 +114,7 @@ _PAST_THE_STORE = {
     "corpus/arrivals.py": "reads the end of a file that may still be growing",
     "encodes/generate.py": "ffmpeg's scratch",
     "encodes/score.py": "ffmpeg's scratch",
+    "cli/narrow.py": "writes lines of help, no file",
     "encodes/output.py": "tries whether --out can be written before hours of work",
     "predictors/arrivals.py": "reads the beginning of a file of others",
     "predictors/probe_features.py": "ffmpeg's scratch",
