@@ -80,6 +80,7 @@ def test_graph_shows_every_asset_in_its_group(good: Platform, page: Page) -> Non
     keys = graph.get_all_asset_keys()
     for group in {graph.get(key).group_name for key in keys}:
         expect(page.get_by_text(str(group), exact=True).first).to_be_visible(timeout=_PATIENCE_MS)
+    expect(page.get_by_text("fetching statuses")).to_have_count(0, timeout=_PATIENCE_MS)
     keep(page, "asset-graph")  # as it opens
     page.mouse.click(900, 930, button="right")  # on the canvas, beneath the graph
     page.get_by_text("Expand all groups").last.click(force=True)
