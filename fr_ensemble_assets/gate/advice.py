@@ -28,6 +28,8 @@ def advice(decision: Decision, hardest: Sequence[str] = ()) -> str:
     """What mends a HOLD."""
     if decision.dry_run:
         return "Run the whole ensemble with the contract's recipe"
+    if decision.objections and not decision.shortfalls:
+        return "The figures pass: mend what the reasons name, and run fr-ensemble run again"
     if decision.mean_plcc is not None and abs(decision.mean_plcc) < _NO_RELATION:
         return (
             "The scores don't belong to these features: see that VMAF and features of a row come "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
@@ -23,6 +25,13 @@ def test_scores_belong_to_the_features_from_a_plcc_of_a_fifth_on(plcc: float, to
 
 def test_without_a_figure_the_worst_folds_are_looked_at() -> None:
     assert advice(judged([0.97] * 4 + [None])).startswith(f"{HARD}: add sources")
+
+
+def test_figures_that_pass_are_not_blamed_for_what_else_is_wrong() -> None:
+    old = replace(judged([0.97] * 5), objections=("seed 0: its file records another recipe",))
+    assert advice(old).startswith("The figures pass: mend what the reasons name")
+    short = replace(old, shortfalls=("mean PLCC 0.94 is 0.01 below 0.95",))
+    assert advice(short).startswith(HARD)
 
 
 def test_a_dry_run_is_mended_by_a_whole_one_whatever_it_reached() -> None:
