@@ -9,7 +9,7 @@ from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.doors.groups import VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS
+from fr_ensemble_assets.doors.metadata import OWNERS, four_digits
 from fr_ensemble_assets.doors.progress import Watch
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.evidence.audit import load_seed_result
@@ -56,7 +56,7 @@ def verdict_controls(
         metadata={
             "codec_block": found.codec_block,
             "swapped_scores": found.swap,
-            **({} if gain is None else {"codec_block_gain": float(f"{gain:.4g}")}),
+            **({} if gain is None else {"codec_block_gain": four_digits(gain)}),
             "seed": str(SEED),
             "stored_at": path.name,
         }
