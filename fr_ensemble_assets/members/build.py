@@ -51,7 +51,7 @@ from fr_ensemble_assets.members.sidecars import (
     members_of,
 )
 from fr_ensemble_assets.training.compiled import predict
-from fr_ensemble_assets.training.model import Parameters, build_module
+from fr_ensemble_assets.training.model import Parameters, forward
 from fr_ensemble_assets.training.trainer import Trainer
 
 
@@ -215,7 +215,7 @@ class MemberCheck:
 
 
 def check_members(folder: UPath, corpus: Corpus, contract: Contract) -> list[MemberCheck]:
-    """Hold every ONNX file against the trained module, over the whole corpus.
+    """Hold every ONNX file against the trained network, over the whole corpus.
 
     Raises
     ------
@@ -223,18 +223,14 @@ def check_members(folder: UPath, corpus: Corpus, contract: Contract) -> list[Mem
         If a member or its parameters are missing.
     """
     inputs = full_corpus_inputs(corpus)
-    import torch
-
     checks = []
     for seed in contract.units:
         model = store.read(folder / onnx_file(seed), "an exported member")
         identity = fit_identity(corpus, contract, seed)
-        trained = build_module(load_parameters(folder / parameters_file(seed), identity))
+        trained = load_parameters(folder / parameters_file(seed), identity)
         if problem := member_problem(model, seed):
             checks.append(MemberCheck(seed, problem, (), None))
             continue
-        with torch.inference_mode():
-            score = trained(torch.tensor(inputs)).squeeze(1).double().numpy()
-        difference = float(np.abs(run_onnx(model, inputs) - score).max())
+        difference = float(np.abs(run_onnx(model, inputs) - forward(trained, inputs)).max())
         checks.append(MemberCheck(seed, "", forbidden_operators(model), difference))
     return checks

@@ -38,7 +38,7 @@ _NOT_OURS = Finding(
             blocking=True,
         ),
         dg.AssetCheckSpec(
-            "onnx_matches_torch",
+            "onnx_matches_network",
             asset=ensemble_members,
             description="onnxruntime scores the whole corpus as the trained module does, within "
             f"{ONNX_TOLERANCE:g} VMAF.",
@@ -98,7 +98,7 @@ def _distance(found: list[MemberCheck]) -> dg.AssetCheckResult:
     passed = len(measured) == len(found) and worst <= ONNX_TOLERANCE  # a NaN is not
     return dg.AssetCheckResult(
         asset_key=ensemble_members.key,
-        check_name="onnx_matches_torch",
+        check_name="onnx_matches_network",
         passed=passed,
         description=f"largest difference {worst:.2e} VMAF over {len(measured)} members",
         metadata={

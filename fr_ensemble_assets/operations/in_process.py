@@ -126,7 +126,7 @@ class _ImportingAhead:
 _NEEDED_LATER = (
     "matplotlib.backends.backend_agg",
     "scipy.interpolate",
-    "torch",
+    "scipy.special",
     "onnxruntime",
     "onnx.helper",
     "jsonschema",

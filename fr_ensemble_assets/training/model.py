@@ -84,6 +84,32 @@ def initial_parameters(seed: int, recipe: Recipe) -> Parameters:
     return Parameters(tuple(weights), tuple(biases))
 
 
+def forward(parameters: Parameters, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """What the network gives, in float64 and with the exact GELU: others are held against it.
+
+    Parameters
+    ----------
+    inputs
+        Shape (n, 20).
+
+    Returns
+    -------
+    scores
+        VMAF, shape (n,).
+    """
+    from scipy.special import erf
+
+    value = np.asarray(inputs, dtype=np.float64)
+    last = len(parameters.weights) - 1
+    for number, (weight, bias) in enumerate(
+        zip(parameters.weights, parameters.biases, strict=True)
+    ):
+        value = value @ weight.T.astype(np.float64) + bias
+        if number < last:
+            value = value * (0.5 + 0.5 * erf(value / np.sqrt(2.0)))
+    return value[:, 0]
+
+
 def build_module(parameters: Parameters) -> torch.nn.Module:
     """The network as a PyTorch module in evaluation mode, holding ``parameters``."""
     import torch

@@ -74,7 +74,7 @@ def test_definitions_load_and_name_what_the_ui_shows() -> None:
         "ensemble_members": (
             "4_candidate",
             ["codec_block", "corpus", "ensemble_verdict", "fitted_scaler", "interval_calibration"],
-            ["coverage", "onnx_matches_torch", "operators"],
+            ["coverage", "onnx_matches_network", "operators"],
         ),
         "planning_cells": ("3_predictors", ["corpus_shards"], []),
         "planning_corpus": ("3_predictors", ["planning_cells"], []),
@@ -163,7 +163,7 @@ def test_blocking_checks_are_the_ones_that_the_gate_needs() -> None:
     assert blocking == {
         *("row_count", "schema", "sources"),
         *("all_seeds", "mean_plcc", "plcc_spread", "per_seed_plcc"),
-        *("operators", "onnx_matches_torch"),
+        *("operators", "onnx_matches_network"),
     }
 
 

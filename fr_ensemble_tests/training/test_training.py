@@ -22,6 +22,7 @@ from fr_ensemble_assets.training.model import (
     FitInput,
     Parameters,
     build_module,
+    forward,
     initial_parameters,
 )
 from fr_ensemble_assets.training.reference import train_reference
@@ -131,6 +132,10 @@ def test_prediction_is_the_modules_and_does_not_depend_on_the_rows_beside(few: C
         score = build_module(parameters)(torch.from_numpy(fold.held_out_inputs))[:, 0]
     ours = predict(parameters, fold.held_out_inputs)
     np.testing.assert_allclose(ours, score.double().numpy(), atol=1e-4, rtol=0)
+    exact = build_module(parameters).double()(torch.from_numpy(fold.held_out_inputs).double())
+    np.testing.assert_allclose(
+        forward(parameters, fold.held_out_inputs), exact[:, 0].detach().numpy(), rtol=1e-12
+    )
     np.testing.assert_array_equal(predict(parameters, fold.held_out_inputs[:7]), ours[:7])
 
 
