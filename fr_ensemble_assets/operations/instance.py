@@ -19,6 +19,7 @@ from fr_ensemble_assets.foundation.orchestration import (
     require_database,
 )
 from fr_ensemble_assets.operations import postgres
+from fr_ensemble_assets.operations.sqlite import write_without_waiting
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -55,6 +56,7 @@ def open_instance(home: Home) -> dg.DagsterInstance:
     url = database_of(home.dagster)
     if url is not None:
         require_database(url)
+    write_without_waiting()
     if _is_initialised(home) if url is None else postgres.is_initialised(url):
         return _open(home)
     with _alone(home) if url is None else postgres.alone(url):

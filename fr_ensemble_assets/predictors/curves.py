@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from fr_ensemble_assets.predictors.ladders import Ladders
 from fr_ensemble_assets.predictors.scale import Array
@@ -58,6 +59,7 @@ class CurveModel:
         self._scores = deviation @ self._components.T
         rest = deviation - self._scores @ self._components
         self._rest = np.sqrt(np.mean(rest**2, axis=0))
+        self._guesses: dict[int, _Guess] = {}
 
     def prior(self) -> Gaussian:
         """Before anything is measured."""
@@ -66,14 +68,23 @@ class CurveModel:
 
     def guess(self, index: int, features: Array) -> Gaussian:
         """From the features, shape (7,), of a probe at position ``index``; not from its score."""
-        design, new = standardised(self.ladders.features[:, index], features)
+        if index not in self._guesses:
+            self._guesses[index] = self._fitted(index)
+        known = self._guesses[index]
+        mean = self.mean + (known.scale.of(features) @ known.weights) @ self._components
+        return Gaussian(mean, known.covariance)
+
+    def _fitted(self, index: int) -> _Guess:
+        """Ridge from a probe's features at ``index`` to the components, and what it is off."""
+        scale = Scale.over(self.ladders.features[:, index])
+        design = scale.training
         precision = design.T @ design + RIDGE * np.eye(design.shape[1])
         inverse = np.linalg.inv(precision)
         weights = inverse @ design.T @ self._scores
         leverage = np.einsum("ij,jk,ik->i", design, inverse, design) + 1 / len(design)
         left_out = (self._scores - design @ weights) / (1 - leverage)[:, None]
-        mean = self.mean + (new @ weights) @ self._components
-        return Gaussian(mean, self._covariance(left_out.T @ left_out / len(left_out)))
+        covariance = self._covariance(left_out.T @ left_out / len(left_out))
+        return _Guess(scale, np.asarray(weights), covariance)
 
     def _covariance(self, of_scores: Array) -> Array:
         quality = self.ladders.quality
@@ -83,16 +94,42 @@ class CurveModel:
         return np.asarray(self._components.T @ of_scores @ self._components + rest + rough)
 
 
-def standardised(training: Array, new: Array) -> tuple[Array, Array]:
-    """Columns with mean 0 and deviation 1 in training, shape (S, F); ``new``, (F,), likewise.
+@dataclass(frozen=True)
+class Scale:
+    """Columns with mean 0 and deviation 1 in training; one that doesn't vary becomes 0.
 
-    ``new`` is kept within the training range. A column that doesn't vary becomes 0: it can't
-    weigh anything.
+    Attributes
+    ----------
+    training
+        The training rows on it, shape (S, F).
     """
-    mean, deviation = training.mean(axis=0), training.std(axis=0)
-    varied = deviation > 1e-9
-    scale = np.where(varied, deviation, 1.0)
-    kept = np.clip(new, training.min(axis=0), training.max(axis=0))
-    return np.where(varied, (training - mean) / scale, 0.0), np.where(
-        varied, (kept - mean) / scale, 0.0
-    )
+
+    training: Array
+    _mean: Array
+    _scale: Array
+    _least: Array
+    _most: Array
+    _varied: npt.NDArray[np.bool_]
+
+    @classmethod
+    def over(cls, training: Array) -> Scale:
+        """The scale of these rows, shape (S, F)."""
+        mean, deviation = training.mean(axis=0), training.std(axis=0)
+        varied = deviation > 1e-9
+        scale = np.where(varied, deviation, 1.0)
+        rows = np.where(varied, (training - mean) / scale, 0.0)
+        return cls(rows, mean, scale, training.min(axis=0), training.max(axis=0), varied)
+
+    def of(self, new: Array) -> Array:
+        """One more row, shape (F,), kept within the training range."""
+        kept = np.clip(new, self._least, self._most)
+        return np.where(self._varied, (kept - self._mean) / self._scale, 0.0)
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """What probes at one position tell: their scale, weights of the components, covariance."""
+
+    scale: Scale
+    weights: Array
+    covariance: Array

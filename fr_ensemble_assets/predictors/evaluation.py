@@ -31,9 +31,9 @@ from fr_ensemble_assets.predictors.scope import (
     probe_index,
 )
 
-#: From the cells of some sources, a function that predicts the judged qualities of another one.
-#: Takes the source's own rows at all judged qualities and the probe's; returns VMAF of each.
-Predict = Callable[[pd.DataFrame], Array]
+#: From the cells of some sources, a function that predicts another one: takes its name, returns the
+#: VMAF of its rows, by ascending quality.
+Predict = Callable[[str], Array]
 Fit = Callable[[tuple[str, ...]], Predict]
 
 
@@ -222,7 +222,7 @@ def evaluate(
     of_source: dict[str, Array] = {}
     for held_out in folds:
         predict = fit(tuple(name for name in task.sources if name not in held_out))
-        of_source |= {name: predict(task.of_source[name]) for name in held_out}
+        of_source |= {name: predict(name) for name in held_out}
     rows = task.ordered
     table = pd.DataFrame(
         {
@@ -261,7 +261,7 @@ def curves_fit(everything: Ladders, task: Task, probes: Mapping[str, Probe]) -> 
 
     def fit(sources: tuple[str, ...]) -> Predict:
         predictor = ScoredProbe(everything.only(sources))
-        return lambda rows: predictor.belief([probes[rows["src"].iloc[0]]]).vmaf[at]
+        return lambda source: predictor.belief([probes[source]]).vmaf[at]
 
     return fit
 

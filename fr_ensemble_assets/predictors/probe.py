@@ -156,9 +156,11 @@ def probe_task_rows(cells: Cells, encoder: str) -> pd.DataFrame:
 def probe_fit(task: Task) -> Fit:
     """How the kind is fitted: to the judged qualities of the training sources."""
 
+    inputs = {name: probe_inputs(rows) for name, rows in task.of_source.items()}
+
     def fit(sources: tuple[str, ...]) -> Predict:
         model = fit_probe(task.rows[task.rows["src"].isin(sources)])
-        return lambda rows: model.predict(probe_inputs(rows))
+        return lambda source: model.predict(inputs[source])
 
     return fit
 

@@ -20,7 +20,7 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.predictors.cells import Cells
-from fr_ensemble_assets.predictors.evaluation import NotJudged, Task, evaluate, task_of
+from fr_ensemble_assets.predictors.evaluation import NotJudged, Predict, Task, evaluate, task_of
 from fr_ensemble_assets.predictors.folds import FOLD_SEED, folds_digest
 from fr_ensemble_assets.predictors.gate import (
     SCORED_PROBE,
@@ -177,9 +177,11 @@ def _judged(
     try:
         task = task_of(cells, encoder)
         task = task if kind == SCORED_PROBE else task.judging_all()
-        evaluation = evaluate(
-            cells.sha256, task, kind, lambda _: lambda rows: _nothing(task, len(rows))
-        )
+
+        def fit(_: tuple[str, ...]) -> Predict:
+            return lambda name: _nothing(task, len(task.of_source[name]))
+
+        evaluation = evaluate(cells.sha256, task, kind, fit)
     except NotJudged as refusal:
         raise UnusableInput(
             f"{path}: expected no predictions of {encoder}, which has no verdict ({refusal}), "

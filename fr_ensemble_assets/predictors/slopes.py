@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from fr_ensemble_assets.foundation.schema import VMAF_MAX, VMAF_MIN
-from fr_ensemble_assets.predictors.curves import standardised
+from fr_ensemble_assets.predictors.curves import Scale
 from fr_ensemble_assets.predictors.ladders import Ladders
 from fr_ensemble_assets.predictors.scale import CEILING, Array, from_logit, never_rising, to_logit
 
@@ -28,8 +28,8 @@ class SlopeNet:
     def __init__(self, ladders: Ladders, index: int) -> None:
         truth = ladders.vmaf
         logits = to_logit(truth)
-        self._training = np.column_stack([ladders.features[:, index], logits[:, index]])
-        design, _ = standardised(self._training, self._training[0])
+        self._scale = Scale.over(np.column_stack([ladders.features[:, index], logits[:, index]]))
+        design = self._scale.training
         shape = never_rising(logits.mean(axis=0))
         self._fall = shape[index] - shape
         position = np.arange(len(shape))
@@ -42,7 +42,7 @@ class SlopeNet:
     def curve(self, vmaf: float, features: Array) -> Array:
         """Of a clip whose probe scored ``vmaf`` and has ``features``, (7,); VMAF, shape (G,)."""
         probed = float(to_logit(np.array(vmaf)))
-        _, new = standardised(self._training, np.append(features, probed))
+        new = self._scale.of(np.append(features, probed))
         result = np.full(len(self._fall), float(vmaf))
         for side, weights in self._sides:
             beta = np.exp(np.clip(weights[0] + new @ weights[1:], -_STEEPEST, _STEEPEST))
