@@ -171,7 +171,7 @@ def small_png(figure: Figure, dots_per_inch: int = _FEWER_DOTS) -> bytes:
     from PIL import Image
 
     figure.set_dpi(dots_per_inch)
-    canvas: Any = FigureCanvasAgg(figure)  # type: ignore[no-untyped-call]
+    canvas: Any = FigureCanvasAgg(figure)
     with _in_our_style():
         canvas.draw()
     drawn = canvas.buffer_rgba()
