@@ -123,20 +123,20 @@ def _assess(corpus: Corpus, outcome: Outcome, results: Sequence[SeedResult]) -> 
         )
 
 
-def two_lines(found: Assurance) -> tuple[str, str]:
+def two_lines(assurance: Assurance) -> tuple[str, str]:
     """What ``run`` prints of it."""
-    quadratic = next(b for b in found.baselines if b.name == QUADRATIC)
+    quadratic = next(b for b in assurance.baselines if b.name == QUADRATIC)
     skill = (
-        f"The members' mean, cut to 0..100, has RMSE {found.ensemble_rmse:.2f} VMAF on sources "
+        f"The members' mean, cut to 0..100, has RMSE {assurance.ensemble_rmse:.2f} VMAF on sources "
         f"left out, {abs(quadratic.skill):.0%} "
         f"{'less' if quadratic.skill >= 0 else 'MORE'} than a {QUADRATIC} ({quadratic.rmse:.2f}); "
         f"better on {quadratic.won} of {quadratic.sources} sources."
     )
-    better = [b for b in found.baselines if b.beats_the_ensemble and b.name != QUADRATIC]
+    better = [b for b in assurance.baselines if b.beats_the_ensemble and b.name != QUADRATIC]
     if better:
         told = "; ".join(f"{b.name} ({b.rmse:.2f})" for b in better)
         skill += f" Simpler models that do better: {told}."
-    sure = found.certainty
+    sure = assurance.certainty
     if sure is None:
         return skill, "How sure the verdict is can't be said: a PLCC is undefined."
     flips = f"{sure.flips:.2%}" if sure.flips else f"none of {sure.draws:,}"
@@ -158,19 +158,21 @@ def worth_of(corpus: Corpus, results: Sequence[SeedResult]) -> tuple[str, ...]:
     return (*two_lines(found), *looks)
 
 
-def assurance_document(found: Assurance) -> dict[str, Any]:
+def assurance_document(assurance: Assurance) -> dict[str, Any]:
     """The same as one JSON object."""
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "verdict_assurance",
-        "corpus_sha256": found.corpus_sha256,
-        "seeds": list(found.seeds),
+        "corpus_sha256": assurance.corpus_sha256,
+        "seeds": list(assurance.seeds),
         "decides": "nothing: the gate is ADR-0303's three figures alone",
-        "ensemble_rmse": found.ensemble_rmse,
-        "baselines": [asdict(b) for b in found.baselines],
-        "controls": [asdict(c) for c in found.controls],
-        "certainty": asdict(found.certainty) | {"can_not_see": UNSEEN} if found.certainty else None,
-        **asdict(found.breakdown),
-        "diagnosis": asdict(found.diagnosis) if found.diagnosis else None,
-        "caveats": list(found.caveats),
+        "ensemble_rmse": assurance.ensemble_rmse,
+        "baselines": [asdict(b) for b in assurance.baselines],
+        "controls": [asdict(c) for c in assurance.controls],
+        "certainty": asdict(assurance.certainty) | {"can_not_see": UNSEEN}
+        if assurance.certainty
+        else None,
+        **asdict(assurance.breakdown),
+        "diagnosis": asdict(assurance.diagnosis) if assurance.diagnosis else None,
+        "caveats": list(assurance.caveats),
     }

@@ -103,11 +103,11 @@ def _columnwise_plcc(a: Floats, b: Floats) -> Floats:
     return np.asarray(np.divide(together, scale, out=np.zeros_like(scale), where=scale > 0))
 
 
-def _control(name: str, found: Floats) -> Control:
+def _control(name: str, plcc: Floats) -> Control:
     return Control(
         name=name,
-        tries=len(found),
-        mean=float(found.mean()),
-        highest=float(found.max()),
-        passed=int((found >= ADR_0303.mean_plcc_min).sum()),
+        tries=len(plcc),
+        mean=float(plcc.mean()),
+        highest=float(plcc.max()),
+        passed=int((plcc >= ADR_0303.mean_plcc_min).sum()),
     )

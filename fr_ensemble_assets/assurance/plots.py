@@ -26,23 +26,26 @@ _SOURCES = 10
 
 
 @styled
-def assurance_figure(found: Assurance) -> Figure:
+def assurance_figure(assurance: Assurance) -> Figure:
     """How much the verdict says.
 
     From the top: RMSE of the ensemble and of what needs no network, by the same folds; mean PLCC of
     controls that must not pass, beside the gate's line; the sources with the largest error.
     """
-    hardest = min(_SOURCES, len(found.breakdown.frames_by_source))
-    rows = (len(found.baselines) + 1, len(found.controls) + 1, hardest)
+    hardest = min(_SOURCES, len(assurance.breakdown.frames_by_source))
+    rows = (len(assurance.baselines) + 1, len(assurance.controls) + 1, hardest)
     figure, (models, gate, sources) = stacked_figure([named_height(count) for count in rows])
-    _draw_models(models.subplots(), found)
-    _draw_controls(gate.subplots(), found)
-    _draw_sources(sources.subplots(), found)
+    _draw_models(models.subplots(), assurance)
+    _draw_controls(gate.subplots(), assurance)
+    _draw_sources(sources.subplots(), assurance)
     return figure
 
 
-def _draw_models(axis: Axes, found: Assurance) -> None:
-    named = [("the ensemble", found.ensemble_rmse), *((b.name, b.rmse) for b in found.baselines)]
+def _draw_models(axis: Axes, assurance: Assurance) -> None:
+    named = [
+        ("the ensemble", assurance.ensemble_rmse),
+        *((b.name, b.rmse) for b in assurance.baselines),
+    ]
     named.sort(key=lambda pair: -pair[1])
     colours = [PALETTE[0] if name == "the ensemble" else PALETTE[7] for name, _ in named]
     _draw_bars(axis, [rmse for _, rmse in named], colours)
@@ -51,13 +54,13 @@ def _draw_models(axis: Axes, found: Assurance) -> None:
     axis.set_title("Against simpler models")
 
 
-def _draw_controls(axis: Axes, found: Assurance) -> None:
-    for place, control in enumerate(found.controls):
+def _draw_controls(axis: Axes, assurance: Assurance) -> None:
+    for place, control in enumerate(assurance.controls):
         axis.plot([control.mean, control.highest], [place] * 2, color=FAIL_COLOUR, linewidth=4)
-    place = len(found.controls)
-    if found.certainty is not None:
-        axis.plot(found.certainty.mean_plcc, [place] * 2, color=PALETTE[0], linewidth=4)
-    names = [c.name.removeprefix("scores ") for c in found.controls]
+    place = len(assurance.controls)
+    if assurance.certainty is not None:
+        axis.plot(assurance.certainty.mean_plcc, [place] * 2, color=PALETTE[0], linewidth=4)
+    names = [c.name.removeprefix("scores ") for c in assurance.controls]
     axis.set_yticks(range(place + 1), [*names, "the verdict, 95 %"], fontsize=8.5)
     axis.axvline(ADR_0303.mean_plcc_min, color=LINE_COLOUR, linestyle="--", linewidth=1)
     axis.set_ylim(-0.5, place + 0.5)
@@ -65,8 +68,8 @@ def _draw_controls(axis: Axes, found: Assurance) -> None:
     axis.set_title("Scores that can't be learnt must stay left of the gate's line")
 
 
-def _draw_sources(axis: Axes, found: Assurance) -> None:
-    groups = sorted(found.breakdown.frames_by_source, key=lambda group: -group.rmse)
+def _draw_sources(axis: Axes, assurance: Assurance) -> None:
+    groups = sorted(assurance.breakdown.frames_by_source, key=lambda group: -group.rmse)
     shown = groups[:_SOURCES]
     _draw_bars(axis, [group.rmse for group in shown], PALETTE[0])
     name_sources(axis, [group.name for group in shown], len(groups))

@@ -9,11 +9,11 @@ Cell = str | int | float | None
 Rows = list[dict[str, Cell]]
 
 
-def assurance_tables(found: Assurance) -> dict[str, Rows]:
+def assurance_tables(assurance: Assurance) -> dict[str, Rows]:
     """Tables by name: what was asked and what came of it, then groups of rows."""
-    parts = found.breakdown
+    parts = assurance.breakdown
     return {
-        "evidence_table": _asked(found),
+        "evidence_table": _asked(assurance),
         "baselines": [
             {
                 "model": b.name,
@@ -23,7 +23,7 @@ def assurance_tables(found: Assurance) -> dict[str, Rows]:
                 "skill_of_the_ensemble": round(b.skill, 3),
                 "sources_won": f"{b.won} of {b.sources}",
             }
-            for b in found.baselines
+            for b in assurance.baselines
         ],
         "by_encoder": [_group(group) for group in parts.by_encoder],
         "by_family": [_group(group) for group in parts.by_family],
@@ -32,7 +32,7 @@ def assurance_tables(found: Assurance) -> dict[str, Rows]:
     }
 
 
-def _asked(found: Assurance) -> Rows:
+def _asked(assurance: Assurance) -> Rows:
     """One question a row."""
     rows: Rows = [
         {
@@ -40,9 +40,9 @@ def _asked(found: Assurance) -> Rows:
             "answer": f"{control.mean:.3f}, at most {control.highest:.3f}; {control.passed} of "
             f"{control.tries} pass",
         }
-        for control in found.controls
+        for control in assurance.controls
     ]
-    sure, parts = found.certainty, found.breakdown
+    sure, parts = assurance.certainty, assurance.breakdown
     if sure is not None:
         rows += [
             {"question": "mean PLCC, sources drawn anew, 95 %", "answer": _range(sure.mean_plcc)},

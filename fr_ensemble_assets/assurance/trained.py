@@ -94,19 +94,19 @@ def predictions_digest(result: SeedResult) -> str:
     return sha256_of(np.ascontiguousarray(result.prediction, dtype="<f8").tobytes())
 
 
-def save_controls(folder: UPath, found: TrainedControls) -> UPath:
+def save_controls(folder: UPath, controls: TrainedControls) -> UPath:
     """Keep them beside the results; returns where."""
     path = folder / CONTROLS_FILE
     told = {
         "schema_version": SCHEMA_VERSION,
         "kind": "trained_controls",
         "decides": "nothing: the gate is ADR-0303's three figures alone",
-        "corpus_sha256": found.corpus_sha256,
-        "seed": found.ablation.seed,
-        "predictions_sha256": found.predictions_sha256,
-        "with_codec_block": found.ablation.with_block,
-        "without_codec_block": found.ablation.without_block,
-        "swapped_between_sources": found.swapped,
+        "corpus_sha256": controls.corpus_sha256,
+        "seed": controls.ablation.seed,
+        "predictions_sha256": controls.predictions_sha256,
+        "with_codec_block": controls.ablation.with_block,
+        "without_codec_block": controls.ablation.without_block,
+        "swapped_between_sources": controls.swapped,
     }
     store.put_json(path, told)
     return path

@@ -266,10 +266,10 @@ def parse_calibration(data: bytes, where: str) -> Calibration:
     )
 
 
-def _corrections(told: RecentringDocument | None) -> tuple[Correction, ...] | None:
-    if told is None:
+def _corrections(document: RecentringDocument | None) -> tuple[Correction, ...] | None:
+    if document is None:
         return None
-    return tuple(Correction(one.low, one.high, one.coefficients) for one in told.members)
+    return tuple(Correction(one.low, one.high, one.coefficients) for one in document.members)
 
 
 def _tables(tables: TablesDocument | PlainTablesDocument) -> dict[Rule, QuantileTable]:
@@ -286,18 +286,18 @@ def _ranges(ranges: Mapping[str, RangeDocument]) -> dict[str, Range]:
     return {name: Range(ends.min, ends.max) for name, ends in ranges.items()}
 
 
-def _coverage(told: CoverageDocument) -> Coverage:
+def _coverage(document: CoverageDocument) -> Coverage:
     by_source, by_encoder = (
         tuple(GroupCoverage(g.name, g.rows, g.coverage, g.mean_width) for g in groups)
-        for groups in (told.by_source, told.by_encoder)
+        for groups in (document.by_source, document.by_encoder)
     )
-    over_all = _over_all(told)
-    return Coverage(told.unit, told.rule, told.level, by_source, by_encoder, over_all)
+    over_all = _over_all(document)
+    return Coverage(document.unit, document.rule, document.level, by_source, by_encoder, over_all)
 
 
-def _over_all(told: CoverageDocument) -> AllSources | None:
-    figures = (told.mean_coverage, told.standard_error, told.mean_width)
-    if told.n_sources is None or None in figures:
+def _over_all(document: CoverageDocument) -> AllSources | None:
+    figures = (document.mean_coverage, document.standard_error, document.mean_width)
+    if document.n_sources is None or None in figures:
         return None
     coverage, error, width = (float(figure or 0.0) for figure in figures)
-    return AllSources(told.n_sources, coverage, error, width)
+    return AllSources(document.n_sources, coverage, error, width)

@@ -94,17 +94,17 @@ def out_of_source_widths(encodes: OutOfFold, level: float) -> npt.NDArray[np.flo
     return np.asarray(upper - lower)
 
 
-def thresholds_document(found: Thresholds, corpus_sha256: str) -> dict[str, Any]:
+def thresholds_document(thresholds: Thresholds, corpus_sha256: str) -> dict[str, Any]:
     """The sidecar: two keys that a tuner reads, and where they come from."""
     return {
-        "tight_interval_max_width": found.tight,
-        "wide_interval_min_width": found.wide,
+        "tight_interval_max_width": thresholds.tight,
+        "wide_interval_min_width": thresholds.wide,
         "source": (
             f"quantile {TIGHT_QUANTILE:g} (at most {TIGHT_MAX:g}) and greatest of the widths in "
-            f"VMAF of {found.n_encodes} encodes' intervals, rule 'source' at {found.level:g}, each "
-            f"of {found.n_sources} sources calibrated on the others and predicted by members that "
-            "never saw it"
+            f"VMAF of {thresholds.n_encodes} encodes' intervals, rule 'source' at "
+            f"{thresholds.level:g}, each of {thresholds.n_sources} sources calibrated on the "
+            "others and predicted by members that never saw it"
         ),
-        "level": found.level,
+        "level": thresholds.level,
         "corpus_sha256": corpus_sha256,
     }

@@ -113,21 +113,21 @@ def _predictors(context: dg.AssetExecutionContext, home: Home) -> Mapping[str, b
     return predictors_at_hand(home, sha256)
 
 
-def _champion(found: Challenge | None, passed_over: Sequence[str]) -> str:
+def _champion(challenge: Challenge | None, passed_over: Sequence[str]) -> str:
     note = f"; passed over, since they don't verify: {listed(passed_over)}" if passed_over else ""
-    if found is None:
+    if challenge is None:
         return f"none: no candidate before this one{note}"
-    moved = found.moved
+    moved = challenge.moved
     return (
-        f"corpus {found.champion}; {moved.moved} of {moved.rows} rows move by more than "
+        f"corpus {challenge.champion}; {moved.moved} of {moved.rows} rows move by more than "
         f"{MOVED:g} VMAF, the furthest by {moved.furthest:.2f}; "
-        f"{len(found.unfair)} sources that it was trained on are not compared{note}"
+        f"{len(challenge.unfair)} sources that it was trained on are not compared{note}"
     )
 
 
-def _compared(found: Challenge | None) -> Mapping[str, dg.MetadataValue]:
+def _compared(challenge: Challenge | None) -> Mapping[str, dg.MetadataValue]:
     """Champion and challenger on sources that neither saw; nothing where there is none."""
-    if found is None or not found.plcc:
+    if challenge is None or not challenge.plcc:
         return {}
     rows: list[dict[str, Cell]] = [
         {
@@ -137,6 +137,6 @@ def _compared(found: Challenge | None) -> Mapping[str, dg.MetadataValue]:
             "rmse_champion": rmse.a if rmse.a is not None else "undefined",
             "rmse_challenger": rmse.b if rmse.b is not None else "undefined",
         }
-        for plcc, rmse in zip(found.plcc, found.rmse, strict=True)
+        for plcc, rmse in zip(challenge.plcc, challenge.rmse, strict=True)
     ]
     return {"champion_and_challenger": table(rows)}

@@ -127,7 +127,7 @@ def _judged_files(places: Places, corpus: Corpus, judgement: Judgement) -> dict[
     told = parse_json(files[VERDICT_FILE], VERDICT_FILE)
     # A verdict may leave out what it is worth; what it tells of that must be so.
     caveats = caveats_of(corpus, judgement.results) if told.get("caveats") else ()
-    given = verdict_document(judgement, corpus, places.told, caveats=caveats)
+    given = verdict_document(judgement, corpus, places.results_from_home, caveats=caveats)
     if told != given | {"generated_at_utc": told.get("generated_at_utc")}:
         raise GateRefusal(
             f"{VERDICT_FILE}: expected the verdict that the results give, found another; "

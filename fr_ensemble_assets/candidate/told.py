@@ -72,8 +72,8 @@ def _threshold_problems(files: Mapping[str, bytes], corpus_sha256: str) -> Itera
         yield f"{THRESHOLDS_FILE} belongs to another corpus than the verdict"
 
 
-def _width(told: Mapping[str, Any], name: str) -> float:
-    value = told.get(name)
+def _width(coverage: Mapping[str, Any], name: str) -> float:
+    value = coverage.get(name)
     if not isinstance(value, float):
         raise UnusableInput(
             f"{THRESHOLDS_FILE}: expected a number in '{name}', found {value!r:.40}"

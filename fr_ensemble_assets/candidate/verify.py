@@ -287,16 +287,16 @@ def _departures(
     return problems
 
 
-def first_difference(told: Any, given: Any, at: str = "") -> str:
+def first_difference(value: Any, given: Any, at: str = "") -> str:
     """Where two JSON values differ first, and how; empty where they are the same."""
-    if isinstance(told, dict) and isinstance(given, dict):
-        steps = [(str(k), told.get(k), given.get(k)) for k in [*given, *(told.keys() - given)]]
-    elif isinstance(told, list) and isinstance(given, list) and len(told) == len(given):
-        steps = [(str(n), t, g) for n, (t, g) in enumerate(zip(told, given, strict=True))]
+    if isinstance(value, dict) and isinstance(given, dict):
+        steps = [(str(k), value.get(k), given.get(k)) for k in [*given, *(value.keys() - given)]]
+    elif isinstance(value, list) and isinstance(given, list) and len(value) == len(given):
+        steps = [(str(n), t, g) for n, (t, g) in enumerate(zip(value, given, strict=True))]
     else:
         # Python takes True for 1 and 1 for 1.0.
-        if repr(told) == repr(given):
+        if repr(value) == repr(given):
             return ""
         where = shown(at.lstrip("."))
-        return f"{str(told)[:80]!a} at '{where}', not {str(given)[:80]!a}"
+        return f"{str(value)[:80]!a} at '{where}', not {str(given)[:80]!a}"
     return next((d for k, t, g in steps if (d := first_difference(t, g, f"{at}.{k}"))), "")

@@ -78,9 +78,9 @@ def licences(facts: Facts) -> bool:
     return any(clip.origin or clip.licence for clip in facts.clips)
 
 
-def duels(found: Challenge) -> list[tuple[Pair, Pair]]:
+def duels(challenge: Challenge) -> list[tuple[Pair, Pair]]:
     """PLCC and RMSE of each source that both were scored on."""
-    return list(zip(found.plcc, found.rmse, strict=True))
+    return list(zip(challenge.plcc, challenge.rmse, strict=True))
 
 
 def inputs(facts: Facts) -> str:

@@ -12,37 +12,37 @@ from fr_ensemble_assets.handover.compare import Comparison
 _FURTHEST = 5
 
 
-def comparison_document(found: Comparison) -> dict[str, Any]:
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
     """The comparison as one object."""
-    return {"same": found.same, **asdict(found)}
+    return {"same": comparison.same, **asdict(comparison)}
 
 
-def told(found: Comparison) -> Iterator[str]:
+def comparison_lines(comparison: Comparison) -> Iterator[str]:
     """The comparison in lines."""
-    a, b = found.corpora
+    a, b = comparison.corpora
     yield f"corpus: {a or 'not recorded'}" if a == b else f"corpora differ: A {a}, B {b}"
-    yield f"verdict: A {found.verdicts[0]}, B {found.verdicts[1]}"
-    if found.same:
+    yield f"verdict: A {comparison.verdicts[0]}, B {comparison.verdicts[1]}"
+    if comparison.same:
         yield "the same: predictions, figures and files"
     for name, same in (
-        ("out-of-fold predictions", found.same_predictions),
-        ("files", found.same_files),
+        ("out-of-fold predictions", comparison.same_predictions),
+        ("files", comparison.same_files),
     ):
         other = [str(key) for key, is_same in same.items() if not is_same]
         if same:
             yield f"{name}: {'the same' if not other else 'differ: ' + ', '.join(other)}"
-    if not found.same:
-        yield from _pairs("PLCC by seed", found.seeds, 6, len(found.seeds))
-        yield from _pairs("PLCC by source, furthest apart", found.plcc, 6, _FURTHEST)
-        yield from _pairs("RMSE by source, furthest apart", found.rmse, 3, _FURTHEST)
-        yield from _pairs("covered, rule source", found.coverage, 4, len(found.coverage))
-        yield from _pairs("mean width, rule source", found.width, 3, len(found.width))
-    for side, only in (("A", found.only_a), ("B", found.only_b)):
+    if not comparison.same:
+        yield from _pairs("PLCC by seed", comparison.seeds, 6, len(comparison.seeds))
+        yield from _pairs("PLCC by source, furthest apart", comparison.plcc, 6, _FURTHEST)
+        yield from _pairs("RMSE by source, furthest apart", comparison.rmse, 3, _FURTHEST)
+        yield from _pairs("covered, rule source", comparison.coverage, 4, len(comparison.coverage))
+        yield from _pairs("mean width, rule source", comparison.width, 3, len(comparison.width))
+    for side, only in (("A", comparison.only_a), ("B", comparison.only_b)):
         if only:
             more = f" and {len(only) - 10} more" if len(only) > 10 else ""
             yield f"sources of {side} alone: {', '.join(only[:10])}{more}"
-    if found.moved is not None:
-        moved = found.moved
+    if comparison.moved is not None:
+        moved = comparison.moved
         yield (
             f"{moved.moved} of {moved.rows} rows move by more than {MOVED:g} VMAF, the furthest by "
             f"{moved.furthest:.2f}"

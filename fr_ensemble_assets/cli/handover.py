@@ -122,7 +122,7 @@ def compare(
     Lists what differs in digests, PLCC and RMSE by source, coverage and interval width. With
     --corpus, also counts the rows whose score moves by more than 1 VMAF.
     """
-    from fr_ensemble_assets.cli.comparison import comparison_document, told
+    from fr_ensemble_assets.cli.comparison import comparison_document, comparison_lines
     from fr_ensemble_assets.corpus.reader import read_corpus
     from fr_ensemble_assets.handover.compare import compare as compared
     from fr_ensemble_assets.handover.compare import read_side
@@ -139,7 +139,7 @@ def compare(
     if as_json:
         sys.stdout.write(json.dumps(comparison_document(found), indent=2, allow_nan=False) + "\n")
     else:
-        sys.stdout.write("".join(f"{line}\n" for line in told(found)))
+        sys.stdout.write("".join(f"{line}\n" for line in comparison_lines(found)))
 
 
 @app.command()

@@ -192,8 +192,8 @@ def _folder(asked: Asked, question: Question, path: Path, out: UPath | None) -> 
     rows: list[dict[str, Any]] = []
     say = err if asked.as_json else stdout()
 
-    def heard(clip: Path, found: Sequence[Planned], problem: str) -> None:
-        for one in ranked(found):
+    def heard(clip: Path, planned: Sequence[Planned], problem: str) -> None:
+        for one in ranked(planned):
             rows.append(_row(one, clip))
             say.print(f"- {one.sentence}", markup=False)
         if problem:

@@ -264,9 +264,9 @@ def _reading(raw: RawVideo | None) -> tuple[str, ...]:
     )
 
 
-def _rate_of(path: Path, told: str, said: re.Match[str] | None) -> Fraction:
-    if told:
-        return parse_rate(told)
+def _rate_of(path: Path, rate: str, said: re.Match[str] | None) -> Fraction:
+    if rate:
+        return parse_rate(rate)
     try:
         return parse_rate(said[1] if said else "")
     except UnusableInput:

@@ -62,6 +62,6 @@ class Places:
         return folder.with_name(f"{folder.name}-{self.contract.id}")
 
     @property
-    def told(self) -> str:
-        """The results' place as a verdict tells it: from the home on, with slashes."""
+    def results_from_home(self) -> str:
+        """Where the results are, from the home on, with slashes: as a verdict says it."""
         return f"{self.corpus.parent.name}/{self.corpus_sha256}/{self.contract.folder}"

@@ -121,14 +121,14 @@ def _attempt(
     children: Children,
     cells: Sequence[Cell],
     folder: Path,
-    told: Sequence[str] = (),
+    lines: Sequence[str] = (),
 ) -> list[Scored | Failed]:
     started = time.perf_counter()
     commands = (
         [_in_one_process(cells)] if ffmpeg.loops_back else [_encoding(cells), _scoring(cells)]
     )
     for command in commands:
-        done = children.run([str(ffmpeg.path), *told, *command], cwd=folder)
+        done = children.run([str(ffmpeg.path), *lines, *command], cwd=folder)
         if done.returncode != 0:
             return [Failed(cell, done.last_words) for cell in cells]
         if command is commands[0]:

@@ -142,10 +142,10 @@ def _require_told(path: UPath, result: SeedResult, score: SeedScore) -> None:
             raise UnusableInput(f"{path}: gives PLCC {gives} in {name}, the results tell {tells}.")
 
 
-def _differing(given: list[str], told: list[str]) -> str:
-    pairs = zip_longest(given, told, fillvalue="no more")
+def _differing(given: list[str], problems: list[str]) -> str:
+    pairs = zip_longest(given, problems, fillvalue="no more")
     one, other = next((one, other) for one, other in pairs if one != other)
-    counts = f"{len(given)} sources, the results {len(told)}"
+    counts = f"{len(given)} sources, the results {len(problems)}"
     return f"{counts}, the first that differs '{shown(one)}', not '{shown(other)}'"
 
 
@@ -161,7 +161,7 @@ def _same_rows(table: pa.Table, corpus: Corpus) -> bool:
     )
 
 
-def _same_figure(told: float | None, recomputed: float | None) -> bool:
-    if told is None or recomputed is None:
-        return told is recomputed
-    return abs(told - recomputed) <= _RECOMPUTED_TOLERANCE
+def _same_figure(stated: float | None, recomputed: float | None) -> bool:
+    if stated is None or recomputed is None:
+        return stated is recomputed
+    return abs(stated - recomputed) <= _RECOMPUTED_TOLERANCE

@@ -92,7 +92,7 @@ def parse_document(kind: type[AnyDocument], data: bytes, where: str) -> AnyDocum
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
-        raise UnusableInput(told(error, where, kind.advice)) from error
+        raise UnusableInput(sentence_of(error, where, kind.advice)) from error
 
 
 def read_object(data: bytes, where: str) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def read_object(data: bytes, where: str) -> dict[str, Any]:
     return value
 
 
-def told(error: ValidationError, where: str, advice: str = "") -> str:
+def sentence_of(error: ValidationError, where: str, advice: str = "") -> str:
     """The first departure of ``error`` as a sentence of ours, with what to do about it."""
     first = error.errors(include_url=False)[0]
     place, end = shown(name_place(first["loc"])), f"; {advice}." if advice else "."

@@ -43,17 +43,17 @@ def set_up_drivers() -> None:
     s3.setdefault("max_concurrency", 1)
 
 
-def missing_driver(address: str, found: Exception) -> UnusableInput:
+def missing_driver(address: str, error: Exception) -> UnusableInput:
     """What to say where the driver of an address isn't installed, or there is none."""
     scheme = address.partition("://")[0]
-    if isinstance(found, ImportError):
+    if isinstance(error, ImportError):
         package = _DRIVERS.get(scheme, EXTRA)
         return UnusableInput(
             f"{address}: expected the driver of '{shown(scheme)}' stores, found none; install it "
             f"with 'pip install {package}'."
         )
     return UnusableInput(
-        f"{address}: expected a path, found '{found}'; use a local path or install the driver."
+        f"{address}: expected a path, found '{error}'; use a local path or install the driver."
     )
 
 
@@ -120,11 +120,11 @@ def look_at(path: UPath) -> tuple[int, Looks | None]:
     return int(told["size"]), looks(path, told)
 
 
-def looks(path: UPath, told: Mapping[str, Any]) -> Looks | None:
+def looks(path: UPath, record: Mapping[str, Any]) -> Looks | None:
     """From what a store tells of an object, in a listing or when asked for it alone."""
     if path.protocol == "memory":  # each writing makes another object, and notes when
-        return str(told.get("created")), int(told["size"])
-    etag = told.get("ETag") or told.get("etag")
+        return str(record.get("created")), int(record["size"])
+    etag = record.get("ETag") or record.get("etag")
     return (str(etag),) if etag else None
 
 

@@ -109,9 +109,9 @@ def _keep(path: UPath, md5: str, data: bytes) -> None:
             _contents.popitem(last=False)
 
 
-def _md5_told(told: Mapping[str, Any]) -> str:
+def _md5_told(record: Mapping[str, Any]) -> str:
     """The MD5 that an ETag is, if it is one; content put in several pieces has another."""
-    tag = str(told.get("ETag") or "").strip('"')
+    tag = str(record.get("ETag") or "").strip('"')
     return tag if len(tag) == hashlib.md5(usedforsecurity=False).digest_size * 2 else ""
 
 

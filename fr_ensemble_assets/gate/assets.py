@@ -83,7 +83,7 @@ def ensemble_verdict(
         worth = _worth(used, judgement) if config.evidence else None
         caveats = worth.caveats if isinstance(worth, Assurance) else ()
         controls = _controls(folder, used, judgement) if config.evidence else None
-        document = verdict_document(judgement, used, places.told, caveats=caveats)
+        document = verdict_document(judgement, used, places.results_from_home, caveats=caveats)
         path = write_verdict(folder, document)
         previous = previous_verdict(kept, used.sha256, contract)
     decision = judgement.decision
@@ -116,21 +116,21 @@ def _worth(used: Corpus, judgement: Judgement) -> Assurance | NothingToAssess:
         return nothing
 
 
-def _evidence(found: Assurance | NothingToAssess | None, corpus_sha256: str) -> dict[str, Any]:
+def _evidence(assurance: Assurance | NothingToAssess | None, corpus_sha256: str) -> dict[str, Any]:
     """What the verdict is worth, as a person reads it."""
-    if found is None:
+    if assurance is None:
         return {}
-    if isinstance(found, NothingToAssess):
-        return {"evidence": f"none: {found}"}
-    diagnosis = found.diagnosis
+    if isinstance(assurance, NothingToAssess):
+        return {"evidence": f"none: {assurance}"}
+    diagnosis = assurance.diagnosis
     looks = f"{diagnosis.looks_like}. Next: {diagnosis.next_step}." if diagnosis else "passes"
-    skill, chance = two_lines(found)
+    skill, chance = two_lines(assurance)
     return {
-        "skill_over_quadratic": four_digits(found.skill_over_quadratic),
-        "evidence": "\n".join((skill, chance, *found.caveats)),
+        "skill_over_quadratic": four_digits(assurance.skill_over_quadratic),
+        "evidence": "\n".join((skill, chance, *assurance.caveats)),
         "diagnosis": looks,
-        "plot_of_evidence": plot(assurance_figure(found), "what the verdict is worth"),
-        "tables_of_evidence": folded(assurance_tables(found), f"corpus {corpus_sha256}"),
+        "plot_of_evidence": plot(assurance_figure(assurance), "what the verdict is worth"),
+        "tables_of_evidence": folded(assurance_tables(assurance), f"corpus {corpus_sha256}"),
     }
 
 

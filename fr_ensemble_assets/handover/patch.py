@@ -149,13 +149,13 @@ def _applied(
 
 def _require_rules(checkout: Checkout, after: Mapping[str, bytes]) -> tuple[str, ...]:
     """Their rules on the result; returns what was broken before and is not ours to mend."""
-    before = {problem.told for problem in broken_rules(checkout.files)}
+    before = {problem.sentence for problem in broken_rules(checkout.files)}
     found = broken_rules(after)
-    caused = [p.told for p in found if p.ours or p.told not in before]
+    caused = [p.sentence for p in found if p.ours or p.sentence not in before]
     if caused:
         more = f" and {len(caused) - _TOLD_AT_MOST} more" if len(caused) > _TOLD_AT_MOST else ""
         raise UnusableInput(
             f"{checkout.top}: expected the patched tree to pass its own checks, found "
             f"{'; '.join(caused[:_TOLD_AT_MOST])}{more}; no patch was made."
         )
-    return tuple(problem.told for problem in found)
+    return tuple(problem.sentence for problem in found)

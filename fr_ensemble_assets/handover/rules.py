@@ -60,12 +60,12 @@ class Problem:
     ----------
     ours
         Whether it is about a file or a row of the ensemble, and not about somebody else's.
-    told
+    sentence
         In words: where, what was expected, what was found.
     """
 
     ours: bool
-    told: str
+    sentence: str
 
 
 def broken_rules(files: Files) -> tuple[Problem, ...]:
@@ -85,8 +85,8 @@ def broken_rules(files: Files) -> tuple[Problem, ...]:
     )
 
 
-def _ours(told: str) -> Problem:
-    return Problem(True, told)
+def _ours(message: str) -> Problem:
+    return Problem(True, message)
 
 
 # --- the registry ------------------------------------------------------------------------------

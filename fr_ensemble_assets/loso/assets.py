@@ -166,6 +166,6 @@ def _describe(used: Corpus, outcome: SeedOutcome) -> dict[str, dg.MetadataValue]
         "folds_in_all": dg.MetadataValue.text(str(len(result.folds))),
         "wall_time_s": dg.MetadataValue.float(four_digits(result.wall_time_s)),
         "reused": dg.MetadataValue.bool(outcome.reused),
-        "parts_kept": dg.MetadataValue.text(str(outcome.kept)),
+        "parts_kept": dg.MetadataValue.text(str(outcome.parts_kept)),
         "corpus_sha256": dg.MetadataValue.text(used.sha256[:SHORT_SHA_LENGTH]),
     }

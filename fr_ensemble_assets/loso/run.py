@@ -43,7 +43,7 @@ class SeedOutcome:
     ----------
     reused
         Whether all of it.
-    kept
+    parts_kept
         How many of its parts, trained before an interruption.
     dropped
         Why others that lay there were trained again, a sentence each.
@@ -51,7 +51,7 @@ class SeedOutcome:
 
     result: SeedResult
     reused: bool
-    kept: int = 0
+    parts_kept: int = 0
     dropped: tuple[str, ...] = ()
 
 

@@ -76,9 +76,9 @@ def members_checks(
     yield check_result(ensemble_members.key, "coverage", drawn, blocks=False)
 
 
-def _operators(found: list[MemberCheck]) -> dg.AssetCheckResult:
-    forbidden = sorted({operator for member in found for operator in member.forbidden})
-    problems = [member.problem for member in found if member.problem] + forbidden
+def _operators(checks: list[MemberCheck]) -> dg.AssetCheckResult:
+    forbidden = sorted({operator for member in checks for operator in member.forbidden})
+    problems = [member.problem for member in checks if member.problem] + forbidden
     return dg.AssetCheckResult(
         asset_key=ensemble_members.key,
         check_name="operators",
@@ -92,10 +92,10 @@ def _operators(found: list[MemberCheck]) -> dg.AssetCheckResult:
     )
 
 
-def _distance(found: list[MemberCheck]) -> dg.AssetCheckResult:
-    measured = [m.max_difference for m in found if m.max_difference is not None]
+def _distance(checks: list[MemberCheck]) -> dg.AssetCheckResult:
+    measured = [m.max_difference for m in checks if m.max_difference is not None]
     worst = max(measured, default=0.0)
-    passed = len(measured) == len(found) and worst <= ONNX_TOLERANCE  # a NaN is not
+    passed = len(measured) == len(checks) and worst <= ONNX_TOLERANCE  # a NaN is not
     return dg.AssetCheckResult(
         asset_key=ensemble_members.key,
         check_name="onnx_matches_network",
@@ -104,7 +104,7 @@ def _distance(found: list[MemberCheck]) -> dg.AssetCheckResult:
         metadata={
             "max_difference": worst,
             "threshold": ONNX_TOLERANCE,
-            "members": table([{"seed": m.seed, "difference": m.max_difference} for m in found]),
+            "members": table([{"seed": m.seed, "difference": m.max_difference} for m in checks]),
             "next_step": "nothing to do" if passed else "materialise ensemble_members again",
         },
     )

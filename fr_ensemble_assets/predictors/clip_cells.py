@@ -71,7 +71,7 @@ def plan_cells(
     children: Children,
     clips: Sequence[Clip],
     grid: Grid,
-    kept: UPath,
+    folder: UPath,
     scratch: Path,
     workers: int,
     report: StepReport = report_nothing,
@@ -82,11 +82,11 @@ def plan_cells(
     ----------
     grid
         Its encoders and qualities, and how many frames are encoded: all of those are pooled.
-    kept
+    folder
         Where scored encodes and probes are kept, each as soon as it is done.
     """
-    made = generate(ffmpeg, children, clips, grid, kept, scratch, workers, report)
-    return pooled_with_probes(ffmpeg, children, clips, grid, made, kept, scratch, workers)
+    made = generate(ffmpeg, children, clips, grid, folder, scratch, workers, report)
+    return pooled_with_probes(ffmpeg, children, clips, grid, made, folder, scratch, workers)
 
 
 def pooled_with_probes(
@@ -95,7 +95,7 @@ def pooled_with_probes(
     clips: Sequence[Clip],
     grid: Grid,
     made: Generated,
-    kept: UPath,
+    folder: UPath,
     scratch: Path,
     workers: int,
     report: StepReport = report_nothing,
@@ -109,7 +109,7 @@ def pooled_with_probes(
     with ThreadPoolExecutor(workers) as pool_of_probes:
         try:
             for values in pool_of_probes.map(
-                lambda one: _probed(ffmpeg, children, one[0], one[1], kept, scratch), wanted
+                lambda one: _probed(ffmpeg, children, one[0], one[1], folder, scratch), wanted
             ):
                 found.append(values)
                 report(len(found), len(wanted))
@@ -146,12 +146,12 @@ def _by_clip(
 
 
 def _probed(
-    ffmpeg: Ffmpeg, children: Children, clip: Clip, encoder: str, kept: UPath, scratch: Path
+    ffmpeg: Ffmpeg, children: Children, clip: Clip, encoder: str, folder: UPath, scratch: Path
 ) -> tuple[float, ...] | str:
     """The probe's features, from an earlier probe where there is one; else why there are none."""
     made_from = _probe_identity(clip, encoder, PROBE_SETTINGS[encoder], ffmpeg.version)
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
-    path = kept / clip.sha256 / f"probe-{encoder}-{digest}.json"
+    path = folder / clip.sha256 / f"probe-{encoder}-{digest}.json"
     known = _kept_probe(path, made_from)
     if known is not None:
         return known

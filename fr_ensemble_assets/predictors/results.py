@@ -162,13 +162,13 @@ def _judge_stored(path: UPath, data: bytes, cells: Cells, encoder: str) -> Codec
 
 
 def _judged(
-    path: UPath, cells: Cells, encoder: str, kind: str, kept: KindResultsDocument
+    path: UPath, cells: Cells, encoder: str, kind: str, document: KindResultsDocument
 ) -> CodecVerdict:
-    if kept.predicted is None:
+    if document.predicted is None:
         # Cells that can't be judged are refused before anything is fitted: asked once more.
         ask = judge_scored_probe if kind == SCORED_PROBE else judge_probe
         found = ask(cells, encoder, False)
-        if found.evaluation or (found.status, found.reasons) != (kept.status, kept.reasons):
+        if found.evaluation or (found.status, found.reasons) != (document.status, document.reasons):
             raise UnusableInput(
                 f"{path}: expected why {encoder} has no verdict on the kind '{kind}', found "
                 f"another reason than its cells give; {_REMEDY}."
@@ -187,7 +187,7 @@ def _judged(
             f"{path}: expected no predictions of {encoder}, which has no verdict ({refusal}), "
             f"found some; {_REMEDY}."
         ) from refusal
-    predicted = np.array(kept.predicted)
+    predicted = np.array(document.predicted)
     if len(predicted) != len(evaluation.predictions):
         raise UnusableInput(
             f"{path}: expected {len(evaluation.predictions)} predictions of the kind '{kind}', "
@@ -195,7 +195,7 @@ def _judged(
         )
     table = evaluation.predictions.assign(predicted=predicted)
     evaluation = replace(evaluation, predictions=table)
-    told = (kept.folds_sha256, kept.predictions_sha256)
+    told = (document.folds_sha256, document.predictions_sha256)
     if told != (folds_digest(evaluation.folds), evaluation.predictions_sha256):
         raise UnusableInput(
             f"{path}: expected folds and predictions of the kind '{kind}' that have their "
@@ -203,7 +203,7 @@ def _judged(
         )
     others = tuple(
         Grouping(o.fold_seed, o.mean_plcc, o.plcc_spread, o.lowest_plcc, o.passes)
-        for o in kept.other_groupings
+        for o in document.other_groupings
     )
     return decide(evaluation, others)
 

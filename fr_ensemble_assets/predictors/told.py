@@ -141,7 +141,7 @@ def _scored_problems(
             yield f"{name}: judged again, {what} is {again}, not what is told"
 
 
-def judged_again(ladders: Ladders, told: CodecDocument) -> Evaluation:
+def judged_again(ladders: Ladders, document: CodecDocument) -> Evaluation:
     """Every fold trained and predicted again from a scored probe's own curves.
 
     Raises
@@ -151,12 +151,12 @@ def judged_again(ladders: Ladders, told: CodecDocument) -> Evaluation:
     KeyError
         If the curves have no such quality.
     """
-    quality = np.sort(np.array([*told.judged_qualities, told.probe_quality or math.nan]))
+    quality = np.sort(np.array([*document.judged_qualities, document.probe_quality or math.nan]))
     inside = in_judged_range(ladders.encoder, quality).all()
     at = [ladders.index_of(q) for q in quality]
     vmaf = ladders.vmaf[:, at]
     probe = quality[probe_index(ladders.encoder, quality, vmaf.mean(axis=0))]
-    if not inside or probe != told.probe_quality or len(set(at)) < len(at):
+    if not inside or probe != document.probe_quality or len(set(at)) < len(at):
         raise NotJudged("unusable", "the probe or a quality isn't the contract's")
     rows = pd.DataFrame(
         {
@@ -165,7 +165,7 @@ def judged_again(ladders: Ladders, told: CodecDocument) -> Evaluation:
             "vmaf": vmaf.ravel(),
         }
     )
-    task = Task(ladders.encoder, rows, ladders.sources, float(probe), told.judged_qualities)
+    task = Task(ladders.encoder, rows, ladders.sources, float(probe), document.judged_qualities)
     where = ladders.index_of(float(probe))
     probes = {
         name: Probe(float(probe), float(score), ladders.features[place, where])
@@ -177,15 +177,15 @@ def judged_again(ladders: Ladders, told: CodecDocument) -> Evaluation:
 
 
 def _probe_problems(
-    files: Mapping[str, bytes], told: CodecDocument, cells_sha256: str
+    files: Mapping[str, bytes], document: CodecDocument, cells_sha256: str
 ) -> Iterator[str]:
     from fr_ensemble_assets.foundation.documents import parse_document
     from fr_ensemble_assets.predictors.schema import ProbeCalibrationDocument, ProbeSidecarDocument
 
-    named = file_names(told.codec)
+    named = file_names(document.codec)
     onnx = sha256_of(files[named["onnx"]])
     sidecar = parse_document(ProbeSidecarDocument, files[named["sidecar"]], named["sidecar"])
-    if (sidecar.codec, sidecar.corpus_sha256) != (told.codec, cells_sha256):
+    if (sidecar.codec, sidecar.corpus_sha256) != (document.codec, cells_sha256):
         yield f"{named['sidecar']} is of another codec or other cells than {REPORT_FILE} tells"
     if sidecar.sha256 != onnx:
         yield f"{named['onnx']} has the sha256 {onnx}, {named['sidecar']} says {sidecar.sha256}"
@@ -193,14 +193,14 @@ def _probe_problems(
         yield f"{named['onnx']} has operators that libvmaf doesn't load: {', '.join(found)}"
     if onnx not in files[named["card"]].decode("utf-8", "replace"):
         yield f"{named['card']} tells of another file than {named['onnx']}"
-    if sidecar.gate.status != PASS or _apart(sidecar.gate.mean_plcc, told.mean_plcc):
+    if sidecar.gate.status != PASS or _apart(sidecar.gate.mean_plcc, document.mean_plcc):
         yield f"{named['sidecar']} tells another verdict than {REPORT_FILE}"
     name = named["calibration"]
     calibration = parse_document(ProbeCalibrationDocument, files[name], name)
     residuals = np.array(calibration.residuals)
-    judged = sum(fold.n_val for fold in told.folds)
+    judged = sum(fold.n_val for fold in document.folds)
     error = math.sqrt(float(np.mean(residuals**2))) if len(residuals) else math.nan
-    if calibration.n != len(residuals) or len(residuals) != judged or _apart(error, told.rmse):
+    if calibration.n != len(residuals) or len(residuals) != judged or _apart(error, document.rmse):
         yield f"{name}: its residuals don't give the error that {REPORT_FILE} tells"
 
 

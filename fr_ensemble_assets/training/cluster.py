@@ -152,14 +152,14 @@ def _connect(ray: Any, address: str) -> None:
         return
 
 
-def _not_connected(ray: Any, address: str, error: Exception, told: str) -> UnusableInput:
-    if "ersion" in told:  # Ray's own sentence names both
+def _not_connected(ray: Any, address: str, error: Exception, message: str) -> UnusableInput:
+    if "ersion" in message:  # Ray's own sentence names both
         return UnusableInput(
             f"--executor {address or 'ray'}: expected the cluster to run Ray {ray.__version__} "
-            f"and Python {platform.python_version()} as here, found '{shown(told, 300)}'; "
+            f"and Python {platform.python_version()} as here, found '{shown(message, 300)}'; "
             "install the same on both."
         )
-    return _unreachable(address or "ray", told or type(error).__name__)
+    return _unreachable(address or "ray", message or type(error).__name__)
 
 
 def _require_nodes(ray: Any, where: str) -> None:

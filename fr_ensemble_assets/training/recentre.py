@@ -100,7 +100,7 @@ class Correction:
         }
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Correction:
+    def from_json(cls, document: Mapping[str, Any]) -> Correction:
         """Read what :meth:`to_json` gave.
 
         Raises
@@ -112,7 +112,7 @@ class Correction:
         read = {}
         for name, length in lengths.items():
             try:
-                values = np.array(told[name], dtype=np.float64)
+                values = np.array(document[name], dtype=np.float64)
             except (KeyError, TypeError, ValueError) as error:
                 raise ValueError(f"'{name}' of a correction: expected {length} numbers") from error
             if values.shape != (length,) or not np.isfinite(values).all():

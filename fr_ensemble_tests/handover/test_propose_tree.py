@@ -316,7 +316,7 @@ def test_rules_find(candidate: UPath, fork: Path, name: str) -> None:
     text, times = re.subn(pattern, replacement, after[path].decode(), flags=flags)
     assert times
     problems = broken_rules({**after, path: text.encode()})
-    assert any(told in problem.told for problem in problems), problems
+    assert any(told in problem.sentence for problem in problems), problems
 
 
 def test_signature_before_its_model_is_where_their_reader_misses_it(
@@ -327,7 +327,7 @@ def test_signature_before_its_model_is_where_their_reader_misses_it(
     last = document["models"][-1]
     document["models"][-1] = {"sigstore_bundle": last.pop("sigstore_bundle"), **last}
     (problem,) = broken_rules({**after, REGISTRY: dumped(document)})
-    assert "before 'onnx'" in problem.told
+    assert "before 'onnx'" in problem.sentence
 
 
 def test_what_was_broken_before_is_told_and_not_ours(tmp_path: Path, candidate: UPath) -> None:

@@ -87,7 +87,7 @@ def test_what_is_kept_is_not_trained_again_and_gives_the_same_bytes(
 
     monkeypatch.setattr(Part, "work", counted)
     first, second = sorted(evaluate(half_done, few), key=lambda outcome: outcome.result.seed)
-    assert (first.kept, second.kept, len(trained)) == (2, 0, 4)
+    assert (first.parts_kept, second.parts_kept, len(trained)) == (2, 0, 4)
     assert predictions(half_done) == predictions(tmp_path / "in one go")
     assert kept_files(half_done) == [], "parts go once the results of their seed are whole"
 
@@ -96,7 +96,7 @@ def test_an_interruption_loses_only_what_was_in_the_making(tmp_path: Path, few: 
     with pytest.raises(KeyboardInterrupt):
         evaluate(tmp_path, few, executor=Interrupted(after=2))
     assert len(kept_files(tmp_path)) == 2
-    assert sum(outcome.kept for outcome in evaluate(tmp_path, few)) == 2
+    assert sum(outcome.parts_kept for outcome in evaluate(tmp_path, few)) == 2
 
 
 SPOILT = {
@@ -116,7 +116,7 @@ def test_a_spoilt_part_is_trained_again_and_told(
     path.write_text(json.dumps(told))
     evaluate(tmp_path / "in one go", few)
     first, _ = sorted(evaluate(half_done, few), key=lambda outcome: outcome.result.seed)
-    assert first.kept == 1
+    assert first.parts_kept == 1
     assert sentence in first.dropped[0]
     assert predictions(half_done) == predictions(tmp_path / "in one go")
 
@@ -136,7 +136,7 @@ def test_parts_of_another_recipe_or_seed_are_not_found(few: Corpus, half_done: P
 
 
 def test_force_trains_everything(few: Corpus, half_done: Path) -> None:
-    assert {outcome.kept for outcome in evaluate(half_done, few, force=True)} == {0}
+    assert {outcome.parts_kept for outcome in evaluate(half_done, few, force=True)} == {0}
 
 
 def test_parts_of_machines_that_differ_are_refused(few: Corpus, half_done: Path) -> None:

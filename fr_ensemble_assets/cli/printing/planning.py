@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fr_ensemble_assets.predictors.plan import Planned
 
 
-def print_planned(planned: Sequence[Planned], kept: str, to_stderr: bool) -> None:
+def print_planned(planned: Sequence[Planned], kept_at: str, to_stderr: bool) -> None:
     """The encoders by bytes, a sentence each, and the command that makes the smallest."""
     out = err if to_stderr else stdout()
     if not any(one.expected for one in planned):
@@ -40,8 +40,8 @@ def print_planned(planned: Sequence[Planned], kept: str, to_stderr: bool) -> Non
         out.print(table)
     for one in planned:
         out.print(f"- {one.sentence}", markup=False)
-    if kept:
-        out.print(f"kept:      {kept}", markup=False)
+    if kept_at:
+        out.print(f"kept:      {kept_at}", markup=False)
     best = planned[0]
     if best.line and (best.keeps or best.expected):
         out.print(best.line, markup=False)

@@ -126,8 +126,8 @@ def served_at(home: Home) -> str | None:
     return left if left is not None and answers(left) else None
 
 
-def _sessions(told: Mapping[str, Any]) -> tuple[Session, ...]:
+def _sessions(record: Mapping[str, Any]) -> tuple[Session, ...]:
     try:
-        return tuple((int(pid), float(began)) for pid, began in told.get("sessions") or ())
+        return tuple((int(pid), float(began)) for pid, began in record.get("sessions") or ())
     except (TypeError, ValueError):
         return ()
