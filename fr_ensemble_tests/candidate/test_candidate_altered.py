@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from fr_ensemble_assets.candidate.contents import (
 )
 from fr_ensemble_assets.candidate.documents import sealed
 from fr_ensemble_assets.candidate.propose import propose_candidate
-from fr_ensemble_assets.candidate.verify import verify_contents
+from fr_ensemble_assets.candidate.verify import verified, verify_contents
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import json_bytes, sha256_of
 from fr_ensemble_assets.foundation.home import Home
@@ -102,6 +103,48 @@ def problems(files: Mapping[str, bytes]) -> tuple[str, ...]:
 def test_candidate_as_it_was_published_verifies_resealed_or_not(contents: Contents) -> None:
     assert problems(contents.files) == ()
     assert resealed(contents.files) == contents.files
+
+
+def test_evidence_is_handed_on_of_a_candidate_without_any_problem_alone(contents: Contents) -> None:
+    found = verify_contents(contents)
+    assert found.evidence is not None
+    assert len(found.evidence.models) == 5
+    foreign = verify_contents(Contents("altered", contents.files, ("notes.txt is foreign",)))
+    assert (foreign.problems, foreign.evidence) == (("notes.txt is foreign",), None)
+    verdict = json.loads(contents.files[VERDICT_FILE]) | {"recommendation": "ship it"}
+    reworded = verify_contents(
+        Contents("altered", resealed({**contents.files, VERDICT_FILE: json_bytes(verdict)}))
+    )
+    assert reworded.problems
+    assert reworded.evidence is None
+
+
+def test_a_registry_against_its_schema_is_told_as_that_and_as_nothing_else(
+    contents: Contents,
+) -> None:
+    registry = json.loads(contents.files["registry.json"])
+    registry["models"][0]["description"] = 7
+    found = verify_contents(
+        Contents("altered", resealed({**contents.files, "registry.json": json_bytes(registry)}))
+    )
+    assert len(found.schema) == len(found.problems) == 1
+    assert found.evidence is None
+
+
+def test_a_problem_is_told_in_300_letters_at_most(contents: Contents, tmp_path: Path) -> None:
+    for name, data in contents.files.items():
+        (tmp_path / name).write_bytes(data)
+    foreign = "x" * 250
+    (tmp_path / foreign).write_bytes(b"")
+    registry = json.loads(contents.files["registry.json"])
+    registry["models"][0]["description"] = {"n" * 400: 1}
+    registry["models"][0]["kind"] = ["k" * 400]
+    for name, data in resealed({**contents.files, "registry.json": json_bytes(registry)}).items():
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(UnusableInput) as refusal:
+        verified(UPath(tmp_path))
+    named = str(refusal.value).split(", found ", 1)[1].rsplit("; make it again", 1)[0]
+    assert max(len(part) for part in named.split("; ")) == 300
 
 
 def test_intervals_of_recentred_members_need_a_correction_of_each(contents: Contents) -> None:
