@@ -36,6 +36,7 @@ from fr_ensemble_assets.contract.recipe import Recipe
 from fr_ensemble_assets.corpus.identity import Corpus, canonical_order, content_sha256
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.foundation.figures import PALETTE, new_figure, png_bytes, styled
+from fr_ensemble_assets.foundation.machine import machine_record
 from fr_ensemble_assets.foundation.progress import Silent
 from fr_ensemble_assets.loso.prepared import prepare
 from fr_ensemble_assets.loso.run import evaluate_seeds
@@ -235,6 +236,23 @@ def figure_of(turns: Sequence[Round], by_rows: Sequence[Growth], by_seeds: Seque
     return figure
 
 
+#: Each pins what code is compiled for or which BLAS core multiplies, to less than there is perhaps.
+OVERRIDES = ("OPENBLAS_CORETYPE", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
+
+
+def machine_sentence() -> str:
+    """What the figures were measured on, and which override holds them back."""
+    record = machine_record()
+    told = (
+        f"The kernel is compiled for {record['processor']} ({record['vectors']}-bit vectors); "
+        f"products by {', '.join(record['blas'])}."
+    )
+    set_here = [f"`{name}={os.environ[name]}`" for name in OVERRIDES if os.environ.get(name)]
+    if set_here:
+        told += f" **{', '.join(set_here)} was set: without it this machine may be faster.**"
+    return told
+
+
 def report(
     turns: Sequence[Round],
     by_rows: Sequence[Growth],
@@ -257,6 +275,8 @@ def report(
         f"`make bench`, {datetime.date.today().isoformat()}, {cores} cores of {cpu_name()}, "
         f"{len(turns)} rounds of the plain loop and the kernel in turn; medians, and the range "
         "over the rounds in brackets. One model of the bundled corpus: 5,600 rows, batches of 32.",
+        "",
+        machine_sentence(),
         "",
         "![CPU time a step, growth with rows and seeds](images/benchmark.png)",
         "",
@@ -332,6 +352,7 @@ def main() -> None:
         if line.startswith("|") and len(cells) == 2 and cells[0] and "---" not in cells[0]:
             table.add_row(*cells)
     Console().print(table)
+    print(machine_sentence().replace("*", "").replace("`", ""))
     print(f"written: {DOCS / 'benchmark.md'}")
 
 
