@@ -20,6 +20,8 @@ from upath import UPath
 from fr_ensemble_assets.cli.main import app
 from fr_ensemble_assets.clips.ffmpeg import Ffmpeg
 from fr_ensemble_assets.corpus.reader import read_corpus
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.operations.generate import at_work
 from fr_ensemble_assets.predictors.cell_schema import PROBE_FEATURES
 from fr_ensemble_assets.predictors.cells import read_cells
 from fr_ensemble_tests.video import FRAMES, MakeClip, call
@@ -68,6 +70,19 @@ def test_folder_of_clips_becomes_a_corpus_in_any_format(
     told = json.loads((tmp_path / "rows.jsonl.gz.provenance.json").read_text())
     assert told["rows"] == 120
     assert {clip["src"] for clip in told["clips"]} == {"moving", "zoom"}
+
+
+def test_second_generate_in_a_home_says_that_another_is_at_work(
+    typed: Typed, clips: Path, tmp_path: Path
+) -> None:
+    asked = ("--clips", clips, "--encoders", "libx264", "--qualities", "30", "--out")
+    home = Home.at(tmp_path / "home")
+    home.prepare()
+    with at_work(home):
+        second = typed(*asked, tmp_path / "second.jsonl")
+    assert second.exit_code == 2
+    assert f"found one (process {os.getpid()}); wait until it ends" in second.stderr
+    assert typed(*asked, tmp_path / "third.jsonl").exit_code == 0
 
 
 def test_planning_cells_are_written_beside_a_corpus_or_instead(
