@@ -82,7 +82,7 @@ def test_runs_of_the_command_line_belong_to_the_code_location_and_name_their_cor
     assert run.remote_job_origin is not None
     assert run.remote_job_origin.job_name == "train_ensemble"
     seen = {key: value for key, value in run.tags.items() if not key.startswith((".", "dagster/"))}
-    assert seen == {"corpus": "corpus.jsonl", HOST_TAG: this_host()}
+    assert seen == {"corpus": "corpus.jsonl"}
 
 
 def test_a_promoted_run_is_told_in_a_line_and_a_held_one_is_not_told_twice(
