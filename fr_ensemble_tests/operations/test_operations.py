@@ -515,6 +515,14 @@ def test_notice_of_a_hold_gives_the_gates_figures(held: Home) -> None:
     assert notice.text.startswith(begun)
 
 
+def test_notice_of_a_run_of_dagsters_own_job_names_its_assets() -> None:
+    chosen = frozenset({dg.AssetKey("loso_results")})
+    run = dg.DagsterRun("__ASSET_JOB", "0123456789", asset_selection=chosen)
+    with dg.DagsterInstance.ephemeral() as instance:
+        notice = notice_of(instance, run, "Steps failed")
+    assert notice.text == "loso_results 01234567 failed: Steps failed"
+
+
 def test_notice_of_a_bad_corpus_gives_the_readers_sentence(
     tmp_path: Path, few_rows: list[Row]
 ) -> None:
