@@ -161,7 +161,7 @@ def run(
     not trained again. `fr-ensemble ui` shows the run.
     """
     from fr_ensemble_assets.cli.printing.progress import watched
-    from fr_ensemble_assets.cli.printing.terminal import err, fail
+    from fr_ensemble_assets.cli.printing.terminal import err, fail, note
     from fr_ensemble_assets.cli.printing.verdicts import print_codecs, print_verdict
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.instance import OrchestrationFailure
@@ -183,6 +183,8 @@ def run(
         except OrchestrationFailure as failure:
             fail(f"the run failed, and its input is not the cause. Dagster says:\n{failure}")
             raise typer.Exit(EXIT_FAILED) from None
+    for sentence in outcome.trained_again:
+        note(sentence)
     places = [("corpus", outcome.corpus_sha256), ("results", str(outcome.results_dir))]
     if outcome.candidate_dir is not None:
         places.append(("candidate", str(outcome.candidate_dir)))
