@@ -263,13 +263,15 @@ def parse_seeds(text: str, studies: bool = False) -> tuple[int, ...]:
     seeds: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        found = f"found '{part.strip()[:20]}' in '{text[:40]}'"
+        within = "" if part == text else f" in '{text[:40]}'"
+        found = f"found '{part.strip()[:20]}'{within}"
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise UnusableInput(f"--seeds: expected seeds such as 0,3 or 0-4 or all, {found}.")
         wanted = range(int(first[:9]), int((last or first)[:9]) + 1)
         if not wanted:
             raise UnusableInput(f"--seeds: expected the smaller seed of a range first, {found}.")
         if wanted[-1] > last_allowed:
-            raise UnusableInput(f"--seeds: expected seeds from 0 to {last_allowed}, {found}.")
+            more = "" if studies else "; fr-ensemble backfill trains others, for study"
+            raise UnusableInput(f"--seeds: expected seeds from 0 to {last_allowed}, {found}{more}.")
         seeds.update(wanted)
     return tuple(sorted(seeds))

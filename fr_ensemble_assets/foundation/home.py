@@ -243,9 +243,14 @@ class Home:
         Raises
         ------
         UnusableInput, StorageTrouble
-            As :meth:`prepare`, of the store of objects and the database.
+            As :meth:`prepare`, of the store of objects and the database; if a file lies there.
         """
         self._require_services()
+        if self.local.exists() and not self.local.is_dir():
+            raise UnusableInput(
+                f"{self.local}: expected a folder as home, found a file; choose another with "
+                f"--home or {HOME_VARIABLE}."
+            )
         kept_elsewhere = not store.is_local(self.root) and store.is_folder(self.root)
         return self.local.exists() or kept_elsewhere
 
@@ -280,7 +285,7 @@ class Home:
         StorageTrouble
             If the store of objects or the database doesn't answer.
         """
-        self._require_services()
+        self.is_there()
         self.require_no_links()
         try:
             # For its owner alone; a home that is there already keeps the modes that it has.

@@ -47,6 +47,8 @@ from fr_ensemble_assets.training.resources import RecipeResource
 
 _WORST_FOLDS = 8
 _NAME_LIMIT = 20
+#: What follows from simpler models that do better; which ones, the line on skill says.
+_NO_NEED = "This corpus doesn't need a network."
 
 
 class EvidenceConfig(dg.Config):
@@ -137,7 +139,7 @@ def _evidence(found: Assurance | NothingToAssess | None, corpus_sha256: str) -> 
     skill, chance = two_lines(found)
     return {
         "skill_over_quadratic": four_digits(found.skill_over_quadratic),
-        "evidence": lines((skill, chance, *(f"{c[0].upper()}{c[1:]}." for c in found.caveats))),
+        "evidence": lines((skill, chance, *(_NO_NEED for _ in found.caveats[:1]))),
         "diagnosis": fitting(looks),
         "plot_of_evidence": plot(assurance_figure(found), "what the verdict is worth"),
         "tables_of_evidence": folded(assurance_tables(found), f"corpus {corpus_sha256}"),

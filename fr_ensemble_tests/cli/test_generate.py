@@ -253,10 +253,13 @@ def test_two_clips_of_one_name_would_be_one_source(
 def test_one_clip_under_two_names_would_be_in_training_while_held_out(
     typed: Typed, clips: Path, tmp_path: Path
 ) -> None:
-    (clips / "other.mkv").symlink_to(clips / "moving.mkv")
+    """All of them are named at once."""
+    for name in ("other.mkv", "third.mkv"):
+        (clips / name).symlink_to(clips / "moving.mkv")
     result = typed("--clips", clips, "--out", tmp_path / "o.jsonl")
     assert result.exit_code == 2
-    assert "expected clips that differ, found the same content" in result.stderr
+    named = " and ".join(str(clips / f"{name}.mkv") for name in ("moving", "other", "third"))
+    assert f"{named}: expected clips that differ, found the same content" in result.stderr
 
 
 def test_pipe_under_a_clips_name_is_left_alone(typed: Typed, clips: Path, tmp_path: Path) -> None:
