@@ -29,7 +29,7 @@ Cell = str | int | float | bool | None
 #: Pixels that a window of 1280 leaves for a value, and what a letter and a cell of a table take.
 _ROOM, _LETTER, _PADDING = 385, 8.4, 17
 #: The longest word that fits there: one that is longer widens the page, and all else on it is cut.
-_WORD = int(_ROOM / _LETTER)
+_WORD = 40
 _LONG_WORD = re.compile(rf"\S{{{_WORD + 1},}}")
 #: Room for a line that counts the rest.
 _REST = 30

@@ -103,7 +103,7 @@ def ensemble_verdict(
         # In the order in which the page shows it.
         metadata={
             "verdict": decision.verdict,
-            "reasons": lines(decision.reasons or ["none: every figure passes"]),
+            "reasons": lines(decision.reasons) if decision.reasons else "none: every figure passes",
             "next_step": f"{next_step(decision, judgement.scores)}.",
             "corpus": fitting(corpus_name(kept, used.sha256)),
             **_figures(decision, judgement.scores),

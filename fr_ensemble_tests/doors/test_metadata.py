@@ -32,7 +32,7 @@ def test_reasons_are_a_line_each_and_seen_at_once() -> None:
 
 def test_long_name_does_not_widen_the_page() -> None:
     told = fitting("lowest on sam2ui_take1_a_rather_long_name_1080p_hdr_24fps, then on dog")
-    assert max(map(len, told.split())) <= 45
+    assert max(map(len, told.split())) <= 40
     assert told.startswith("lowest on sam2ui_take1")
     assert told.endswith("_24fps, then on dog")
 
