@@ -139,7 +139,7 @@ def two_lines(assurance: Assurance) -> tuple[str, str]:
     sure = assurance.certainty
     if sure is None:
         return skill, "How sure the verdict is can't be said: a PLCC is undefined."
-    flips = f"{sure.flips:.2%}" if sure.flips else f"none of {sure.draws:,}"
+    flips = f"{sure.flips:.2%} of" if sure.flips else f"none of {sure.draws:,}"
     chance = (
         f"With sources drawn anew from these {sure.n_sources} the verdict is another one in "
         f"{flips} draws; mean PLCC {sure.mean_plcc[0]:.4f} to {sure.mean_plcc[1]:.4f}."

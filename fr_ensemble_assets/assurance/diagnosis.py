@@ -60,10 +60,13 @@ def diagnose(outcome: Outcome, seeds: tuple[int, ...]) -> Diagnosis | None:
         )
     if low.any():
         named = ", ".join(str(seed) for seed, is_low in zip(seeds, low, strict=True) if is_low)
+        several = low.sum() > 1
         return Diagnosis(
-            f"seed {named} is low and the others are not (spread {spread:.4f}): underfit, by the "
-            f"luck of its start; lowest on {_hardest(outcome, low)}",
-            "look at that seed's folds; more rows a source steady all seeds",
+            f"{f'seeds {named} are' if several else f'seed {named} is'} low and the others are not "
+            f"(spread {spread:.4f}): underfit, by the luck of {'their' if several else 'its'} "
+            f"start; lowest on {_hardest(outcome, low)}",
+            f"look at the folds of {'these seeds' if several else 'that seed'}; more rows a source "
+            "steady all seeds",
         )
     if spread > ADR_0303.plcc_spread_max:
         return Diagnosis(

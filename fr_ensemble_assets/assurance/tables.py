@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from fr_ensemble_assets.assurance.assess import Assurance
 from fr_ensemble_assets.assurance.breakdown import GroupAgreement
+from fr_ensemble_assets.foundation.wording import shown
 
+#: Two names of sources stand in a row, which has to fit a window.
+_NAME_LIMIT = 30
 Cell = str | int | float | None
 Rows = list[dict[str, Cell]]
 
@@ -78,12 +81,12 @@ def _figure(value: float | None) -> str:
 
 def _group(group: GroupAgreement) -> dict[str, Cell]:
     return {
-        "name": group.name,
+        "name": shown(group.name, _NAME_LIMIT),
         "rows": group.rows,
         "plcc": group.plcc,
         "rmse": round(group.rmse, 4),
         "mae": round(group.mae, 4),
         "slope": group.slope,
-        "worst_source": group.worst_source,
+        "worst_source": shown(group.worst_source, _NAME_LIMIT),
         "worst_rmse": round(group.worst_rmse, 4),
     }

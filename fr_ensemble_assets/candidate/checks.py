@@ -74,8 +74,9 @@ def _published(instance: dg.DagsterInstance, home: Home, current: str, variant: 
     named = told.metadata.get("corpus_sha256") if told is not None else None
     if named is None:
         return current
-    # Text in what was published before.
-    return str(named.value["sha256"] if isinstance(named.value, dict) else named.value)
+    # JSON in what was published before.
+    found = named.value["sha256"] if isinstance(named.value, dict) else named.value
+    return "".join(str(found).split())
 
 
 def _drift_result(drift: Drift) -> dg.AssetCheckResult:

@@ -91,6 +91,15 @@ def _version(
         raise typer.Exit
 
 
+def file_to_write(option: str, text: str) -> UPath:
+    """As :func:`named_path`; also raises where no file can be written there."""
+    from fr_ensemble_assets.foundation.destination import require_writable
+
+    path = named_path(option, text)
+    require_writable(path, option)
+    return path
+
+
 def named_path(option: str, text: str) -> UPath:
     from fr_ensemble_assets.foundation.files import parse_path
 

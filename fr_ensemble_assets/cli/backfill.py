@@ -19,6 +19,7 @@ from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.operations.backfill import (
     BackfillPlan,
     Ending,
+    already_done,
     corpus_asked_for,
     daemon_lives,
     follow,
@@ -59,6 +60,10 @@ def ask_for_backfill(home: Home, seeds: Sequence[int], corpus: str | None, how: 
         groups = settled_folds(how.folds, rows_by_source(used), len(seeds), epochs, how.yes)
         plan = plan_on(home, used, seeds, groups)
         err.print(f"home {home.root}\ncorpus {plan.corpus_sha256}", markup=False)
+        done = already_done(plan, used)
+        if done is not None:
+            note("all of it is done already, and nothing is started; what stands:")
+            return _report(plan, done)
         if how.in_process or _wants_it_here(instance, home):
             close_dead_runs(instance)
             with watched() as progress:
@@ -70,11 +75,15 @@ def ask_for_backfill(home: Home, seeds: Sequence[int], corpus: str | None, how: 
             return EXIT_PROMOTE
         try:
             with watched() as progress:
-                ending = follow(instance, plan, backfill_id, progress, note)
+                ending = follow(instance, plan, backfill_id, progress, _say, note)
         except KeyboardInterrupt:
             fail(f"interrupted; backfill {backfill_id} goes on. Stop it in the UI.")
             return EXIT_INTERRUPTED
         return _report(plan, ending)
+
+
+def _say(what: str) -> None:
+    err.print(what, markup=False)
 
 
 def _wants_it_here(instance: dg.DagsterInstance, home: Home) -> bool:

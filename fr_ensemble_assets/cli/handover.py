@@ -15,6 +15,7 @@ from fr_ensemble_assets.cli.app import (
     JsonOption,
     app,
     errors_in_one_sentence,
+    file_to_write,
     named_path,
 )
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -35,7 +36,7 @@ def propose_tree(folder: UPath, tree: str, out: str | None) -> None:
 
     if not tree:
         raise UnusableInput("--tree: expected a checkout, found nothing; leave the option out.")
-    destination = named_path("--out", out) if out is not None else None
+    destination = file_to_write("--out", out) if out is not None else None
     made = hand_over(folder, Path(tree))
     if destination is None:
         sys.stdout.buffer.write(made.patch)
@@ -79,7 +80,7 @@ def card(
     from fr_ensemble_assets.operations.candidates import chosen_candidate
 
     with errors_in_one_sentence():
-        destination = named_path("--html", html)
+        destination = file_to_write("--html", html)
         folder = chosen_candidate(candidate, home)
         store.put(destination, card_page(facts_for(folder)))
     err.print(f"model card of {folder}: {destination}", markup=False)
@@ -97,11 +98,13 @@ def export(
     against the golden rows, which hold features, inputs, member scores, mu, sigma and intervals.
     """
     from fr_ensemble_assets.cli.printing.terminal import err
+    from fr_ensemble_assets.foundation.destination import require_folder_of
     from fr_ensemble_assets.handover.export import export_kit
     from fr_ensemble_assets.operations.candidates import chosen_candidate
 
     with errors_in_one_sentence():
         destination = named_path("--out", out)
+        require_folder_of(destination, "--out")
         folder = chosen_candidate(candidate, home)
         export_kit(folder, destination)
     err.print(f"kit of {folder}: run 'python {destination}/example.py'", markup=False)

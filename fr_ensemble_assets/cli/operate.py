@@ -13,7 +13,7 @@ from fr_ensemble_assets.cli.app import (
     JsonOption,
     app,
     errors_in_one_sentence,
-    named_path,
+    file_to_write,
 )
 
 
@@ -96,7 +96,7 @@ def report(
     from fr_ensemble_assets.report.page import report_page
 
     with errors_in_one_sentence():
-        destination = named_path("--out", out)
+        destination = file_to_write("--out", out)
         store.put(destination, report_page(evidence_of(Home.at(home))))
     err.print(f"report: {destination}", markup=False)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from fr_ensemble_assets.cli.app import (
     EXIT_INTERRUPTED,
     EXIT_PROMOTE,
     errors_in_one_sentence,
+    file_to_write,
     named_path,
 )
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -121,14 +121,10 @@ def _require_keepable(asked: Asked) -> None:
         raise UnusableInput(
             "--keep: expected one video as --clip, found a folder; ask clip by clip."
         )
-    if not target.parent.is_dir() or target.is_dir() or target.suffix.lower() not in _VIDEOS:
-        raise UnusableInput(
-            f"--keep {target}: expected a video such as out.mp4 in a folder that is there."
-        )
-    if not os.access(target.parent, os.W_OK):
-        raise UnusableInput(
-            f"--keep {target}: expected a folder that can be written; name another."
-        )
+    if target.suffix.lower() not in _VIDEOS:
+        found = f"*{target.suffix}" if target.suffix else "no ending"
+        raise UnusableInput(f"--keep {target}: expected a video such as out.mp4, found {found}.")
+    file_to_write("--keep", asked.keep)
     if target.exists() and target.samefile(asked.clip):
         raise UnusableInput(f"--keep {target}: expected another file than the clip itself.")
 
@@ -136,10 +132,9 @@ def _require_keepable(asked: Asked) -> None:
 def _table_file(out: str) -> UPath | None:
     if not out:
         return None
-    target = named_path("--out", out)
-    if target.suffix != ".csv":
+    if named_path("--out", out).suffix != ".csv":
         raise UnusableInput(f"--out {out}: expected a table named *.csv.")
-    return target
+    return file_to_write("--out", out)
 
 
 def _clip(asked: Asked, question: Question, path: Path, out: UPath | None) -> int:

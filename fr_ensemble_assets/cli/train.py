@@ -161,7 +161,7 @@ def run(
     not trained again. `fr-ensemble ui` shows the run.
     """
     from fr_ensemble_assets.cli.printing.progress import watched
-    from fr_ensemble_assets.cli.printing.terminal import err, fail
+    from fr_ensemble_assets.cli.printing.terminal import err, fail, note
     from fr_ensemble_assets.cli.printing.verdicts import print_codecs, print_verdict
     from fr_ensemble_assets.foundation.home import Home
     from fr_ensemble_assets.operations.instance import OrchestrationFailure
@@ -183,6 +183,8 @@ def run(
         except OrchestrationFailure as failure:
             fail(f"the run failed, and its input is not the cause. Dagster says:\n{failure}")
             raise typer.Exit(EXIT_FAILED) from None
+    for sentence in outcome.trained_again:
+        note(sentence)
     places = [("corpus", outcome.corpus_sha256), ("results", str(outcome.results_dir))]
     if outcome.candidate_dir is not None:
         places.append(("candidate", str(outcome.candidate_dir)))
@@ -261,13 +263,15 @@ def parse_seeds(text: str, studies: bool = False) -> tuple[int, ...]:
     seeds: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        found = f"found '{part.strip()[:20]}' in '{text[:40]}'"
+        within = "" if part == text else f" in '{text[:40]}'"
+        found = f"found '{part.strip()[:20]}'{within}"
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise UnusableInput(f"--seeds: expected seeds such as 0,3 or 0-4 or all, {found}.")
         wanted = range(int(first[:9]), int((last or first)[:9]) + 1)
         if not wanted:
             raise UnusableInput(f"--seeds: expected the smaller seed of a range first, {found}.")
         if wanted[-1] > last_allowed:
-            raise UnusableInput(f"--seeds: expected seeds from 0 to {last_allowed}, {found}.")
+            more = "" if studies else "; fr-ensemble backfill trains others, for study"
+            raise UnusableInput(f"--seeds: expected seeds from 0 to {last_allowed}, {found}{more}.")
         seeds.update(wanted)
     return tuple(sorted(seeds))

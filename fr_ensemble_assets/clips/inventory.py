@@ -144,15 +144,15 @@ def _require_distinct_names(files: Sequence[Path]) -> None:
 
 
 def _require_distinct_content(clips: Sequence[Clip]) -> None:
-    first: dict[str, Clip] = {}
+    by_content: dict[str, list[str]] = {}
     for clip in clips:
-        twin = first.setdefault(clip.sha256, clip)
-        if twin is not clip:
-            raise UnusableInput(
-                f"{twin.path} and {clip.path}: expected clips that differ, found the same content: "
-                "a source would be held out under one name and trained on under the other; "
-                "remove one."
-            )
+        by_content.setdefault(clip.sha256, []).append(str(clip.path))
+    copies = [listed(paths, separator=" and ") for paths in by_content.values() if len(paths) > 1]
+    if copies:
+        raise UnusableInput(
+            f"{', '.join(copies)}: expected clips that differ, found the same content: a source "
+            "would be held out under one name and trained on under another; keep one of each."
+        )
 
 
 def require_unchanged(clips: Sequence[Clip]) -> None:

@@ -28,7 +28,7 @@ from upath import UPath
 
 from fr_ensemble_assets.corpus.limits import Limits
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import unique_pairs
+from fr_ensemble_assets.foundation.files import not_json, unique_pairs
 from fr_ensemble_assets.foundation.schema import COLUMNS, OPTIONAL, REQUIRED, TEXT, expected
 from fr_ensemble_assets.foundation.wording import listed, shown
 
@@ -342,9 +342,12 @@ def _parse_line(where: str, text: bytes) -> dict[str, Any]:
     try:
         row = json.loads(text, object_pairs_hook=unique_pairs)
     except (ValueError, RecursionError) as error:
-        found = getattr(error, "msg", None) or _first_line(error)
+        if isinstance(error, json.JSONDecodeError):
+            found = not_json(error)
+        else:
+            found = f"'{_first_line(error)}'"
         raise UnusableInput(
-            f"{where}: expected one JSON object, found '{found}'; mend or drop the line."
+            f"{where}: expected one JSON object, found {found}; mend or drop the line."
         ) from error
     if not isinstance(row, dict):
         raise UnusableInput(

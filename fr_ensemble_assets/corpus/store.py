@@ -123,6 +123,8 @@ def corpus_name(home: Home, sha256: str) -> str:
 
 def name_of(read_from: str) -> str:
     """What a person calls a corpus: its file's name, or the words for one without a file."""
+    if "/" not in read_from:  # "the bundled corpus": a list of runs has room for a short name
+        return shown(read_from.removeprefix("the "), _NAME_LIMIT)
     return shown(read_from.rstrip("/").rpartition("/")[2] or read_from, _NAME_LIMIT)
 
 

@@ -8,6 +8,7 @@ Everything else is left to Dagster itself.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -71,7 +72,11 @@ def glance_at(home: Home) -> Glance | None:
 
 @contextmanager
 def _opened(home: Home, name: str) -> Iterator[sqlite3.Connection]:
-    uri = f"{(home.dagster / name).as_uri()}?mode=ro"
+    path = home.dagster / name
+    # SQLite makes files beside a database even to read it; where it can't, nobody writes either, as
+    # long as no file of a writer lies there.
+    still = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    uri = f"{path.as_uri()}?{'immutable=1' if still else 'mode=ro'}"
     with closing(sqlite3.connect(uri, uri=True)) as connection:
         yield connection
 

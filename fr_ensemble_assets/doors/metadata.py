@@ -11,6 +11,7 @@ import dagster as dg
 
 from fr_ensemble_assets.foundation.figures import COARSE_DOTS, small_png
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
+from fr_ensemble_assets.foundation.wording import shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,15 @@ Cell = str | int | float | bool | None
 
 #: Pixels that a window of 1280 leaves for a value, and what a letter and a cell of a table take.
 _ROOM, _LETTER, _PADDING = 385, 8.4, 17
+#: The longest word that fits there: one that is longer widens the page, and all else on it is cut.
+_WORD = 40
+_LONG_WORD = re.compile(rf"\S{{{_WORD + 1},}}")
+#: Room for a line that counts the rest.
+_REST = 30
+#: Figures from here on are whole.
+_WHOLE_FROM = 1000
+#: The UI shows shorter Markdown at once, and folds longer behind a click.
+_FOLDED_FROM = 1000
 
 
 def plot(figure: Figure, caption: str, coarse: bool = False) -> dg.MarkdownMetadataValue:
@@ -47,7 +57,7 @@ def table(rows: Sequence[Mapping[str, Cell]]) -> dg.MetadataValue:
     One that is wider than its column goes behind a click, as :func:`folded` says.
     """
     if _width(rows) > _ROOM:
-        return dg.MetadataValue.md(_markdown(rows))
+        return dg.MetadataValue.md(_markdown(rows).ljust(_FOLDED_FROM))
     kinds = {bool: "bool", int: "int", float: "float", str: "string"}
     first = rows[0] if rows else {}
     columns = [
@@ -58,6 +68,21 @@ def table(rows: Sequence[Mapping[str, Cell]]) -> dg.MetadataValue:
         for row in rows
     ]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+
+
+def lines(sentences: Sequence[str]) -> dg.MetadataValue:
+    """A line a sentence, seen without a click; what would be too long for that is counted."""
+    told = [f"- {escaped(fitting(sentence))}" for sentence in sentences]
+    known = len(told)
+    while len("\n".join(told)) > _FOLDED_FROM - _REST:
+        told.pop()
+    rest = [] if len(told) == known else [f"- and {known - len(told)} more"]
+    return dg.MetadataValue.md("\n".join([*told, *rest]))
+
+
+def fitting(text: str) -> str:
+    """Text whose long words, such as names of sources, are shortened in the middle."""
+    return _LONG_WORD.sub(lambda found: shown(found[0], _WORD), text)
 
 
 def _width(rows: Sequence[Mapping[str, Cell]]) -> float:
@@ -94,7 +119,7 @@ def folded(tables: Mapping[str, Sequence[Mapping[str, Cell]]], ending: str) -> d
     what stands above is cut.
     """
     parts = [f"**{escaped(name)}**\n\n{_markdown(rows)}" for name, rows in tables.items()]
-    return dg.MetadataValue.md("\n\n".join([*parts, escaped(ending)]))
+    return dg.MetadataValue.md("\n\n".join([*parts, escaped(ending)]).ljust(_FOLDED_FROM))
 
 
 def _markdown(rows: Sequence[Mapping[str, Cell]]) -> str:
@@ -107,7 +132,7 @@ def _markdown(rows: Sequence[Mapping[str, Cell]]) -> str:
 
 def _cell(value: Cell) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.0f}" if abs(value) >= _WHOLE_FROM else f"{value:.4g}"
     return "undefined" if value is None else escaped(str(value))
 
 

@@ -8,6 +8,7 @@ import dagster as dg
 
 from fr_ensemble_assets.doors.fixed import TreatAsResourceParam
 from fr_ensemble_assets.doors.home import HomeResource
+from fr_ensemble_assets.doors.naming import work_of
 from fr_ensemble_assets.doors.refusals import REFUSAL
 from fr_ensemble_assets.doors.workers import NAME_TAG
 from fr_ensemble_assets.foundation.errors import UnusableInput
@@ -86,7 +87,7 @@ def verdict_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Notice | Non
             for name, words in (("mean_plcc", "mean PLCC"), ("plcc_spread", "spread"))
             if isinstance(found.get(name), float)
         ]
-        told = f"{run.job_name} {run.run_id[:8]}: {found.get('verdict')}{on}"
+        told = f"{work_of(run)} {run.run_id[:8]}: {found.get('verdict')}{on}"
         return Notice(", ".join((told, *figures)), run.job_name, run.run_id, ())
     return None
 
@@ -107,5 +108,5 @@ def notice_of(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str | N
     retried = "; it is tried again" if run.tags.get(_WILL_RETRY_TAG) == "true" else ""
     held = checks and not refusals and all(c.startswith(VERDICT_KEY.path[-1]) for c in checks)
     ended = "ended with HOLD" if held else "failed"
-    text = f"{run.job_name} {run.run_id[:8]} {ended}: {'; '.join(reasons)}{retried}"
+    text = f"{work_of(run)} {run.run_id[:8]} {ended}: {'; '.join(reasons)}{retried}"
     return Notice(text, run.job_name, run.run_id, reasons)

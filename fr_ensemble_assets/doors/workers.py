@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: By this tag a run of the command line names its process; Dagster's own runs tell it in an event.
 PROCESS_TAG = f"{HIDDEN_TAG_PREFIX}fr_ensemble_process"
 #: By this tag every run names the host that it works on, whose processes alone can be looked at.
-HOST_TAG = "fr_ensemble/host"
+HOST_TAG = f"{HIDDEN_TAG_PREFIX}fr_ensemble_host"
 #: By this tag a run says in a name what it works on, for whoever reads a list of runs.
 NAME_TAG = "corpus"
 #: A process that began this much later than its run has only inherited the number.

@@ -78,7 +78,7 @@ def corpus_shards(
     """Each clip encoded over the grid of encoders and qualities, every frame scored with VMAF.
 
     An encode that is done for this clip, encoder, quality, settings and version of ffmpeg is not
-    done again. A cell that fails fails its clip's partition, and no other.
+    done again. If an encode fails, so does the partition of its clip, and no other.
     """
     with refusals_as_failures():
         kept = home.open()

@@ -16,9 +16,9 @@ from fr_ensemble_assets.clips.ffmpeg import Ffmpeg
 from fr_ensemble_assets.clips.inventory import Inventory
 from fr_ensemble_assets.encodes.generate import Generated, rows_of
 from fr_ensemble_assets.encodes.grid import Grid
-from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation import destination, store
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.files import sha256_of, temporary_name
+from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.tables import parquet_bytes
 
 
@@ -51,12 +51,10 @@ def suffix_of(out: UPath, endings: Sequence[str] = tuple(_WRITERS)) -> str:
     Raises
     ------
     UnusableInput
-        For any other ending, or a folder in the file's place.
+        For any other ending.
     """
     for suffix in endings:
         if out.name.endswith(suffix) and out.name != suffix:
-            if out.is_dir():
-                raise UnusableInput(f"{out}: expected a file to write, found a folder.")
             return suffix
     raise UnusableInput(
         f"{out}: expected a name ending in {', '.join(endings)}, found another ending."
@@ -71,26 +69,15 @@ def require_writable(
     Raises
     ------
     UnusableInput
-        If ``out`` has an ending that isn't known, or can't be written.
+        If ``out`` has an ending that isn't known, or it or the note beside it can't be written.
+    StorageTrouble
+        If the disk is full or fails.
     """
     suffix_of(out, endings)
     if out.protocol not in ("", "file"):
         raise UnusableInput(f"{out}: expected a local file to write, found another store.")
-    try:
-        out.name.encode("utf-8")
-        note = provenance_file(out)
-        if note.is_dir():
-            raise UnusableInput(f"{note}: expected a file to write, found a folder.")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        trial = out.parent / temporary_name(out.name)
-        trial.touch()
-        trial.unlink()
-    except (OSError, UnicodeEncodeError) as error:
-        found = getattr(error, "strerror", None) or "a name that is not UTF-8"
-        raise UnusableInput(
-            f"{str(out)!r}: expected to be able to write this file, found '{found}'; "
-            f"choose another with {option}."
-        ) from error
+    destination.require_writable(out, option)
+    destination.require_writable(provenance_file(out), option)
 
 
 def provenance_file(out: UPath) -> UPath:

@@ -111,10 +111,28 @@ def parse_json(data: bytes, where: str) -> Any:
     except json.JSONDecodeError as error:
         raise UnusableInput(
             f"{where} line {error.lineno} column {error.colno}: expected JSON, found "
-            f"'{error.msg}'; mend or regenerate the file."
+            f"{not_json(error)}; mend or regenerate the file."
         ) from error
     except (RecursionError, ValueError) as error:
         raise UnusableInput(f"{where}: expected JSON, found '{error}'.") from error
+
+
+#: What Python says of text that isn't JSON, where the text itself doesn't show it.
+_NOT_JSON = {
+    "Unterminated string": "a string that doesn't end",
+    "Invalid control character": "a control character in a string",
+    "Invalid \\": "an escape that JSON doesn't know",
+}
+_SHOWN_OF_IT = 24
+
+
+def not_json(error: json.JSONDecodeError) -> str:
+    """What stands where JSON was expected, for a person."""
+    for begun, words in _NOT_JSON.items():
+        if error.msg.startswith(begun):
+            return words
+    rest = error.doc[error.pos : error.pos + 2 * _SHOWN_OF_IT].strip()
+    return f"'{shown(rest, _SHOWN_OF_IT)}'" if rest else "nothing more: it is cut off"
 
 
 def unique_pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -243,9 +243,14 @@ class Home:
         Raises
         ------
         UnusableInput, StorageTrouble
-            As :meth:`prepare`, of the store of objects and the database.
+            As :meth:`prepare`, of the store of objects and the database; if a file lies there.
         """
         self._require_services()
+        if self.local.exists() and not self.local.is_dir():
+            raise UnusableInput(
+                f"{self.local}: expected a folder as home, found a file; choose another with "
+                f"--home or {HOME_VARIABLE}."
+            )
         kept_elsewhere = not store.is_local(self.root) and store.is_folder(self.root)
         return self.local.exists() or kept_elsewhere
 
@@ -253,6 +258,20 @@ class Home:
         if not store.is_local(self.root):
             objects.require_reachable(self.root)
         orchestration.require_services()
+
+    def can_be_written(self) -> bool:
+        """Whether the folders that are there let us write into them."""
+        folders = [Path(str(folder)) for folder in (self.local, *self._folders)]
+        return all(os.access(folder, os.W_OK | os.X_OK) for folder in folders if folder.exists())
+
+    def require_no_links(self) -> None:
+        """Raise :class:`UnusableInput` if a link lies where :meth:`prepare` allows none."""
+        for folder in self._folders:
+            require_no_link(folder)
+        if store.is_local(self.root):
+            for folder in (self.store, self.candidates):
+                for entry in folder.iterdir() if folder.is_dir() else ():
+                    require_no_link(entry)
 
     def prepare(self) -> None:
         """Create the folders and Dagster's settings.
@@ -266,13 +285,8 @@ class Home:
         StorageTrouble
             If the store of objects or the database doesn't answer.
         """
-        self._require_services()
-        for folder in self._folders:
-            require_no_link(folder)
-        if store.is_local(self.root):
-            for folder in (self.store, self.candidates):
-                for entry in folder.iterdir() if folder.is_dir() else ():
-                    require_no_link(entry)
+        self.is_there()
+        self.require_no_links()
         try:
             # For its owner alone; a home that is there already keeps the modes that it has.
             self.local.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)

@@ -84,8 +84,12 @@ def _told(at: str, expected: str, found: str, advice: str) -> StorageTrouble:
     )
 
 
-def trouble_behind(error: BaseException) -> StorageTrouble | None:
-    """The trouble that led to ``error``, itself or through others."""
+def trouble_behind(error: BaseException, where: str = "") -> StorageTrouble | None:
+    """The trouble that led to ``error``, itself or through others.
+
+    ``where`` is told in place of the file that the system names, such as one under a name that
+    holds only until it is whole.
+    """
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
@@ -93,7 +97,7 @@ def trouble_behind(error: BaseException) -> StorageTrouble | None:
         if isinstance(link, StorageTrouble):
             return link
         if isinstance(link, OSError) and link.errno in _OF_THE_SYSTEM:
-            return trouble_in(os.strerror(link.errno), str(link.filename or ""))
+            return trouble_in(os.strerror(link.errno), where or str(link.filename or ""))
         if "sqlite3" in str(link) and (found := trouble_in(str(link))):
             return found
         if found := _of_a_service(link):

@@ -9,7 +9,7 @@ from fr_ensemble_assets.assurance.assess import Assurance, NothingToAssess, asse
 from fr_ensemble_assets.assurance.assets import verdict_controls
 from fr_ensemble_assets.assurance.plots import assurance_figure
 from fr_ensemble_assets.assurance.tables import assurance_tables
-from fr_ensemble_assets.assurance.trained import TrainedControls, load_controls
+from fr_ensemble_assets.assurance.trained import load_controls
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
@@ -17,9 +17,19 @@ from fr_ensemble_assets.corpus.in_use import corpus_in_use
 from fr_ensemble_assets.corpus.store import corpus_name
 from fr_ensemble_assets.doors.groups import VERDICT_GROUP
 from fr_ensemble_assets.doors.home import HomeResource
-from fr_ensemble_assets.doors.metadata import OWNERS, Cell, folded, four_digits, plot, table
+from fr_ensemble_assets.doors.metadata import (
+    OWNERS,
+    Cell,
+    fitting,
+    folded,
+    four_digits,
+    lines,
+    plot,
+    table,
+)
 from fr_ensemble_assets.doors.refusals import refusals_as_failures
 from fr_ensemble_assets.evidence.results import FoldScore, SeedScore
+from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
 from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.gate.advice import next_step
@@ -37,6 +47,8 @@ from fr_ensemble_assets.training.resources import RecipeResource
 
 _WORST_FOLDS = 8
 _NAME_LIMIT = 20
+#: What follows from simpler models that do better; which ones, the line on skill says.
+_NO_NEED = "This corpus doesn't need a network."
 
 
 class EvidenceConfig(dg.Config):
@@ -82,7 +94,7 @@ def ensemble_verdict(
         judgement = judge(folder, used, contract)
         worth = _worth(used, judgement) if config.evidence else None
         caveats = worth.caveats if isinstance(worth, Assurance) else ()
-        controls = _controls(folder, used, judgement) if config.evidence else None
+        controls = _controls(folder, used, judgement) if config.evidence else {}
         document = verdict_document(judgement, used, places.results_from_home, caveats=caveats)
         path = write_verdict(folder, document)
         previous = previous_verdict(kept, used.sha256, contract)
@@ -91,9 +103,9 @@ def ensemble_verdict(
         # In the order in which the page shows it.
         metadata={
             "verdict": decision.verdict,
-            "reasons": "; ".join(decision.reasons) or "none: every figure passes",
+            "reasons": lines(decision.reasons) if decision.reasons else "none: every figure passes",
             "next_step": f"{next_step(decision, judgement.scores)}.",
-            "corpus": corpus_name(kept, used.sha256),
+            "corpus": fitting(corpus_name(kept, used.sha256)),
             **_figures(decision, judgement.scores),
             **_change(decision, previous),
             "plot_of_seeds": plot(verdict_figure(judgement, previous), "all seeds"),
@@ -102,7 +114,7 @@ def ensemble_verdict(
             "dry_run": decision.dry_run,
             "worst_folds": table(_worst_folds(judgement.scores)),
             **_evidence(worth, used.sha256),
-            **_trained(controls),
+            **controls,
             "corpus_sha256": used.sha256[:SHORT_SHA_LENGTH],
             "stored_at": path.name,
         }
@@ -127,20 +139,25 @@ def _evidence(assurance: Assurance | NothingToAssess | None, corpus_sha256: str)
     skill, chance = two_lines(assurance)
     return {
         "skill_over_quadratic": four_digits(assurance.skill_over_quadratic),
-        "evidence": "\n".join((skill, chance, *assurance.caveats)),
-        "diagnosis": looks,
+        "evidence": lines((skill, chance, *(_NO_NEED for _ in assurance.caveats[:1]))),
+        "diagnosis": fitting(looks),
         "plot_of_evidence": plot(assurance_figure(assurance), "what the verdict is worth"),
         "tables_of_evidence": folded(assurance_tables(assurance), f"corpus {corpus_sha256}"),
     }
 
 
-def _controls(folder: UPath, used: Corpus, judgement: Judgement) -> TrainedControls | None:
-    """Those that were trained beside these results, if any."""
-    found = (load_controls(folder, used.sha256, result) for result in judgement.results[:1])
-    return next(found, None)
+def _controls(folder: UPath, used: Corpus, judgement: Judgement) -> dict[str, Any]:
+    """What those say that were trained beside these results, if any.
 
-
-def _trained(controls: TrainedControls | None) -> dict[str, Any]:
+    They decide nothing: a damaged file is told of, and ends no verdict.
+    """
+    if not judgement.results:
+        return {}
+    try:
+        controls = load_controls(folder, used.sha256, judgement.results[0])
+    except UnusableInput as error:
+        told = f"can't be read: {error} `fr-ensemble run --controls` trains them again."
+        return {"controls": fitting(told)}
     if controls is None:
         return {}
     return {"codec_block": controls.codec_block, "swapped_scores": controls.swap}
@@ -161,7 +178,8 @@ def _change(decision: Decision, previous: Previous | None) -> dict[str, float | 
     """The step since the last PROMOTE."""
     if previous is None:
         return {"last_promote": "none on another corpus"}
-    told = {"last_promote": f"{previous.name} ({previous.corpus_sha256[:SHORT_SHA_LENGTH]})"}
+    short = previous.corpus_sha256[:SHORT_SHA_LENGTH]
+    told = {"last_promote": f"{fitting(previous.name)} ({short})"}
     if decision.mean_plcc is None or previous.mean_plcc is None:
         return {**told}
     return {**told, "mean_plcc_change": four_digits(decision.mean_plcc - previous.mean_plcc)}

@@ -124,7 +124,7 @@ def verdict_checked(judgement: Judgement) -> Iterator[dg.AssetCheckResult]:
     if not decision.promote:
         # Else the run would end with Dagster's own error, whose stack trace hides the numbers.
         raise dg.Failure(
-            description=f"HOLD: {'; '.join(decision.reasons)}",
+            description="\n- ".join(("HOLD:", *decision.reasons)),
             metadata={"next_step": next_step(decision, judgement.scores)},
             allow_retries=False,
         )

@@ -16,6 +16,7 @@ from fr_ensemble_assets.doors.home import HomeResource
 from fr_ensemble_assets.doors.metadata import (
     OWNERS,
     column_schema,
+    fitting,
     four_digits,
     in_home,
     plot,
@@ -40,6 +41,8 @@ from fr_ensemble_assets.training.resources import (
 SEED_PARTITIONS = dg.StaticPartitionsDefinition([str(seed) for seed in ENSEMBLE.units])
 #: Registered by whoever asks for them: ``fr-ensemble backfill --seeds 0-19``.
 STUDY_PARTITIONS = dg.DynamicPartitionsDefinition(name="study_seeds")
+#: The metadata that says why a seed whose results lay there was trained all the same.
+TRAINED_AGAIN = "trained_again"
 _COLUMNS = {
     "src, encoder, cq, frame_index": ("key", "The row's key, and preset where recorded"),
     "fold": ("int", "Position of the held-out source in sorted order"),
@@ -160,12 +163,15 @@ def _describe(used: Corpus, outcome: SeedOutcome) -> dict[str, dg.MetadataValue]
     ]
     plcc = mean_or_none([fold.agreement.plcc for fold in result.folds])
     figures = {} if plcc is None else {"mean_plcc": dg.MetadataValue.float(four_digits(plcc))}
+    again = dg.MetadataValue.text(fitting(outcome.replaced))
+    replaced = {TRAINED_AGAIN: again} if outcome.replaced else {}
     return figures | {
         "plot_of_folds": plot(fold_figure(used, result), f"folds of seed {result.seed}"),
         "folds": table(folds),
         "folds_in_all": dg.MetadataValue.text(str(len(result.folds))),
         "wall_time_s": dg.MetadataValue.float(four_digits(result.wall_time_s)),
         "reused": dg.MetadataValue.bool(outcome.reused),
+        **replaced,
         "parts_kept": dg.MetadataValue.text(str(outcome.parts_kept)),
         "corpus_sha256": dg.MetadataValue.text(used.sha256[:SHORT_SHA_LENGTH]),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -22,9 +23,11 @@ from fr_ensemble_assets.evidence.results import (
     training_record,
 )
 from fr_ensemble_assets.features.codec_block import CodecBlock
+from fr_ensemble_assets.foundation import store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.machine import ONE_KIND, machine_told
 from fr_ensemble_assets.foundation.progress import Progress, Shares, StepReport
+from fr_ensemble_assets.foundation.wording import listed
 from fr_ensemble_assets.loso.evaluation import HeldOut, Part, parts_of
 from fr_ensemble_assets.loso.parts import Found, KeptParts
 from fr_ensemble_assets.loso.prepared import prepare
@@ -47,12 +50,15 @@ class SeedOutcome:
         How many of its parts, trained before an interruption.
     dropped
         Why others that lay there were trained again, a sentence each.
+    replaced
+        Why the result that lay there was not taken; empty if there was none.
     """
 
     result: SeedResult
     reused: bool
     parts_kept: int = 0
     dropped: tuple[str, ...] = ()
+    replaced: str = ""
 
 
 def evaluate_seeds(
@@ -82,10 +88,11 @@ def evaluate_seeds(
     assignment = contract.plan.assign(rows_by_source(corpus))
     data = None
     kept_parts = KeptParts(folder, contract)
-    open_seeds = {}
+    open_seeds, replaced = {}, {}
     for seed in seeds:
-        result = None if force else finished_seed(folder, corpus, contract, seed)
-        if result is None:
+        result = "asked for with force" if force else _standing(folder, corpus, contract, seed)
+        if isinstance(result, str):
+            replaced[seed] = "" if force else _why_again(folder, seed, result)
             cut = parts_of(corpus.sha256, assignment, seed, contract.recipe, trainer)
             data = data or prepare(corpus, block)
             if force:
@@ -117,7 +124,8 @@ def evaluate_seeds(
             save_seed(folder, corpus, contract, result, trainer.backend, corrections, machine)
             kept_parts.sweep(part.seed)
             found = open_seed.found
-            yield SeedOutcome(result, False, len(found.parts), found.dropped)
+            kept = len(found.parts)
+            yield SeedOutcome(result, False, kept, found.dropped, replaced[part.seed])
 
 
 class _OneKind:
@@ -177,11 +185,31 @@ def finished_seed(
 
     Without its folds' corrections a seed is not done: no interval can be calibrated on it.
     """
+    found = _standing(folder, corpus, contract, seed)
+    return None if isinstance(found, str) else found
+
+
+def _why_again(folder: UPath, seed: int, why: str) -> str:
+    """Why what lies there of a seed is not taken; empty where nothing does."""
+    name = results_file(seed)
+    if store.exists(folder / name):
+        return why
+    same_length = re.compile(rf"{re.escape(folder.name.rpartition('-')[0])}-[0-9a-f]+")
+    others = [other for other in store.folders(folder.parent) if same_length.fullmatch(other.name)]
+    found = [other.name for other in others if store.exists(other / name)]
+    return f"{listed(found)} is of another recipe or version of fr-ensemble" if found else ""
+
+
+def _standing(folder: UPath, corpus: Corpus, contract: Contract, seed: int) -> SeedResult | str:
+    """The same, or why what lies there is none."""
     try:
         score = load_seed(folder / results_file(seed), seed)
         result = load_seed_result(folder, corpus, contract, score)
         load_corrections(folder, corpus, contract, score)
-    except UnusableInput:
-        return None
-    same = recorded(score, contract) == training_record(contract)
-    return result if same and score.corpus_sha256 == corpus.sha256 else None
+    except UnusableInput as error:
+        return str(error)
+    if recorded(score, contract) != training_record(contract):
+        return "it was trained under another recipe, or by another version of fr-ensemble"
+    if score.corpus_sha256 != corpus.sha256:
+        return "it belongs to another corpus"
+    return result

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from upath import UPath
 
 from fr_ensemble_assets.candidate.places import has_candidate
+from fr_ensemble_assets.candidate.verify import verify_candidate
 from fr_ensemble_assets.contract.agreed import ENSEMBLE, Contract
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.fitness import require_fit
@@ -17,13 +18,14 @@ from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.in_use import CORPUS_TAG, newest_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
 from fr_ensemble_assets.doors.glance import BACKFILL_ENDED
+from fr_ensemble_assets.doors.naming import work_of
 from fr_ensemble_assets.doors.progress import read_progress
 from fr_ensemble_assets.foundation import seen, store
 from fr_ensemble_assets.foundation.digests import is_digest
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.wording import listed
-from fr_ensemble_assets.gate.verdict import Judgement, judge
+from fr_ensemble_assets.gate.verdict import Judgement, altered_since, judge, read_verdict
 from fr_ensemble_assets.loso.run import finished_seed
 from fr_ensemble_assets.operations.in_process import consecutive, execute
 from fr_ensemble_assets.operations.instance import (
@@ -40,8 +42,12 @@ if TYPE_CHECKING:
 
 #: The daemon says that it lives every 30 s; one that is silent for longer than this is gone.
 DAEMON_SILENT_S = 75.0
+#: Dagster's own, which no setting changes: a backfill takes up to three looks even where nothing is
+#: left to train.
+DAEMON_LOOKS_S = 30.0
 #: So long a backfill waits for a daemon to come back before the command gives up on it.
 _DAEMON_LOST_S = 600.0
+_WAITING = frozenset({"QUEUED", "NOT_STARTED"})
 _SECONDS_BETWEEN_LOOKS = 1.0
 
 
@@ -161,6 +167,40 @@ def _stored(home: Home, prefix: str) -> str:
     return found[0]
 
 
+def already_done(plan: BackfillPlan, used: Corpus) -> Ending | None:
+    """What stands, where everything that was asked for is done; ``None`` where something is left.
+
+    The daemon would take more than a minute to find nothing to do.
+    """
+    contract, folder = plan.contract, plan.results
+    if not all(finished_seed(folder, used, contract, seed) for seed in plan.seeds):
+        return None
+    judgement = judge(folder, used, contract)
+    if not plan.judges:
+        return Ending(judgement, False, None)
+    promote = judgement.decision.promote
+    if not _verdict_stands(folder, judgement) or (promote and not _candidate_stands(plan)):
+        return None
+    return Ending(judgement, True, plan.places.candidate if promote else None)
+
+
+def _verdict_stands(folder: UPath, judgement: Judgement) -> bool:
+    try:
+        verdict = read_verdict(folder)
+    except UnusableInput:
+        return False
+    if verdict is None or verdict.verdict != judgement.decision.verdict:
+        return False
+    return not altered_since(verdict, judgement.scores)
+
+
+def _candidate_stands(plan: BackfillPlan) -> bool:
+    try:
+        return verify_candidate(plan.places.candidate).problems == ()
+    except UnusableInput:
+        return False
+
+
 def daemon_lives(instance: dg.DagsterInstance) -> bool:
     """Whether a daemon takes up backfills over this home."""
     return daemon_silence_s(instance) < DAEMON_SILENT_S
@@ -184,8 +224,11 @@ def follow(
     backfill_id: str,
     progress: Progress,
     say: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> Ending:
     """Wait until the backfill has ended, and tell how it did.
+
+    ``say`` is told, each time that it changes, what is waited for.
 
     Raises
     ------
@@ -196,12 +239,15 @@ def follow(
         there for ten minutes; the backfill stands and goes on when one comes back.
     """
     relay = _Relay(instance, backfill_id, _bars(plan, progress))
-    warned = False
+    warned, before = False, ""
     while True:
         backfill = instance.get_backfill(backfill_id)
         relay.pass_on()
         if backfill is None or backfill.status.value in BACKFILL_ENDED:
             break
+        if (awaited := _awaited(relay.runs())) != before:
+            say(awaited)
+        before = awaited
         silence = daemon_silence_s(instance)
         if silence > _DAEMON_LOST_S:
             raise OrchestrationFailure(
@@ -209,12 +255,23 @@ def follow(
                 "`fr-ensemble ui` runs again"
             )
         if silence > DAEMON_SILENT_S and not warned:
-            say(f"the daemon is silent for {silence:.0f} s; waiting for `fr-ensemble ui`")
+            warn(f"the daemon is silent for {silence:.0f} s; waiting for `fr-ensemble ui`")
         warned = silence > DAEMON_SILENT_S
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     if backfill is None or backfill.status.value == "CANCELED":
         raise OrchestrationFailure(f"backfill {backfill_id} was canceled")
     return conclude(plan, relay.events())
+
+
+def _awaited(runs: Sequence[dg.DagsterRun]) -> str:
+    """What a backfill with these runs waits for."""
+    unfinished = [run for run in runs if not run.is_finished]
+    at_work = [run for run in unfinished if run.status.value not in _WAITING]
+    if at_work:
+        return f"at work: {listed(map(work_of, at_work), 4)}"
+    if unfinished:
+        return "waiting in the queue: one run works at a time"
+    return f"waiting for the daemon, which looks every {DAEMON_LOOKS_S:.0f} s for what is next"
 
 
 def run_here(instance: dg.DagsterInstance, plan: BackfillPlan, progress: Progress) -> Ending:
@@ -313,7 +370,7 @@ class _Relay:
         self._seen: list[dg.DagsterEvent] = []
 
     def pass_on(self) -> None:
-        for run_id in self._runs():
+        for run_id in (run.run_id for run in self.runs()):
             found = self._instance.get_records_for_run(run_id, self._cursors.get(run_id))
             self._cursors[run_id] = found.cursor
             for record in found.records:
@@ -328,11 +385,10 @@ class _Relay:
     def events(self) -> list[dg.DagsterEvent]:
         return list(self._seen)
 
-    def _runs(self) -> Iterator[str]:
+    def runs(self) -> Sequence[dg.DagsterRun]:
         import dagster as dg
 
-        for run in self._instance.get_runs(dg.RunsFilter(tags=self._tags)):
-            yield run.run_id
+        return self._instance.get_runs(dg.RunsFilter(tags=self._tags))
 
     def _tell(self, told: tuple[str, int] | None) -> None:
         if told is not None and told[0] in self._bars:

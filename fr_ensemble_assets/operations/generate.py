@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from fr_ensemble_assets.encodes.encoders import usable_encoders
 from fr_ensemble_assets.encodes.generate import generate
 from fr_ensemble_assets.encodes.grid import Grid, parse_qualities
 from fr_ensemble_assets.encodes.output import provenance_file, require_writable, write_rows
+from fr_ensemble_assets.foundation.alone import Taken, alone
 from fr_ensemble_assets.foundation.cores import cores
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
@@ -21,6 +24,8 @@ from fr_ensemble_assets.foundation.progress import Progress
 from fr_ensemble_assets.foundation.schema import MIN_ROWS, MIN_SOURCES
 from fr_ensemble_assets.predictors.clip_cells import pooled_with_probes
 from fr_ensemble_assets.predictors.pooling import CELL_ENDINGS, write_cells
+
+_LOCK_FILE = "generate.lock"
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ def generate_corpus(home: Home, order: Order, progress: Progress) -> Delivery:
     home.prepare()
     home.sweep()
     workers = order.workers or cores()
-    with Children() as children:
+    with at_work(home), Children() as children:
         inventory = take_inventory(
             ffmpeg, children, files, raw, order.rate, workers, progress.report("clips")
         )
@@ -156,6 +161,28 @@ def generate_corpus(home: Home, order: Order, progress: Progress) -> Delivery:
         cell_rows=cell_rows,
         trainable=rows >= MIN_ROWS and len({s.cell.clip.src for s in made.scored}) >= MIN_SOURCES,
     )
+
+
+@contextmanager
+def at_work(home: Home) -> Iterator[None]:
+    """Be the only ``generate`` in ``home`` while the block runs: two would do the work twice.
+
+    Raises
+    ------
+    UnusableInput
+        If another is at work.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone(home.dagster / _LOCK_FILE))
+        except Taken as taken:
+            process = f"process {taken.pid}" if taken.pid else "another process"
+            raise UnusableInput(
+                f"{home.root}: expected a home in which no other `generate` is at work, found one "
+                f"({process}); wait until it ends and type the command again, which takes over "
+                "what it encoded, or choose another --home."
+            ) from None
+        yield
 
 
 def _require_places(order: Order) -> None:

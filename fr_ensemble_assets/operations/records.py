@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fr_ensemble_assets.corpus.in_use import CELLS, newest_corpus, skipped_reports
+from fr_ensemble_assets.doors.naming import work_of
 from fr_ensemble_assets.doors.workers import Worker, worker_of
 from fr_ensemble_assets.foundation.home import Home
-from fr_ensemble_assets.foundation.wording import listed
 from fr_ensemble_assets.operations.instance import (
     open_instance,
     unfinished_backfills,
@@ -42,16 +42,10 @@ def _work(instance: dg.DagsterInstance) -> list[Work]:
         for b in unfinished_backfills(instance)
     ]
     runs = [
-        Work(f"run of {_work_of(run)}", _state(instance, run), run.run_id)
+        Work(f"run of {work_of(run)}", _state(instance, run), run.run_id)
         for run in unfinished_runs(instance)
     ]
     return backfills + runs
-
-
-def _work_of(run: dg.DagsterRun) -> str:
-    """The job; of Dagster's own, which materialises whatever was chosen, the assets."""
-    chosen = sorted(key.to_user_string() for key in run.asset_selection or ())
-    return listed(chosen, 4) if run.job_name.startswith("__") and chosen else run.job_name
 
 
 def _state(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:

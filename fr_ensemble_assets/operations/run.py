@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from upath import UPath
@@ -12,7 +12,7 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import Judgement
 from fr_ensemble_assets.operations.codecs import Codecs
-from fr_ensemble_assets.operations.in_process import consecutive, execute
+from fr_ensemble_assets.operations.in_process import consecutive, execute, name_seeds
 from fr_ensemble_assets.operations.instance import (
     OrchestrationFailure,
     close_dead_runs,
@@ -71,6 +71,8 @@ class Outcome:
         What the gate says of each codec's predictor.
     worth
         What the verdict is worth, in lines: none where that wasn't asked for.
+    trained_again
+        Why seeds whose results lay there were trained all the same, a sentence each.
     """
 
     judgement: Judgement
@@ -79,6 +81,7 @@ class Outcome:
     candidate_dir: UPath | None
     codecs: Codecs
     worth: tuple[str, ...] = ()
+    trained_again: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         decision = self.judgement.decision
@@ -122,10 +125,14 @@ def run_ensemble(plan: Plan, progress: Progress) -> Outcome:
         if _can_be_read(plan.corpus):
             codecs = train_codecs(instance, plan.home, plan.force, progress)
         *others, last = consecutive(plan.seeds)
+        again: list[str] = []
         for seeds in others:
-            raise_refusals(_execute(instance, "train_seeds", plan, seeds, progress).all_events)
+            result = _execute(instance, "train_seeds", plan, seeds, progress)
+            raise_refusals(result.all_events)
+            again += _trained_again(result)
         result = _execute(instance, plan.job, plan, last, progress)
-        return _outcome(plan, result, codecs)
+        again += _trained_again(result)
+        return replace(_outcome(plan, result, codecs), trained_again=tuple(again))
 
 
 def _can_be_read(corpus: str) -> bool:
@@ -210,6 +217,17 @@ def _materialisations(result: dg.ExecuteInProcessResult) -> list[dg.AssetMateria
         for event in result.all_events
         if event.event_type_value == "ASSET_MATERIALIZATION"
     ]
+
+
+def _trained_again(result: dg.ExecuteInProcessResult) -> list[str]:
+    from fr_ensemble_assets.loso.assets import TRAINED_AGAIN
+
+    told: dict[str, list[int]] = {}
+    for made in _materialisations(result):
+        if TRAINED_AGAIN in made.metadata:
+            why = str(made.metadata[TRAINED_AGAIN].value)
+            told.setdefault(why, []).append(int(made.partition or 0))
+    return [f"seeds {name_seeds(seeds)} were trained again: {why}" for why, seeds in told.items()]
 
 
 def _corpus_sha256(result: dg.ExecuteInProcessResult) -> str:

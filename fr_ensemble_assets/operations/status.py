@@ -81,6 +81,8 @@ class Status:
         What the gate says of the codecs' predictors.
     exists
         Whether there is a home at all.
+    untold
+        What can't be told of a home that can only be read; empty if all is.
     """
 
     home: UPath
@@ -95,6 +97,7 @@ class Status:
     work: tuple[Work, ...]
     codecs: Codecs = field(default_factory=Codecs)
     exists: bool = True
+    untold: str = ""
 
     def to_json(self) -> dict[str, Any]:
         decision = self.judgement.decision if self.judgement else None
@@ -113,6 +116,7 @@ class Status:
                 for c in self.candidates
             ],
             "predictors": self.codecs.to_json(),
+            "untold": self.untold or None,
             "work": [{"name": w.name, "state": w.state, "id": w.identity} for w in self.work],
         }
 
@@ -120,15 +124,23 @@ class Status:
 def status_of(home: Home) -> Status:
     """Look. In a home that is there, folders that it lacks are made; no home is.
 
+    A home that can only be read is looked at as far as that goes: Dagster itself opens none.
+
     Raises
     ------
     UnusableInput
         If the home can't be opened. What is damaged in it is part of the answer.
     """
     there = home.is_there()
-    if there:
+    untold = ""
+    if there and home.can_be_written():
         home.prepare()
-    records = _records(home) if there else Records(None, 0, ())
+        records = _records(home)
+    elif there:
+        home.require_no_links()
+        records, untold = _records_as_read(home)
+    else:
+        records = Records(None, 0, ())
     sha256 = records.corpus_sha256
     corpus, judgement, damage = _judged(home, sha256) if sha256 else (None, None, "")
     return Status(
@@ -144,6 +156,7 @@ def status_of(home: Home) -> Status:
         work=records.work,
         codecs=standing_codecs(home, records.cells_sha256),
         exists=there,
+        untold=untold,
     )
 
 
@@ -173,6 +186,15 @@ def _records(home: Home) -> Records:
     from fr_ensemble_assets.operations.records import records_of
 
     return records_of(home)
+
+
+def _records_as_read(home: Home) -> tuple[Records, str]:
+    """The same of a home that can't be written, and what can't be told of it."""
+    glance = glance_at(home)
+    if glance is None:
+        return Records(None, 0, ()), "which corpus is current, and what is at work"
+    told = Records(glance.corpus_sha256, glance.skipped, (), glance.cells_sha256)
+    return told, "what is at work, though something is" if glance.at_work else ""
 
 
 def _read_from(home: Home, sha256: str) -> str:

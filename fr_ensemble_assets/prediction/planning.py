@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,7 @@ from fr_ensemble_assets.foundation.cores import cores
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import temporary_name
 from fr_ensemble_assets.foundation.progress import Progress, Shares, StepReport, report_nothing
+from fr_ensemble_assets.foundation.trouble import trouble_behind
 from fr_ensemble_assets.predictors.carried import Predictors
 from fr_ensemble_assets.predictors.ladders import scored_features
 from fr_ensemble_assets.predictors.model import Probe
@@ -323,6 +324,8 @@ def keep(ffmpeg: Ffmpeg, planned: Planned, target: Path) -> None:
     ------
     UnusableInput
         If there is none, or it can't be put there.
+    StorageTrouble
+        If the disk is full or fails.
     """
     made = planned.whole or planned.chosen
     if made is None or len(made.files) != 1:
@@ -335,7 +338,10 @@ def keep(ffmpeg: Ffmpeg, planned: Planned, target: Path) -> None:
         shutil.copyfile(encode, unfinished)
         unfinished.replace(target)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        if trouble := trouble_behind(error, f"--keep {target}"):
+            raise trouble from error
         raise UnusableInput(
             f"--keep {target}: expected to be able to write this file, found "
             f"'{error.strerror or error}'."

@@ -123,7 +123,7 @@ def answer_for(candidate: Candidate, unit: Unit, confidence: float, rule: Rule) 
         raise UnusableInput(f"rule: expected one of {', '.join(RULES)}, found '{rule}'.")
     if not isinstance(confidence, int | float) or not LOWEST_CONFIDENCE <= confidence < 1:
         raise UnusableInput(
-            f"confidence: expected a number from {LOWEST_CONFIDENCE:g} to below 1, found "
+            f"--confidence: expected a number from {LOWEST_CONFIDENCE:g} to below 1, found "
             f"{confidence}; 95 % is 0.95."
         )
     table = candidate.calibration.tables(unit).get(rule)

@@ -33,7 +33,7 @@ from fr_ensemble_assets.foundation.files import parse_path, sha256_of
 from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH, Home
 from fr_ensemble_assets.foundation.wording import listed, shown
 from fr_ensemble_assets.predictors.cell_schema import CELL_COLUMNS, CELL_DESCRIPTIONS, CELL_TEXT
-from fr_ensemble_assets.predictors.cell_store import CELLS_FILE, load_cells, save_cells
+from fr_ensemble_assets.predictors.cell_store import load_cells, save_cells
 from fr_ensemble_assets.predictors.cells import BUNDLED_CELLS, CellReading, Cells, read_cells
 from fr_ensemble_assets.predictors.clip_cells import (
     any_clip_cells,
@@ -231,7 +231,7 @@ def planning_corpus(config: CellsConfig, home: HomeResource) -> dg.MaterializeRe
             "extra_keys": listed(reading.extra_keys) or "none",
             "read_from": shown(origin),
             "cells_sha256": sha256[:SHORT_SHA_LENGTH],
-            "stored_at": in_home(kept, kept.cells_dir(sha256) / CELLS_FILE),
+            "stored_at": in_home(kept, kept.cells_dir(sha256)),
         },
     )
 

@@ -25,6 +25,7 @@ from fr_ensemble_assets.evidence.measure import SeedResult
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.progress import Silent
+from fr_ensemble_assets.operations.in_process import execute
 from fr_ensemble_assets.operations.instance import open_instance
 from fr_ensemble_assets.operations.run import Plan, run_ensemble
 from fr_ensemble_tests.conftest import CPU, Chain, evaluate_seed
@@ -89,6 +90,22 @@ def test_damaged_controls_are_told_with_what_to_do(
 def test_codec_block_must_add_more_than_the_adr_asks(ablation: Ablation, told: str) -> None:
     found = TrainedControls("0" * 64, "0" * 64, ablation, None)
     assert re.search(told, found.codec_block)
+
+
+def test_damaged_controls_are_told_of_and_end_no_verdict(promoted: Home) -> None:
+    """They decide nothing."""
+    (results,) = promoted.store.glob("*/loso-*")
+    (results / CONTROLS_FILE).write_bytes(b"{")
+    last = [ENSEMBLE.units[-1]]
+    with open_instance(promoted) as instance:
+        execute(instance, promoted, "train_ensemble", last, Silent(), assets=["ensemble_verdict"])
+        event = instance.get_latest_materialization_event(dg.AssetKey("ensemble_verdict"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    shown = {name: one.value for name, one in event.asset_materialization.metadata.items()}
+    assert shown["verdict"] == "PROMOTE"
+    assert f"{CONTROLS_FILE} line 1" in str(shown["controls"])
+    assert "`fr-ensemble run --controls` trains them again" in str(shown["controls"])
 
 
 def test_run_with_controls_shows_them_on_the_verdict_and_in_its_lines(

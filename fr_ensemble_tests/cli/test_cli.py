@@ -160,6 +160,9 @@ def test_home_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     told = refused(command(tmp_path, "run", "--home", "file/home"))
     assert "expected a home folder that can be written" in told
+    for name in ("run", "status", "ui"):
+        told = refused(command(tmp_path, name, "--home", "file"))
+        assert "expected a folder as home, found a file" in told
 
 
 def test_names_with_signs_of_markup_and_formulas_are_names(

@@ -20,6 +20,8 @@ from upath import UPath
 from fr_ensemble_assets.cli.main import app
 from fr_ensemble_assets.clips.ffmpeg import Ffmpeg
 from fr_ensemble_assets.corpus.reader import read_corpus
+from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.operations.generate import at_work
 from fr_ensemble_assets.predictors.cell_schema import PROBE_FEATURES
 from fr_ensemble_assets.predictors.cells import read_cells
 from fr_ensemble_tests.video import FRAMES, MakeClip, call
@@ -68,6 +70,19 @@ def test_folder_of_clips_becomes_a_corpus_in_any_format(
     told = json.loads((tmp_path / "rows.jsonl.gz.provenance.json").read_text())
     assert told["rows"] == 120
     assert {clip["src"] for clip in told["clips"]} == {"moving", "zoom"}
+
+
+def test_second_generate_in_a_home_says_that_another_is_at_work(
+    typed: Typed, clips: Path, tmp_path: Path
+) -> None:
+    asked = ("--clips", clips, "--encoders", "libx264", "--qualities", "30", "--out")
+    home = Home.at(tmp_path / "home")
+    home.prepare()
+    with at_work(home):
+        second = typed(*asked, tmp_path / "second.jsonl")
+    assert second.exit_code == 2
+    assert f"found one (process {os.getpid()}); wait until it ends" in second.stderr
+    assert typed(*asked, tmp_path / "third.jsonl").exit_code == 0
 
 
 def test_planning_cells_are_written_beside_a_corpus_or_instead(
@@ -238,10 +253,13 @@ def test_two_clips_of_one_name_would_be_one_source(
 def test_one_clip_under_two_names_would_be_in_training_while_held_out(
     typed: Typed, clips: Path, tmp_path: Path
 ) -> None:
-    (clips / "other.mkv").symlink_to(clips / "moving.mkv")
+    """All of them are named at once."""
+    for name in ("other.mkv", "third.mkv"):
+        (clips / name).symlink_to(clips / "moving.mkv")
     result = typed("--clips", clips, "--out", tmp_path / "o.jsonl")
     assert result.exit_code == 2
-    assert "expected clips that differ, found the same content" in result.stderr
+    named = " and ".join(str(clips / f"{name}.mkv") for name in ("moving", "other", "third"))
+    assert f"{named}: expected clips that differ, found the same content" in result.stderr
 
 
 def test_pipe_under_a_clips_name_is_left_alone(typed: Typed, clips: Path, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_encoder_outside_the_vocabulary_is_counted(
     ("arguments", "sentence"),
     [
         (["--rule", "magic"], "--rule: expected one of gaussian, frame, source, found 'magic'"),
-        (["--confidence", "95"], "confidence: expected a number from 0.5 to below 1, found 95"),
+        (["--confidence", "95"], "--confidence: expected a number from 0.5 to below 1, found 95"),
         (["--frames", "nowhere.jsonl"], "nowhere.jsonl: expected"),
         (["--candidate", "nowhere"], "nowhere: expected a candidate folder"),
         (["--out", "out.csv"], "out.csv"),

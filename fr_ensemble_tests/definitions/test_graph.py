@@ -224,8 +224,10 @@ def test_a_held_run_ends_with_its_reasons_and_their_numbers(held_once: Chain) ->
         for record in failed
     )
     assert error is not None
-    reasons = "; ".join(outcome.judgement.decision.reasons)
-    assert error.description == f"HOLD: {reasons}"
+    assert error.description is not None
+    first, *told = error.description.splitlines()
+    assert first == "HOLD:"
+    assert told == [f"- {reason}" for reason in outcome.judgement.decision.reasons]
     assert "The scores don't belong" in str(error.metadata["next_step"].value)
 
 

@@ -21,6 +21,7 @@ from fr_ensemble_assets.doors.glance import (
     Glance,
     glance_at,
 )
+from fr_ensemble_assets.doors.workers import HOST_TAG
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.foundation.orchestration import SETTINGS_FILE
 from fr_ensemble_assets.operations.instance import open_instance
@@ -81,7 +82,7 @@ def test_home_that_was_opened_has_no_corpus_yet(tmp_path: Path) -> None:
 
 def test_run_that_has_not_ended_is_at_work(home: Home) -> None:
     with open_instance(home) as instance:
-        tags = {"fr_ensemble/host": "elsewhere"}
+        tags = {HOST_TAG: "elsewhere"}
         instance.create_run_for_job(defs.resolve_job_def("train_seeds"), tags=tags)
     # Dagster itself wants to know where a queued run came from.
     for status in set(dg.DagsterRunStatus) - {dg.DagsterRunStatus.QUEUED}:

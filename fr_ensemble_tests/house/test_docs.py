@@ -180,21 +180,21 @@ RUN: dict[Script, tuple[tuple[int, ...], str]] = {
     ("fr-ensemble clean",): ((0,), "its candidate"),
     ("fr-ensemble gate RESULTS_DIR [--json]",): ((0,), "verdict: PROMOTE"),
     ("fr-ensemble generate --help",): ((0,), "--qualities"),
-    (".venv/bin/fr-ensemble generate --clips my_clips --out corpus.jsonl.gz --every 3",): (
+    ("fr-ensemble generate --clips my_clips --out corpus.jsonl.gz --every 3",): (
         (0,),
         "20 of 20",
     ),
-    (".venv/bin/fr-ensemble run --corpus broken.jsonl",): (
+    ("fr-ensemble run --corpus broken.jsonl",): (
         (2,),
         "line 7: expected column 'vmaf' to be a number from 0 to 100, found the text '95'.",
     ),
-    (".venv/bin/fr-ensemble recommend --frames probes.jsonl --target 92",): ((3,), "city with"),
+    ("fr-ensemble recommend --frames probes.jsonl --target 92",): ((3,), "city with"),
     (
         "fr-ensemble predict --frames frames.jsonl --out scored.parquet",
         "fr-ensemble recommend --frames probes.jsonl --target 92 --confidence 0.95",
     ): ((3, 3), "city with"),
     (
-        ".venv/bin/fr-ensemble propose --tree ../vmaf --out flip.patch",
+        "fr-ensemble propose --tree ../vmaf --out flip.patch",
         'git -C ../vmaf apply --binary "$PWD/flip.patch"',
     ): ((0, 0), "flip.patch.md"),
 }
@@ -209,19 +209,19 @@ NOT_RUN: dict[Script, str] = {
     ("make run",): "trains for a minute: test_cli.py, .ci/run",
     ("make ui",): "serves: operations/test_live_front.py",
     ("make mutants MUTANTS=gate/rule.py", "make mutants"): "takes minutes: test_mutants.py",
-    (".venv/bin/fr-ensemble recommend --clip my.mkv --target 92 --keep best.mp4",): (
+    ("fr-ensemble recommend --clip my.mkv --target 92 --keep best.mp4",): (
         "encodes for a minute: test_recommend_clip.py"
     ),
     ("make setup", "make lint", "make test", "make test-live"): "this very suite",
-    (".venv/bin/fr-ensemble run --corpus my_corpus.jsonl.gz",): "trains: test_cli.py",
-    (".venv/bin/fr-ensemble run --corpus corpus.jsonl.gz",): "trains: test_cli.py",
+    ("fr-ensemble run --corpus my_corpus.jsonl.gz",): "trains: test_cli.py",
+    ("fr-ensemble run --corpus corpus.jsonl.gz",): "trains: test_cli.py",
     ("fr-ensemble backfill --seeds 1,3",): "needs a daemon: test_backfill.py",
     tuple(
         f".venv/bin/python -m benchmarks.{name} FOLDER"
         for name in ("intervals", "other_seeds", "unseen", "recentring")
     ): "train 440 models",
     (
-        ".venv/bin/fr-ensemble generate --clips my_clips --cells cells.csv.gz "
+        "fr-ensemble generate --clips my_clips --cells cells.csv.gz "
         '--qualities "libx264=13-46:3;libsvtav1=19-63:4"',
     ): "encodes for minutes: cli/test_generate.py",
     ("fr-ensemble run --home s3://bucket/prefix --executor ray://HEAD:10001 --folds 21",): (

@@ -138,6 +138,20 @@ def test_finished_seeds_are_not_trained_again(tmp_path: Path, few: Corpus) -> No
     assert finished_seed(folder, few, ENSEMBLE, 0) is None
 
 
+def test_seed_that_is_trained_although_results_lie_there_says_why(
+    tmp_path: Path, few: Corpus
+) -> None:
+    folder = UPath(tmp_path / "loso-200epochs-4a439d50")
+    (first,) = evaluate_seeds(folder, few, [0], QUICK, CPU, Silent())
+    (folder / "recentring_seed0.json").unlink()
+    (again,) = evaluate_seeds(folder, few, [0], QUICK, CPU, Silent())
+    newer = folder.with_name("loso-200epochs-0123abcd")
+    (other,) = evaluate_seeds(newer, few, [0], QUICK, CPU, Silent())
+    assert first.replaced == ""
+    assert "recentring_seed0.json: expected" in again.replaced
+    assert other.replaced == f"{folder.name} is of another recipe or version of fr-ensemble"
+
+
 def test_results_must_follow_from_their_predictions(tmp_path: Path, few: Corpus) -> None:
     folder = UPath(tmp_path)
     save_seed(folder, few, QUICK, evaluate_seed(few, 0, QUICK), "cpu")

@@ -26,6 +26,7 @@ from fr_ensemble_assets.gate.verdict import judge
 from fr_ensemble_assets.operations.backfill import (
     BackfillPlan,
     conclude,
+    follow,
     launch,
     plan_backfill,
     run_here,
@@ -93,7 +94,48 @@ def test_verdict_follows_only_where_the_ensemble_is_whole_after_it(
         assert plan_backfill(instance, home, [0, 1, 2, 3, 4], newer).judges
 
 
+def without_results(home: Home) -> Home:
+    """The same home before anything was trained."""
+    for made in home.store.glob("*/loso-*"):
+        shutil.rmtree(made)
+    return home
+
+
+@pytest.mark.parametrize(("chain", "code"), [("promoted", 0), ("held", 1)])
+def test_where_all_is_done_nothing_is_started(
+    chain: str, code: int, request: pytest.FixtureRequest
+) -> None:
+    """The daemon would take a minute to find that out."""
+    home: Home = request.getfixturevalue(chain)
+    told = typed("--seeds", "1,3", home=home)
+    assert told.exit_code == code, told.stderr
+    assert "all of it is done already" in told.stderr
+    assert f"verdict: {'HOLD' if code else 'PROMOTE'}" in told.stdout
+    with open_instance(home) as instance:
+        assert list(instance.get_backfills()) == []
+
+
+def test_damaged_candidate_is_something_left_to_do(promoted: Home) -> None:
+    (candidate,) = promoted.candidates.iterdir()
+    next(candidate.glob("*.onnx")).write_bytes(b"not any more")
+    told = typed("--seeds", "1,3", home=promoted)
+    assert told.exit_code == 3
+    assert "no daemon serves" in told.stderr
+
+
+def test_what_a_backfill_waits_for_is_told(promoted: Home) -> None:
+    without_results(promoted)
+    said: list[str] = []
+    with open_instance(promoted) as instance, web_server(promoted) as address:
+        plan = plan_backfill(instance, promoted, [2], None)
+        backfill_id = launch(instance, plan, address)
+        with pytest.raises(OrchestrationFailure, match="no daemon for"):
+            follow(instance, plan, backfill_id, Silent(), said.append, lambda _: None)
+    assert said == ["waiting for the daemon, which looks every 30 s for what is next"]
+
+
 def test_without_a_daemon_it_says_so_and_starts_nothing(promoted: Home) -> None:
+    without_results(promoted)
     told = typed("--seeds", "1,3", home=promoted)
     assert told.exit_code == 3
     assert "no daemon serves" in told.stderr
@@ -113,8 +155,7 @@ def typed(*arguments: str, home: Home) -> Result:
 
 
 def test_two_seeds_in_process_end_without_a_verdict(promoted: Home) -> None:
-    for made in promoted.store.glob("*/loso-*"):
-        shutil.rmtree(made)
+    without_results(promoted)
     told = typed("--seeds", "1,3", "--in-process", home=promoted)
     assert told.exit_code == 0, told.stderr
     assert "verdict:   not yet: seeds 0, 2, 4 have no results" in told.stdout
@@ -177,7 +218,7 @@ def test_launched_backfill_is_bound_to_its_corpus(two_corpora: tuple[Home, str, 
 
 def test_no_wait_launches_and_returns(promoted: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fr_ensemble_assets.cli.backfill.daemon_lives", lambda _instance: True)
-    with web_server(promoted) as address:
+    with web_server(without_results(promoted)) as address:
         told = typed("--seeds", "2", "--no-wait", home=promoted)
     assert told.exit_code == 0, told.stderr
     with open_instance(promoted) as instance:
@@ -189,7 +230,7 @@ def test_daemon_without_a_web_server_is_one_sentence(
     promoted: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fr_ensemble_assets.cli.backfill.daemon_lives", lambda _instance: True)
-    told = typed("--seeds", "2", "--no-wait", home=promoted)
+    told = typed("--seeds", "2", "--no-wait", home=without_results(promoted))
     assert told.exit_code == 3
     assert "but no web server answers; start `fr-ensemble ui`" in told.stderr
 

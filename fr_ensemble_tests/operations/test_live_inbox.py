@@ -57,6 +57,8 @@ def test_corpora_become_a_candidate_or_a_hold_and_seeds_are_backfilled(
 
         # Seeds of the first corpus, though another is newer: waits, reports, exits 0.
         sha256 = candidate.name
+        for made in home.store.glob(f"{sha256}*/loso-*/*_seed[13]*"):
+            made.unlink()
         done = served.command("backfill", "--seeds", "1,3", "--corpus", sha256)
         assert done.returncode == 0, done.stderr
         assert "verdict: PROMOTE" in done.stdout

@@ -82,7 +82,7 @@ def test_runs_of_the_command_line_belong_to_the_code_location_and_name_their_cor
     assert run.remote_job_origin is not None
     assert run.remote_job_origin.job_name == "train_ensemble"
     seen = {key: value for key, value in run.tags.items() if not key.startswith((".", "dagster/"))}
-    assert seen == {"corpus": "corpus.jsonl", HOST_TAG: this_host()}
+    assert seen == {"corpus": "corpus.jsonl"}
 
 
 def test_a_promoted_run_is_told_in_a_line_and_a_held_one_is_not_told_twice(
@@ -513,6 +513,14 @@ def test_notice_of_a_hold_gives_the_gates_figures(held: Home) -> None:
     assert any(r.startswith("ensemble_verdict: mean_plcc: ") for r in notice.reasons)
     begun = f"train_ensemble {run.run_id[:8]} ended with HOLD: ensemble_verdict"
     assert notice.text.startswith(begun)
+
+
+def test_notice_of_a_run_of_dagsters_own_job_names_its_assets() -> None:
+    chosen = frozenset({dg.AssetKey("loso_results")})
+    run = dg.DagsterRun("__ASSET_JOB", "0123456789", asset_selection=chosen)
+    with dg.DagsterInstance.ephemeral() as instance:
+        notice = notice_of(instance, run, "Steps failed")
+    assert notice.text == "loso_results 01234567 failed: Steps failed"
 
 
 def test_notice_of_a_bad_corpus_gives_the_readers_sentence(

@@ -322,7 +322,7 @@ def test_nan_in_parquet_and_in_a_table_is_refused_by_its_row(
 def test_confidence_that_makes_no_sense_is_refused(
     candidate: Candidate, frames: Frames, confidence: float
 ) -> None:
-    with pytest.raises(UnusableInput, match="confidence: expected a number from 0.5 to below 1"):
+    with pytest.raises(UnusableInput, match="--confidence: expected a number from 0.5 to below 1"):
         predict(candidate, frames, confidence)
 
 

@@ -27,9 +27,12 @@ def print_status(status: Status, to_stderr: bool) -> None:
     print_places(out, [("served at", status.served_at or "nowhere (fr-ensemble ui)")])
     if not status.exists:
         print_places(out, [("", f"no such home yet{_wrong_part(status.home)}")])
-    if status.corpus_sha256 is None:
+    if status.untold:
+        told = f"{status.untold} (the home can only be read here)"
+        print_places(out, [("not told", told)])
+    if status.corpus_sha256 is None and not status.untold:
         out.print("corpus:    none yet: type fr-ensemble run, or put one into inbox/")
-    else:
+    elif status.corpus_sha256 is not None:
         _print_corpus(out, status)
     _print_codecs(out, status)
     if status.skipped:
@@ -43,7 +46,7 @@ def print_status(status: Status, to_stderr: bool) -> None:
         out.print("candidate: none")
     for work in status.work:
         print_places(out, [("at work", f"{work.name}, {work.state.lower()} ({work.identity[:8]})")])
-    if not status.work:
+    if not status.work and not status.untold:
         out.print("at work:   nothing")
 
 

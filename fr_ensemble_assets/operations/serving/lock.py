@@ -6,7 +6,7 @@ import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 from upath import UPath
 
 from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation.alone import Taken
+from fr_ensemble_assets.foundation.alone import alone as hold
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import parse_json
 from fr_ensemble_assets.foundation.home import Home
@@ -88,10 +90,10 @@ def alone(home: Home) -> Iterator[None]:
     UnusableInput
         If another process serves it.
     """
-    with Path(str(home.dagster / _LOCK_FILE)).open("wb") as handle:
+    with ExitStack() as held:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            held.enter_context(hold(home.dagster / _LOCK_FILE))
+        except Taken:
             where = read_note(home).address or "an address that isn't known yet"
             raise UnusableInput(
                 f"{home.root}: expected a home that nobody serves, found one that is served at "
