@@ -132,6 +132,20 @@ def test_the_highest_of_several_levels_decides_whether_they_are_carried() -> Non
     assert refused.value.highest == 7 / 8
 
 
+def test_a_level_may_be_above_the_highest_by_a_billionth_and_takes_the_last_score() -> None:
+    # Ten tenths add up to a hair less than one.
+    weighted = WeightedScores.of(np.arange(10.0), np.zeros(10, np.intp))
+    assert weighted.quantiles(np.array([0.5 + 1e-9])).tolist() == [9.0]
+    with pytest.raises(UnsupportedLevel, match=r"level 0\.9 is above 0\.5"):
+        weighted.quantiles(np.array([0.1, 0.9]))
+
+
+def test_frame_quantile_is_right_in_any_order_of_many_scores() -> None:
+    scores = np.random.default_rng(0).permutation(1999).astype(np.float64)
+    for level in (0.1, 0.5, 0.9, 0.95):
+        assert frame_quantile(scores, level) == 2000 * level - 1
+
+
 def test_frame_quantiles_take_the_next_rank_once_a_level_is_truly_above() -> None:
     weighted = WeightedScores.of(SCORES, INDEX)
     assert weighted.frame_quantiles(np.array([0.5 + WITHIN / 8, 0.5 + BEYOND / 8])).tolist() == [

@@ -64,7 +64,7 @@ def test_a_hold_names_what_fails_and_ends_the_run_with_its_reasons() -> None:
     for name in ("mean_plcc", "plcc_spread", "per_seed_plcc"):
         assert told(aspects[name], "next_step").startswith("Look at the worst folds")
     assert failure is not None
-    assert failure.description == f"HOLD: {'; '.join(LOW.reasons)}"
+    assert failure.description == "\n- ".join(("HOLD:", *LOW.reasons))
     assert not failure.allow_retries, "the same results would give the same verdict"
 
 
