@@ -302,6 +302,8 @@ class Topology:
             "TMPDIR": str(self.folder / "tmp"),
             "PGHOST": str(self.folder / "tmp"),
             "LANG": "C.UTF-8",
+            # Ray's workers would wait for all others, as if they shared their cores with these.
+            "RAY_worker_niceness": "0",
         }
         told = self.hosts[name].service.get("environment", {})
         return ours | {variable: self._placed(str(value)) for variable, value in told.items()}

@@ -247,4 +247,6 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
     ray = {name: value for name, value in deployed.items() if name.startswith("RAY_")}
     # Whatever Ray was told elsewhere on this machine, tokens included, is not for these hosts.
     ours = {name: v for name, v in os.environ.items() if not name.startswith("RAY_")}
-    return {**ours, **quiet, **ray, "RAY_AUTH_MODE": "disabled", **more}
+    # Workers would wait for all others, as if they shared their cores with these.
+    hosts = {"RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0"}
+    return {**ours, **quiet, **ray, **hosts, **more}
