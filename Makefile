@@ -11,7 +11,7 @@ CLUSTER := $(VENV)/.cluster
 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: setup lock run test test-live setup-cluster test-cluster screenshots ui bench bench-video bench-search attack mutants lint clean
+.PHONY: setup lock run test test-live setup-cluster test-cluster screenshots ui bench bench-video bench-search bench-cluster attack mutants lint clean
 
 setup: $(STAMP)
 
@@ -79,6 +79,10 @@ bench-video: setup
 # CELLS=… to train on others than the bundled ones, TRUTH=… with every whole quality measured.
 bench-search: setup
 	@$(BIN)/python -m benchmarks.search $(CELLS) $(if $(TRUTH),--truth $(TRUTH))
+
+# Root and iproute2 are needed; ONLY=nodes for one of overhead, nodes, requests, growth.
+bench-cluster: setup-cluster
+	@$(BIN)/python -m benchmarks.cluster $(if $(ONLY),--only $(ONLY))
 
 # Thousands of odd inputs and 200 killed runs: most of an hour on two cores.
 attack: setup

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -196,15 +197,22 @@ class Topology:
     # --- the services ---
 
     def up(self) -> None:
-        """Start everything, each when what it depends on is ready."""
-        left = list(self.hosts)
-        while left:
-            for name in list(left):
-                wanted = self.hosts[name].service.get("depends_on", {})
-                if not any(other in left for other in wanted):
-                    self.start(name)
-                    self.wait_until_ready(name)
-                    left.remove(name)
+        """Start everything, each as soon as what it depends on is ready."""
+        ready: dict[str, Future[None]] = {name: Future() for name in self.hosts}
+        with ThreadPoolExecutor(len(ready)) as at_once:
+            for _ in at_once.map(lambda name: self._up(name, ready), ready):
+                pass
+
+    def _up(self, name: str, ready: Mapping[str, Future[None]]) -> None:
+        try:
+            for other in self.hosts[name].service.get("depends_on", {}):
+                ready[other].result()
+            self.start(name)
+            self.wait_until_ready(name)
+        except BaseException as error:
+            ready[name].set_exception(error)
+            raise
+        ready[name].set_result(None)
 
     def start(self, name: str) -> None:
         """Start one, as its command says."""
@@ -232,7 +240,7 @@ class Topology:
         while not self.is_healthy(name):
             if host.process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"{name} didn't get ready: {self.said(name)}")
-            time.sleep(0.2)
+            time.sleep(0.5)
 
     def is_healthy(self, name: str) -> bool:
         """Whether its health check passes now."""
@@ -294,6 +302,8 @@ class Topology:
             "TMPDIR": str(self.folder / "tmp"),
             "PGHOST": str(self.folder / "tmp"),
             "LANG": "C.UTF-8",
+            # Ray's workers would wait for all others, as if they shared their cores with these.
+            "RAY_worker_niceness": "0",
         }
         told = self.hosts[name].service.get("environment", {})
         return ours | {variable: self._placed(str(value)) for variable, value in told.items()}

@@ -68,14 +68,18 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """Whether the run's process is gone; else it is taken for running.
+        return health_of(self._instance, run)
 
-        Dagster fails runs of any status but RUNNING and SUCCESS, UNKNOWN included: what isn't known
-        to be dead is no reason to give a run up.
-        """
-        if worker_of(self._instance, run) is Worker.GONE:
-            return CheckRunHealthResult(WorkerStatus.FAILED, "its process is gone")
-        return CheckRunHealthResult(WorkerStatus.RUNNING)
+
+def health_of(instance: DagsterInstance, run: DagsterRun) -> CheckRunHealthResult:
+    """For the daemon: whether the run's process is gone; else it is taken for running.
+
+    Dagster fails runs of any status but RUNNING and SUCCESS, UNKNOWN included: what isn't known
+    to be dead is no reason to give a run up.
+    """
+    if worker_of(instance, run) is Worker.GONE:
+        return CheckRunHealthResult(WorkerStatus.FAILED, "its process is gone")
+    return CheckRunHealthResult(WorkerStatus.RUNNING)
 
 
 def this_host() -> str:
@@ -124,10 +128,15 @@ def worker_of(instance: DagsterInstance, run: DagsterRun) -> Worker:
 
 
 def _is_a_clusters(instance: DagsterInstance, run: DagsterRun) -> bool:
-    """Whether a launcher that isn't of this host started it; one in a process of ours has none."""
+    """Whether a launcher that isn't of this host started it."""
     launcher = instance.run_launcher
     if isinstance(launcher, dg.DefaultRunLauncher) or not launcher.supports_check_run_worker_health:
         return False
+    return was_launched(instance, run)
+
+
+def was_launched(instance: DagsterInstance, run: DagsterRun) -> bool:
+    """Whether any launcher started it; one in the process of a command that was typed has none."""
     launched = dg.DagsterEventType.PIPELINE_STARTING
     return bool(instance.get_records_for_run(run.run_id, of_type=launched, limit=1).records)
 

@@ -38,6 +38,11 @@ _SCHEME = re.compile(r"(postgresql|postgres)(\+psycopg2)?")
 #: So long each address of the database may take to let us in (s); a name may have two.
 _CONNECT_S = 3
 
+_CLUSTER_LAUNCHER = {
+    "module": "fr_ensemble_assets.doors.clusters",
+    "class": "ClusterRunLauncher",
+}
+
 # Dagster warns at every command where this file is missing. A retried gate would only repeat its
 # refusal, so retries are for crashes (a killed process), never for failures of ours; a crash is
 # noticed by our launcher, which looks at the process itself. One run trains at a time: its seeds
@@ -198,8 +203,7 @@ def _wanted() -> dict[str, Any]:
     if cluster := os.environ.get(CLUSTER_VARIABLE):
         # A run waits for its parts, which are the cluster's work: it takes no CPU by itself.
         ray = {"address": _cluster_address(cluster), "num_cpus": 0}
-        launcher = {"module": "dagster_ray", "class": "RayRunLauncher", "config": {"ray": ray}}
-        found["run_launcher"] = launcher
+        found["run_launcher"] = {**_CLUSTER_LAUNCHER, "config": {"ray": ray}}
     return found
 
 

@@ -203,6 +203,16 @@ def put_new(path: UPath, data: bytes) -> bool:
     return True
 
 
+def put_unless_there(path: UPath, data: bytes) -> bool:
+    """:func:`put` where nothing lies yet; whether it was put. On a disk it looks first."""
+    if not is_local(path):
+        return put_new(path, data)
+    if path.exists():
+        return False
+    put(path, data)
+    return True
+
+
 def put_json(path: UPath, value: Any) -> None:
     """:func:`put` of :func:`~fr_ensemble_assets.foundation.files.json_bytes`."""
     put(path, json_bytes(value))

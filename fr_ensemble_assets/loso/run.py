@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -121,11 +122,34 @@ def evaluate_seeds(
         if not open_seed.pending:
             result = open_seed.result(assignment)
             corrections, machine = open_seed.corrections(assignment), held_out.machine
-            save_seed(folder, corpus, contract, result, trainer.backend, corrections, machine)
+            how = trainer.backend, corrections, machine
+            result = _saved(folder, corpus, contract, result, how, force)
             kept_parts.sweep(part.seed)
             found = open_seed.found
             kept = len(found.parts)
             yield SeedOutcome(result, False, kept, found.dropped, replaced[part.seed])
+
+
+def _saved(
+    folder: UPath,
+    corpus: Corpus,
+    contract: Contract,
+    result: SeedResult,
+    how: tuple[str, Sequence[Correction], Mapping[str, Any]],
+    force: bool,
+) -> SeedResult:
+    """Write a seed's files; where another run over this home was faster, those that it wrote stand.
+
+    A verdict may name them already, and two that are equal but for their seconds differ in digest.
+    What lies there of another recipe, or damaged, gives way.
+    """
+    save = partial(save_seed, folder, corpus, contract, result, *how)
+    if save(replace=force):
+        return result
+    faster = finished_seed(folder, corpus, contract, result.seed)
+    if faster is None:
+        save()
+    return faster or result
 
 
 class _OneKind:

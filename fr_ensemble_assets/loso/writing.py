@@ -18,7 +18,7 @@ from fr_ensemble_assets.evidence.measure import SeedResult, rows_by_source
 from fr_ensemble_assets.evidence.metrics import mean_or_none
 from fr_ensemble_assets.evidence.results import predictions_file, results_file
 from fr_ensemble_assets.foundation import store
-from fr_ensemble_assets.foundation.files import sha256_of
+from fr_ensemble_assets.foundation.files import json_bytes, sha256_of
 from fr_ensemble_assets.foundation.machine import machine_record
 from fr_ensemble_assets.foundation.tables import parquet_bytes
 from fr_ensemble_assets.loso.recentred import corrections_document, corrections_file
@@ -34,11 +34,13 @@ def save_seed(
     backend: str,
     corrections: Sequence[Correction] = (),
     machine: Mapping[str, Any] | None = None,
-) -> None:
+    replace: bool = True,
+) -> bool:
     """Write the predictions, what recentres them, then the results that name their digest.
 
     ``corrections`` are those of the folds, in the order of the plan; without any none are kept.
-    ``machine`` is the record of those that trained; of this one unless told.
+    ``machine`` is the record of those that trained; of this one unless told. Without ``replace``
+    results that lie there stay; returns whether these were written.
     """
     assignment = contract.plan.assign(rows_by_source(corpus))
     predictions = parquet_bytes(predictions_table(corpus, result, assignment))
@@ -51,7 +53,11 @@ def save_seed(
     )
     if machine is not None:
         document["machine"] = dict(machine)
-    store.put_json(folder / results_file(result.seed), document)
+    path = folder / results_file(result.seed)
+    if not replace:
+        return store.put_unless_there(path, json_bytes(document))
+    store.put_json(path, document)
+    return True
 
 
 def predictions_table(corpus: Corpus, result: SeedResult, assignment: Assignment) -> pa.Table:

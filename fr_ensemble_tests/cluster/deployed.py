@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,9 +18,9 @@ from urllib.request import Request, urlopen
 
 import psutil
 import pytest
-import yaml
 
 from deploy.topology import Topology, Unavailable
+from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_tests.cluster.services import KEY, SECRET, require_postgres, weed
 
 #: What an .env file beside the compose file would hold.
@@ -29,38 +30,51 @@ TOLD = {
     "STORE_KEY": KEY,
     "STORE_SECRET": SECRET,
 }
-HOME = "s3://fr-ensemble/home"
+BUCKET, HOME = "s3://fr-ensemble", "s3://fr-ensemble/home"
+#: What is printed is not folded to a terminal's width.
+WIDE = {"COLUMNS": "200", "NO_COLOR": "1"}
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
-#: Ray notices after up to seven minutes that an answer was lost with a connection.
-_PATIENCE_S = 900.0
+_PATIENCE_S = 600.0
 _RUNS = """{ runsOrError { ... on Runs { results {
   runId status jobName tags { key value } } } } }"""
-_ASKED = """query($run: ID!) { runOrError(runId: $run) {
-  ... on Run { jobName runConfigYaml tags { key value } } } }"""
-_AGAIN = """mutation($job: String!, $config: RunConfigData!, $tags: [ExecutionTag!]!) {
+_LAUNCH = """mutation($job: String!, $config: RunConfigData!, $tags: [ExecutionTag!]!) {
   launchRun(executionParams: {
     selector: {repositoryLocationName: "fr_ensemble_assets.definitions",
       repositoryName: "__repository__", jobName: $job},
     runConfigData: $config, executionMetadata: {tags: $tags}}) {
       __typename ... on LaunchRunSuccess { run { runId } } ... on Error { message } } }"""
+_FAILURES = """{ runsOrError { ... on Runs { results { eventConnection(limit: 1000) { events {
+  ... on RunFailureEvent { message } } } } } } }"""
 _RANGE = "dagster/asset_partition_range"
 _CANCEL = """mutation($runs: [String!]!) {
   terminateRuns(runIds: $runs, terminatePolicy: SAFE_TERMINATE) {
     __typename ... on Error { message } } }"""
 _PUT = "import sys, s3fs; s3fs.S3FileSystem().put_file(*sys.argv[1:])"
-_LIST = "import sys, s3fs; print(*s3fs.S3FileSystem().find(sys.argv[1]), sep='\\n')"
+_AWAIT = """import re, sys, time, s3fs
+fs = s3fs.S3FileSystem(use_listings_cache=False)
+while not any(re.search(sys.argv[2], name) for name in fs.find(sys.argv[1])):
+    time.sleep(0.2)"""
+_CLOSE = """from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.operations.instance import close_dead_runs, open_instance
+home = Home.at()
+home.prepare()
+with open_instance(home) as instance:
+    print(close_dead_runs(instance))"""
 _FORGET = """import sys, s3fs
 fs = s3fs.S3FileSystem()
-fs.rm([name for place in sys.argv[1:] for name in fs.find(place)])"""
+if names := [name for place in sys.argv[1:] for name in fs.find(place)]:
+    fs.rm(names)"""
 _COPY = """import sys
 from pathlib import Path
 from fr_ensemble_assets.candidate.verify import verify_candidate
-from fr_ensemble_assets.foundation import store, versions
+from fr_ensemble_assets.foundation import objects, store, versions
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_tests.conftest import copy_of
 home, to = Home.at(), Path(sys.argv[1])
 copy_of(home.store, to / 'store')
 for candidate in store.folders(home.candidates):
+    if not objects.under(candidate):  # a folder outlives its objects for a while
+        continue
     copy_of(versions.standing(candidate), to / 'candidates' / candidate.name)
     print(*verify_candidate(candidate).problems)"""
 
@@ -77,21 +91,32 @@ class Deployed:
     def put(self, file: Path, name: str) -> None:
         self._python(_PUT, str(file), f"{HOME}/{name}")
 
-    def lying(self, place: str) -> list[str]:
-        return self._python(_LIST, f"{HOME}/{place}").split()
+    def wait_for_object(self, named: str) -> None:
+        """Until something lies there whose name is like this; one process that looks and looks."""
+        self._python(_AWAIT, HOME, named)
 
     def forget(self, *places: str) -> None:
         """Remove all objects there."""
         self._python(_FORGET, *(f"{HOME}/{place}" for place in places))
 
-    def copy(self, to: Path) -> None:
+    def copy(self, to: Path, home: str = HOME) -> None:
         """What is kept and published, as files; a publication that isn't whole is told."""
-        assert self._python(_COPY, str(to)).split() == []
+        problems = self._python(_COPY, str(to), FR_ENSEMBLE_HOME=home)
+        assert problems.split() == [], problems
 
-    def _python(self, code: str, *arguments: str) -> str:
-        done = self.topology.run("platform", ["python", "-c", code, *arguments])
+    def _python(self, code: str, *arguments: str, **environment: str) -> str:
+        within = ["timeout", f"{_PATIENCE_S:.0f}", "python", "-c", code]
+        done = self.topology.run("platform", [*within, *arguments], **environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    # --- what one types, on any host ---
+
+    def type(self, host: str, home: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """``fr-ensemble`` over another home in the store, with a local folder of its own."""
+        local = f"{self.topology.folder}/state/{home}"
+        told = {"FR_ENSEMBLE_HOME": f"{BUCKET}/{home}", "FR_ENSEMBLE_LOCAL": local, **WIDE}
+        return self.topology.run(host, ["fr-ensemble", *arguments], **told)
 
     # --- Dagster, from outside ---
 
@@ -119,12 +144,15 @@ class Deployed:
             return []
         return list(found)
 
-    def run_again(self, run_id: str) -> str:
-        """Ask for the same anew; a re-execution would count as a retry, of which there are two."""
-        asked = self.ask(_ASKED, run=run_id)["runOrError"]
-        config = json.dumps(yaml.safe_load(asked["runConfigYaml"]))
-        tags = [tag for tag in asked["tags"] if tag["key"].startswith(_RANGE)]
-        told = self.ask(_AGAIN, job=asked["jobName"], config=config, tags=tags)["launchRun"]
+    def statuses(self) -> dict[str, str]:
+        return {run["runId"]: run["status"] for run in self.runs()}
+
+    def launch(self, corpus: Path) -> str:
+        """Ask for a run over a corpus, as the inbox' sensor does; returns its id."""
+        config = json.dumps({"ops": {"corpus": {"config": {"path": str(corpus)}}}})
+        seeds = {"start": ENSEMBLE.units[0], "end": ENSEMBLE.units[-1]}
+        tags = [{"key": f"{_RANGE}_{end}", "value": str(seed)} for end, seed in seeds.items()]
+        told = self.ask(_LAUNCH, job="train_ensemble", config=config, tags=tags)["launchRun"]
         assert told["__typename"] == "LaunchRunSuccess", told
         return str(told["run"]["runId"])
 
@@ -152,6 +180,12 @@ class Deployed:
         statuses = [run["status"] for run in self.runs()]
         return bool(statuses) and set(statuses) <= ENDED
 
+    def given_up(self) -> list[str]:
+        """What the daemon says of runs that it took for dead, be they done by now."""
+        runs = self.ask(_FAILURES)["runsOrError"]["results"]
+        events = [event for run in runs for event in run["eventConnection"]["events"]]
+        return [e["message"] for e in events if "worker" in (e.get("message") or "")]
+
     def notices(self) -> str:
         """What the platform told of failures."""
         log = self.topology.folder / "hosts" / "platform" / "state" / "logs" / "failures.log"
@@ -168,6 +202,12 @@ class Deployed:
                     found.append(pid)
         (pid,) = found
         os.kill(pid, signal.SIGKILL)
+
+    def closed_as_dead(self, host: str) -> int:
+        """How many runs a command on this host closes, since it finds that nobody works on them."""
+        done = self.topology.run(host, ["python", "-c", _CLOSE])
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout)
 
     def start_again(self, *hosts: str) -> None:
         for host in hosts:

