@@ -132,7 +132,10 @@ def not_json(error: json.JSONDecodeError) -> str:
         if error.msg.startswith(begun):
             return words
     rest = error.doc[error.pos : error.pos + 2 * _SHOWN_OF_IT].strip()
-    return f"'{shown(rest, _SHOWN_OF_IT)}'" if rest else "nothing more: it is cut off"
+    if not rest:
+        return "nothing more: it is cut off"
+    more = "more after its end: " if error.msg.startswith("Extra data") else ""
+    return f"{more}'{shown(rest, _SHOWN_OF_IT)}'"
 
 
 def unique_pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -246,11 +246,7 @@ class Home:
             As :meth:`prepare`, of the store of objects and the database; if a file lies there.
         """
         self._require_services()
-        if self.local.exists() and not self.local.is_dir():
-            raise UnusableInput(
-                f"{self.local}: expected a folder as home, found a file; choose another with "
-                f"--home or {HOME_VARIABLE}."
-            )
+        self._require_no_file()
         kept_elsewhere = not store.is_local(self.root) and store.is_folder(self.root)
         return self.local.exists() or kept_elsewhere
 
@@ -258,6 +254,13 @@ class Home:
         if not store.is_local(self.root):
             objects.require_reachable(self.root)
         orchestration.require_services()
+
+    def _require_no_file(self) -> None:
+        if self.local.exists() and not self.local.is_dir():
+            raise UnusableInput(
+                f"{self.local}: expected a folder as home, found a file; choose another with "
+                f"--home or {HOME_VARIABLE}."
+            )
 
     def can_be_written(self) -> bool:
         """Whether the folders that are there let us write into them."""
@@ -285,7 +288,8 @@ class Home:
         StorageTrouble
             If the store of objects or the database doesn't answer.
         """
-        self.is_there()
+        self._require_services()
+        self._require_no_file()
         self.require_no_links()
         try:
             # For its owner alone; a home that is there already keeps the modes that it has.

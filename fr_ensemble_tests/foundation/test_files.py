@@ -40,7 +40,7 @@ def test_json_is_laid_out_as_the_standard_library_does(value: Any) -> None:
         ("", "found nothing more: it is cut off;"),
         ('{"src": ', "found nothing more: it is cut off;"),
         ("hello", "found 'hello';"),
-        ('{"a": 1} {"a": 2}', "column 10: expected JSON, found '{\"a\": 2}';"),
+        ('{"a": 1} {"a": 2}', "column 10: expected JSON, found more after its end: '{\"a\": 2}';"),
         ('{"a": "never ends', "found a string that doesn't end;"),
         ('{"a": "\\q"}', "found an escape that JSON doesn't know;"),
     ],
