@@ -11,7 +11,7 @@ CLUSTER := $(VENV)/.cluster
 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: setup lock run test test-live setup-cluster test-cluster screenshots ui bench bench-video bench-search bench-cluster attack mutants lint clean
+.PHONY: setup lock run test test-live setup-cluster test-cluster test-stores screenshots ui bench bench-video bench-search bench-cluster attack mutants lint clean
 
 setup: $(STAMP)
 
@@ -55,6 +55,10 @@ test-live: setup
 # does not permit is skipped and says why.
 test-cluster: setup-cluster
 	@$(BIN)/python -m pytest -m cluster
+
+# Of these what a loopback is enough for: the S3 server and PostgreSQL, killed and started again.
+test-stores: setup-cluster
+	@$(BIN)/python -m pytest -m cluster --ignore fr_ensemble_tests/cluster/test_topology.py fr_ensemble_tests/cluster
 
 setup-cluster: $(CLUSTER)
 

@@ -14,8 +14,9 @@ recentred prediction beyond that end is cut to it, so that it counts as no error
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,9 @@ MARGIN = 1.0
 _MAX_ROUNDS = 30
 #: Rows at a time: their terms then stay in the processor's cache.
 _BATCH = 4096
+#: Rows whose terms are in memory at a time while a correction is fitted, 8 B each: 26 MB. Of more
+#: rows the sums are added up block by block, in the order of the rows.
+_BLOCK = 65_536
 
 _FEATURES = len(CANONICAL_6)
 _FIRST, _SECOND = np.triu_indices(_FEATURES)
@@ -143,10 +147,16 @@ def fit_correction(
     target
         Their VMAF, 0..100; shape (n,).
     """
-    features = inputs[:, :_FEATURES].astype(np.float64)
-    low, high = features.min(axis=0) - margin, features.max(axis=0) + margin
-    terms = _terms(inputs, prediction, low, high)
-    added = cut_ridge(terms, prediction, target, ridge)
+    features = inputs[:, :_FEATURES]
+    low = features.min(axis=0).astype(np.float64) - margin
+    high = features.max(axis=0).astype(np.float64) + margin
+
+    @lru_cache(maxsize=1)  # of few rows all, which are asked for again and again
+    def terms_from(start: int) -> Floats:
+        rows = slice(start, start + _BLOCK)
+        return _terms(inputs[rows], prediction[rows], low, high)
+
+    added = _cut_ridge(terms_from, prediction, target, ridge)
     return Correction(tuple(low.tolist()), tuple(high.tolist()), tuple((-added).tolist()))
 
 
@@ -177,11 +187,18 @@ def cut_ridge(terms: Floats, base: Floats, target: Floats, ridge: float) -> Floa
     ridge
         Penalty on the squared coefficients.
     """
+    return _cut_ridge(lambda start: terms[start : start + _BLOCK], base, target, ridge)
+
+
+def _cut_ridge(
+    terms_from: Callable[[int], Floats], base: Floats, target: Floats, ridge: float
+) -> Floats:
+    """:func:`cut_ridge` over terms that are asked for a block at a time, by its first row."""
+    starts = range(0, max(len(target), 1), _BLOCK)
     counted = np.ones(len(target), dtype=bool)
-    coefficients = np.zeros(terms.shape[1])
     for _ in range(_MAX_ROUNDS):
-        coefficients = _ridge(terms[counted], (target - base)[counted], ridge)
-        fitted = base + terms @ coefficients
+        coefficients = _ridge(terms_from, starts, counted, target - base, ridge)
+        fitted = base + np.concatenate([terms_from(start) @ coefficients for start in starts])
         beyond = (target >= VMAF_MAX) & (fitted > VMAF_MAX)
         beyond |= (target <= VMAF_MIN) & (fitted < VMAF_MIN)
         if (beyond == ~counted).all() or beyond.all():
@@ -190,10 +207,22 @@ def cut_ridge(terms: Floats, base: Floats, target: Floats, ridge: float) -> Floa
     return coefficients
 
 
-def _ridge(terms: Floats, wanted: Floats, ridge: float) -> Floats:
-    gram = terms.T @ terms
+def _ridge(
+    terms_from: Callable[[int], Floats],
+    starts: Sequence[int],
+    counted: npt.NDArray[np.bool_],
+    wanted: Floats,
+    ridge: float,
+) -> Floats:
+    grams, rights = [], []
+    for start in starts:
+        rows = slice(start, start + _BLOCK)
+        terms = terms_from(start)[counted[rows]]
+        grams.append(terms.T @ terms)
+        rights.append(terms.T @ wanted[rows][counted[rows]])
+    gram = reduce(np.add, grams)
     gram[np.diag_indices_from(gram)] += ridge
-    return np.asarray(np.linalg.solve(gram, terms.T @ wanted))
+    return np.asarray(np.linalg.solve(gram, reduce(np.add, rights)))
 
 
 def _terms(

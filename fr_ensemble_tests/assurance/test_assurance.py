@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fr_ensemble_assets.assurance import controls as controls_module
 from fr_ensemble_assets.assurance.ablation import ablate
 from fr_ensemble_assets.assurance.assess import (
     NothingToAssess,
@@ -90,6 +91,15 @@ def test_baseline_never_sees_the_source_that_it_is_tried_on(few: Corpus) -> None
 
 
 # --- controls --------------------------------------------------------------------------------
+
+
+def test_controls_of_many_rows_are_computed_some_tries_at_a_time(
+    few: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = controls(few, tries=10)
+    monkeypatch.setattr(controls_module, "_SCORES_AT_ONCE", 3 * few.n_rows)
+    for mine, theirs in zip(controls(few, tries=10), at_once, strict=True):
+        assert (mine.tries, mine.mean) == (theirs.tries, pytest.approx(theirs.mean))
 
 
 def test_scores_that_can_not_be_learnt_never_pass(bundled: Corpus) -> None:

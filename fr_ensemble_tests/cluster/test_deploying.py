@@ -17,7 +17,7 @@ from fr_ensemble_tests.cluster.deployed import TOLD
 
 ROOT = Path(__file__).parents[2]
 #: Of other programs; every other variable must be one that our code reads.
-FOREIGN = re.compile(r"AWS_\w+|PG\w+|POSTGRES_\w+")
+FOREIGN = re.compile(r"AWS_\w+|PG\w+|POSTGRES_\w+|RAY_\w+")
 
 
 @pytest.fixture(scope="module")

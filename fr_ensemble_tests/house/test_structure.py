@@ -107,7 +107,6 @@ _PAST_THE_STORE = {
     "foundation/files.py": "sweeps what killed processes of this machine left on its disks",
     "foundation/home.py": "makes the folders, and reads Dagster's settings in Dagster's home",
     "foundation/orchestration.py": "Dagster's settings in Dagster's home, for its owner alone",
-    "foundation/figures.py": "a picture in memory",
     "foundation/notices.py": "appends to a log, and posts",
     "corpus/parsing.py": "reads others' files, piece by piece",
     "corpus/arrival_digest.py": "reads others' files, piece by piece",

@@ -20,7 +20,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from deploy.topology import services_of
@@ -126,7 +125,9 @@ class Lab:
 
     def kill(self, host: int) -> None:
         """kill -9 everything that runs on a host."""
-        for pid in self._pids(host):
+        asked = ["ip", "netns", "pids", self._ns(host)]
+        found = subprocess.run(asked, check=True, capture_output=True, text=True)
+        for pid in map(int, found.stdout.split()):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -134,19 +135,6 @@ class Lab:
         for host in (*self._workers, HEAD):
             self.kill(host)
         self.start()
-
-    def _pids(self, host: int) -> list[int]:
-        asked = ["ip", "netns", "pids", self._ns(host)]
-        found = subprocess.run(asked, check=True, capture_output=True, text=True)
-        return list(map(int, found.stdout.split()))
-
-    def is_at_work(self, host: int) -> bool:
-        """Whether one of a host's processes works on a part: Ray names it after its task."""
-        for pid in self._pids(host):
-            with suppress(psutil.Error):
-                if "ray::_work" in " ".join(psutil.Process(pid).cmdline()):
-                    return True
-        return False
 
     def free_processors(self) -> float:
         """How many of the workers' processors nobody uses, as Ray tells it."""

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -148,14 +149,11 @@ def started_as(cluster: Lab, **environment: str) -> Iterator[None]:
     cluster.start_host(WORKERS[1])
 
 
-def test_a_node_that_joins_late_takes_its_share(
+def test_a_node_that_joins_late_takes_up_the_work(
     cluster: Lab, corpus: Path, alone: Path, tmp_path: Path
 ) -> None:
-    cluster.kill(WORKERS[1])
-    with cluster.typed(*asked(corpus, tmp_path, cluster)) as process:
-        wait_for(lambda: parts(tmp_path), "a part is finished")
+    with begun_without_the_other(cluster, corpus, tmp_path) as process:
         cluster.start_host(WORKERS[1])
-        wait_for(lambda: cluster.is_at_work(WORKERS[1]), "the late node is at work")
         _, err = process.communicate(timeout=600)
     assert process.returncode == 1, err
     assert results_of(results(tmp_path)) == results_of(alone)
@@ -164,14 +162,27 @@ def test_a_node_that_joins_late_takes_its_share(
 def test_a_node_of_another_kind_that_joins_late_ends_the_run(
     cluster: Lab, corpus: Path, tmp_path: Path
 ) -> None:
-    cluster.kill(WORKERS[1])
-    with cluster.typed(*asked(corpus, tmp_path, cluster)) as process:
-        wait_for(lambda: parts(tmp_path), "a part is finished")
-        with started_as(cluster, **OTHER_KIND):
-            _, err = process.communicate(timeout=600)
+    with begun_without_the_other(cluster, corpus, tmp_path) as process:
+        cluster.start_host(WORKERS[1], **OTHER_KIND)
+        _, err = process.communicate(timeout=600)
+        cluster.kill(WORKERS[1])
+        cluster.start_host(WORKERS[1])
     assert process.returncode == 2, err
     assert "expected every part from machines of one kind" in err
     assert "generic" in err
+
+
+@contextmanager
+def begun_without_the_other(
+    cluster: Lab, corpus: Path, home: Path
+) -> Iterator[subprocess.Popen[str]]:
+    """A run whose only worker went; what is left of it is another's, who wasn't there before."""
+    cluster.kill(WORKERS[1])
+    with cluster.typed(*asked(corpus, home, cluster)) as process:
+        wait_for(lambda: parts(home), "a part is finished")
+        cluster.kill(WORKERS[0])
+        yield process
+    cluster.start_host(WORKERS[0])
 
 
 def test_another_version_of_the_project_is_refused(

@@ -30,6 +30,7 @@ from fr_ensemble_assets.loso.recentred import (
     recentred_predictions,
 )
 from fr_ensemble_assets.loso.run import evaluate_seeds, finished_seed
+from fr_ensemble_assets.training import recentre
 from fr_ensemble_assets.training.compiled import predict
 from fr_ensemble_assets.training.recentre import TERMS, Correction, fit_correction
 from fr_ensemble_assets.training.trainer import Trainer
@@ -72,6 +73,19 @@ def test_prediction_beyond_the_scale_is_cut_and_bends_nothing() -> None:
     recentred = correction.apply(inputs, straight)
     assert recentred.max() == 100.0
     np.testing.assert_allclose(recentred, target, atol=1e-6)
+
+
+def test_many_rows_are_fitted_block_by_block_like_all_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inputs = drawn(2000)
+    straight = 95 + 4 * inputs[:, 0].astype(float)
+    target = np.clip(straight + 0.3 * inputs[:, 1], 0, 100)
+    at_once = fit_correction(inputs, straight, target)
+    monkeypatch.setattr(recentre, "_BLOCK", 300)
+    by_block = fit_correction(inputs, straight, target)
+    np.testing.assert_allclose(by_block.coefficients, at_once.coefficients, atol=1e-8)
+    assert (by_block.low, by_block.high) == (at_once.low, at_once.high)
 
 
 def test_row_unlike_all_others_is_corrected_like_the_nearest_that_was_seen() -> None:
