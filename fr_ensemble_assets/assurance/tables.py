@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fr_ensemble_assets.assurance.assess import Assurance
 from fr_ensemble_assets.assurance.breakdown import GroupAgreement
 from fr_ensemble_assets.foundation.wording import shown
+from fr_ensemble_assets.loso.plots import SOURCES_DRAWN, WORST_FOLDS
 
 #: Two names of sources stand in a row, which has to fit a window.
 _NAME_LIMIT = 30
@@ -28,11 +31,19 @@ def assurance_tables(assurance: Assurance) -> dict[str, Rows]:
             }
             for b in assurance.baselines
         ],
-        "by_encoder": [_group(group) for group in parts.by_encoder],
-        "by_family": [_group(group) for group in parts.by_family],
-        "frames_by_source": [_group(group) for group in parts.frames_by_source],
-        "encodes_by_source": [_group(group) for group in parts.encodes_by_source],
+        **_groups("by_encoder", parts.by_encoder),
+        **_groups("by_family", parts.by_family),
+        **_groups("frames_by_source", parts.frames_by_source),
+        **_groups("encodes_by_source", parts.encodes_by_source),
     }
+
+
+def _groups(name: str, groups: Sequence[GroupAgreement]) -> dict[str, Rows]:
+    """All of them, or of many the worst: an event of Dagster's holds the table."""
+    if len(groups) <= SOURCES_DRAWN:
+        return {name: [_group(group) for group in groups]}
+    worst = sorted(groups, key=lambda group: -group.rmse)[:WORST_FOLDS]
+    return {f"{name}, the worst {len(worst)} of {len(groups):,}": [_group(g) for g in worst]}
 
 
 def _asked(assurance: Assurance) -> Rows:

@@ -31,6 +31,7 @@ from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.contract.thresholds import ADR_0303
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
+from fr_ensemble_assets.doors.metadata import folded
 from fr_ensemble_assets.evidence.measure import SeedResult
 from fr_ensemble_assets.foundation.figures import png_bytes
 from fr_ensemble_assets.gate.rule import mean_and_spread
@@ -354,3 +355,18 @@ def test_nothing_that_the_figure_says_covers_anything_else(bundled: Corpus) -> N
     box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     assert (box.x0 >= 0, box.y0 >= 0, box.x1 <= width, box.y1 <= height) == (True,) * 4
     assert not any("$" in text for text, _ in written)
+
+
+def test_of_a_thousand_sources_the_worst_25_fit_into_an_event(bundled: Corpus) -> None:
+    found = assess(bundled, results_of(predicted(bundled, noise=1.0)))
+    one = found.breakdown.frames_by_source[0]
+    many = tuple(replace(one, name=f"source {n:04}", rmse=n / 100) for n in range(1000))
+    grown = replace(
+        found,
+        breakdown=replace(found.breakdown, frames_by_source=many, encodes_by_source=many),
+    )
+    tables = assurance_tables(grown)
+    worst = tables["frames_by_source, the worst 25 of 1,000"]
+    assert [row["name"] for row in worst[:2]] == ["source 0999", "source 0998"]
+    assert len(worst) == 25
+    assert len(folded(tables, "corpus").value) < 32 * 1024
