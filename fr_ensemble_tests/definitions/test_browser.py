@@ -287,6 +287,7 @@ def test_names_of_sources_stay_text(tmp_path: Path, rows: list[Row], browser: Br
                 page.wait_for_timeout(500)
                 told += page.locator("body").inner_text()
                 page.keyboard.press("Escape")
+                page.wait_for_timeout(500)  # a box that is still closing would take the next click
             assert _HOSTILE[1] in told or "checks" in place, place
             assert page.evaluate("window.pwned") is None, place
             assert page.locator("a[href^='javascript:']").count() == 0, place
