@@ -11,6 +11,7 @@ from rich.table import Table
 from fr_ensemble_assets.cli.printing.terminal import Terminal, err, print_places, stdout
 from fr_ensemble_assets.contract.thresholds import ADR_0303
 from fr_ensemble_assets.evidence.results import SeedScore
+from fr_ensemble_assets.foundation.home import SHORT_SHA_LENGTH
 from fr_ensemble_assets.foundation.wording import shown
 from fr_ensemble_assets.gate.advice import few_sources, next_step
 from fr_ensemble_assets.gate.rule import Decision, seed_plcc
@@ -47,6 +48,8 @@ def print_codecs(codecs: Codecs, to_stderr: bool) -> None:
     """A row a codec: what the same gate says of its predictor, over folds instead of seeds."""
     out = err if to_stderr else stdout()
     if codecs.verdicts:
+        cells = (codecs.cells_sha256 or "")[:SHORT_SHA_LENGTH]
+        out.print(f"predictors of recommend --clip, on planning cells {cells}, not on this corpus:")
         out.print(codec_table([one.scored for one in codecs.verdicts]))
     for one in codecs.verdicts:
         if not one.scored.passed:
@@ -56,7 +59,7 @@ def print_codecs(codecs: Codecs, to_stderr: bool) -> None:
     unscored = [one.encoder for one in codecs.verdicts if one.unscored.passed]
     if codecs.verdicts:
         told = ", ".join(unscored) or "none"
-        out.print(f"from a probe that isn't scored: {told} of them passes")
+        out.print(f"from a first encode that nobody scores: {told} of them passes")
     if codecs.problem:
         out.print(f"predictors: none, {codecs.problem}", markup=False)
 
