@@ -266,4 +266,4 @@ def test_each_codec_gets_a_row_and_a_held_one_its_reason(
     assert verdicts == [(True, False, "libsvtav1"), (False, True, X264)]
     assert "- libsvtav1: PLCC spread 0.00" in shown
     assert "passes without " in shown
-    assert "a probe that isn't scored: none of them passes" in shown
+    assert "a first encode that nobody scores: none of them passes" in shown
