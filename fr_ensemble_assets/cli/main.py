@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import os
@@ -19,8 +20,13 @@ suit_the_window(app)
 
 def main() -> None:
     """Entry point of the installed command: a crash must never look like a verdict."""
+    # One thread for each product of matrices, here and in what this starts: the last bits don't
+    # hang on how many cores there are, and idle threads don't spin.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # What is imported stays; looking through it for rubbish is a tenth of a short command's time.
     gc.set_threshold(50_000)
+    # At its end Python would look through all of it three times more: a second of `run`.
+    atexit.register(gc.freeze)
     try:
         app()
     except Exception as error:

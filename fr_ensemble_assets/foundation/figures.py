@@ -48,6 +48,8 @@ _STYLE: dict[Any, Any] = {
     "axes.titlecolor": LINE_COLOUR,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
+    # Where it ends up by itself, since our axes have nothing on top; it needn't be looked for.
+    "axes.titley": 1.0,
     # The page shines through: what is opaque is a slab on one of the two themes.
     "figure.facecolor": "none",
     "font.size": 9.5,
