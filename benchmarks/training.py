@@ -31,6 +31,8 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 from upath import UPath
 
+from benchmarks.job import Job, jobs, spread
+from benchmarks.job import rows as job_rows
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
 from fr_ensemble_assets.contract.recipe import Recipe
 from fr_ensemble_assets.corpus.identity import Corpus, canonical_order, content_sha256
@@ -190,12 +192,6 @@ def growth_in_a_process(rows: int, seeds: int, epochs: int) -> Growth:
     return Growth(rows, seeds, float(told[0]), float(told[1]))
 
 
-def spread(values: Sequence[float], digits: int = 0) -> str:
-    """Median, and the range in brackets."""
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
-
-
 def cpu_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -258,6 +254,7 @@ def report(
     by_rows: Sequence[Growth],
     by_seeds: Sequence[Growth],
     parts: Mapping[str, float],
+    whole: Sequence[Job],
 ) -> str:
     """The page in docs/, Markdown."""
     from benchmarks.step import WHOLE
@@ -282,15 +279,21 @@ def report(
         "",
         "| | |",
         "| --- | --- |",
-        f"| plain loop, CPU µs a step | {spread([t.plain.cpu for t in turns])} |",
+        f"| plain loop, CPU µs a step | {spread([t.plain.cpu for t in turns], 0)} |",
         f"| kernel, CPU µs a step | {spread([t.kernel.cpu for t in turns], 1)} |",
-        f"| **less CPU, one core each** | **{spread(cpu)} times** |",
-        f"| less CPU, all {cores} cores at work against one | {spread(both)} times |",
-        f"| **less wall time, {cores} workers against one** | **{spread(wall)} times** |",
+        f"| **less CPU, one core each** | **{spread(cpu, 0)} times** |",
+        f"| less CPU, all {cores} cores at work against one | {spread(both, 0)} times |",
+        f"| **less wall time, {cores} workers against one** | **{spread(wall, 0)} times** |",
         f"| matrix products alone at the sgemm peak, CPU µs a step "
         f"| {spread([t.floor for t in turns], 1)} |",
         f"| kernel above that floor | {spread(over, 2)} times |",
-        f"| kernel's share of the sgemm peak | {spread([100 / o for o in over])} % |",
+        f"| kernel's share of the sgemm peak | {spread([100 / o for o in over], 0)} % |",
+        "",
+        f"The whole job, {len(whole)} times (`python -m benchmarks.job`):",
+        "",
+        "| | |",
+        "| --- | --- |",
+        *(f"| {name} | {value} |" for name, value in job_rows(whole)),
         "",
         f"Growth, {GROWTH_EPOCHS} epochs of all 21 folds, each in a process of its own:",
         "",
@@ -343,7 +346,7 @@ def main() -> None:
         growth_in_a_process(ROWS[0], seeds, GROWTH_EPOCHS)
         for seeds in track(SEEDS, "growth with seeds")
     ]
-    page = report(turns, by_rows, by_seeds, time_parts())
+    page = report(turns, by_rows, by_seeds, time_parts(), jobs())
     (DOCS / "benchmark.md").write_text(page)
     (DOCS / "images" / "benchmark.png").write_bytes(png_bytes(figure_of(turns, by_rows, by_seeds)))
     table = Table("", "", show_header=False)

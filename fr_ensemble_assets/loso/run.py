@@ -87,23 +87,26 @@ def evaluate_seeds(
         If parts come from machines that differ: their last bits are of two kinds.
     """
     assignment = contract.plan.assign(rows_by_source(corpus))
-    data = None
-    kept_parts = KeptParts(folder, contract)
-    open_seeds, replaced = {}, {}
+    replaced: dict[int, str] = {}
     for seed in seeds:
-        result = "asked for with force" if force else _standing(folder, corpus, contract, seed)
-        if isinstance(result, str):
-            replaced[seed] = "" if force else _why_again(folder, seed, result)
-            cut = parts_of(corpus.sha256, assignment, seed, contract.recipe, trainer)
-            data = data or prepare(corpus, block)
-            if force:
-                kept_parts.sweep(seed)
-            found = kept_parts.load(seed, cut, data)
-            open_seeds[seed] = _OpenSeed(corpus, seed, cut, progress, found)
+        if force:
+            replaced[seed] = ""
+            continue
+        try:
+            result = _standing(folder, corpus, contract, seed)
+        except UnusableInput as reason:
+            replaced[seed] = _why_again(folder, seed, str(reason))
         else:
             yield SeedOutcome(result, reused=True)
-    if data is None:
+    if not replaced:
         return
+    data, kept_parts = prepare(corpus, block), KeptParts(folder, contract)
+    open_seeds = {}
+    for seed in replaced:
+        cut = parts_of(corpus.sha256, assignment, seed, contract.recipe, trainer)
+        if force:
+            kept_parts.sweep(seed)
+        open_seeds[seed] = _OpenSeed(corpus, seed, cut, progress, kept_parts.load(seed, cut, data))
     parts = {part: r for one in open_seeds.values() for part, r in one.reports.items()}
     finished: Iterator[tuple[Part, HeldOut]] = (
         pair for one in open_seeds.values() for pair in one.found.parts.items()
@@ -209,8 +212,10 @@ def finished_seed(
 
     Without its folds' corrections a seed is not done: no interval can be calibrated on it.
     """
-    found = _standing(folder, corpus, contract, seed)
-    return None if isinstance(found, str) else found
+    try:
+        return _standing(folder, corpus, contract, seed)
+    except UnusableInput:
+        return None
 
 
 def _why_again(folder: UPath, seed: int, why: str) -> str:
@@ -224,16 +229,15 @@ def _why_again(folder: UPath, seed: int, why: str) -> str:
     return f"{listed(found)} is of another recipe or version of fr-ensemble" if found else ""
 
 
-def _standing(folder: UPath, corpus: Corpus, contract: Contract, seed: int) -> SeedResult | str:
-    """The same, or why what lies there is none."""
-    try:
-        score = load_seed(folder / results_file(seed), seed)
-        result = load_seed_result(folder, corpus, contract, score)
-        load_corrections(folder, corpus, contract, score)
-    except UnusableInput as error:
-        return str(error)
+def _standing(folder: UPath, corpus: Corpus, contract: Contract, seed: int) -> SeedResult:
+    """The same; raises :class:`UnusableInput`, which says why what lies there is none."""
+    score = load_seed(folder / results_file(seed), seed)
+    result = load_seed_result(folder, corpus, contract, score)
+    load_corrections(folder, corpus, contract, score)
     if recorded(score, contract) != training_record(contract):
-        return "it was trained under another recipe, or by another version of fr-ensemble"
+        raise UnusableInput(
+            "it was trained under another recipe, or by another version of fr-ensemble"
+        )
     if score.corpus_sha256 != corpus.sha256:
-        return "it belongs to another corpus"
+        raise UnusableInput("it belongs to another corpus")
     return result

@@ -223,6 +223,28 @@ def evaluate(
     for held_out in folds:
         predict = fit(tuple(name for name in task.sources if name not in held_out))
         of_source |= {name: predict(name) for name in held_out}
+    predicted = np.concatenate([of_source[name] for name in task.sources])
+    return _evaluation(cells_sha256, task, kind, predicted, folds, fold_seed)
+
+
+def to_be_predicted(cells_sha256: str, task: Task, kind: str) -> Evaluation:
+    """The same with nothing fitted and no prediction, for predictions that are there.
+
+    Raises
+    ------
+    NotJudged
+        As :func:`evaluate`.
+    """
+    folds = grouped_folds(task.sources, FOLD_SEED)
+    _require_folds(task, folds)
+    none = np.full(len(task.rows), np.nan)
+    return _evaluation(cells_sha256, task, kind, none, folds, FOLD_SEED)
+
+
+def _evaluation(
+    cells_sha256: str, task: Task, kind: str, predicted: Array, folds: Folds, fold_seed: int
+) -> Evaluation:
+    """``predicted`` in the order of ``task.ordered``."""
     rows = task.ordered
     table = pd.DataFrame(
         {
@@ -230,7 +252,7 @@ def evaluate(
             "cq": rows["cq"],
             "fold": _fold_numbers(task, folds)[task.place(rows)],
             TARGET: rows[TARGET],
-            "predicted": np.concatenate([of_source[name] for name in task.sources]),
+            "predicted": predicted,
         }
     )
     judged = table[table["cq"].isin(task.judged)].reset_index(drop=True)

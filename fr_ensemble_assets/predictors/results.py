@@ -5,7 +5,6 @@ Beside the cells, in the contract's own folder: ``planning/<cells sha256>/fr_pre
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.files import sha256_of
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.predictors.cells import Cells
-from fr_ensemble_assets.predictors.evaluation import NotJudged, Predict, Task, evaluate, task_of
+from fr_ensemble_assets.predictors.evaluation import NotJudged, task_of, to_be_predicted
 from fr_ensemble_assets.predictors.folds import FOLD_SEED, folds_digest
 from fr_ensemble_assets.predictors.gate import (
     SCORED_PROBE,
@@ -177,11 +176,7 @@ def _judged(
     try:
         task = task_of(cells, encoder)
         task = task if kind == SCORED_PROBE else task.judging_all()
-
-        def fit(_: tuple[str, ...]) -> Predict:
-            return lambda name: _nothing(task, len(task.of_source[name]))
-
-        evaluation = evaluate(cells.sha256, task, kind, fit)
+        evaluation = to_be_predicted(cells.sha256, task, kind)
     except NotJudged as refusal:
         raise UnusableInput(
             f"{path}: expected no predictions of {encoder}, which has no verdict ({refusal}), "
@@ -206,9 +201,3 @@ def _judged(
         for o in document.other_groupings
     )
     return decide(evaluation, others)
-
-
-def _nothing(task: Task, rows: int) -> np.ndarray:
-    """In place of predictions, where only the table's other columns are wanted."""
-    assert task.judged
-    return np.full(rows, math.nan)
