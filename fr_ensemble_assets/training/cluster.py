@@ -206,8 +206,10 @@ def _ask_nodes(ray: Any, where: str) -> Mapping[str, tuple[str, dict[str, Any]]]
             f"{listed(asked[ref] for ref in silent)} silent: look at these nodes, then type the "
             "same command."
         )
-    answers = {asked[ref]: _answer(ray, ref) for ref in ready}
-    return {node: answer for node, answer in answers.items() if answer is not None}
+    answers = [(asked[ref], _answer(ray, ref)) for ref in ready]
+    # A node that was started anew is there twice for a while, under one address: as what it was,
+    # which is gone and says nothing, and as what it is.
+    return {node: answer for node, answer in answers if answer is not None}
 
 
 def _answer(ray: Any, ref: Any) -> tuple[str, dict[str, Any]] | None:
