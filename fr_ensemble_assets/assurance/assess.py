@@ -15,6 +15,7 @@ from fr_ensemble_assets.assurance.certainty import UNSEEN, Certainty, certainty
 from fr_ensemble_assets.assurance.controls import Control, controls
 from fr_ensemble_assets.assurance.diagnosis import Diagnosis, diagnose
 from fr_ensemble_assets.assurance.outcome import Outcome
+from fr_ensemble_assets.contract.folds import LEAVE_ONE_SOURCE_OUT, FoldPlan
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.evidence.measure import SeedResult
 
@@ -60,10 +61,13 @@ class Assurance:
         )
 
 
-def assess(corpus: Corpus, results: Sequence[SeedResult]) -> Assurance:
+def assess(
+    corpus: Corpus, results: Sequence[SeedResult], plan: FoldPlan = LEAVE_ONE_SOURCE_OUT
+) -> Assurance:
     """Everything that needs no training: a second or two on the bundled corpus.
 
-    A pure function of both: asked again with the same values it answers from memory.
+    A pure function of all three: asked again with the same values it answers from memory.
+    ``plan`` is the one that the results are from: simpler models leave out the same sources.
 
     Raises
     ------
@@ -73,14 +77,14 @@ def assess(corpus: Corpus, results: Sequence[SeedResult]) -> Assurance:
     """
     if len(results) < 2 or len(corpus.sources) < 2:
         raise NothingToAssess(f"{len(results)} seeds on {len(corpus.sources)} sources")
-    outcome = Outcome.of(corpus, results)
+    outcome = Outcome.of(corpus, results, plan)
     if not np.isfinite(outcome.members).all():
         raise NothingToAssess("predictions that are not finite")
-    predictions = hashlib.sha256(outcome.members.tobytes()).hexdigest()
+    asked = hashlib.sha256(outcome.members.tobytes()).hexdigest(), plan
     known = _last.get(corpus)
-    if known is None or known[0] != predictions:
+    if known is None or known[0] != asked:
         try:
-            known = predictions, _assess(corpus, outcome, results)
+            known = asked, _assess(corpus, outcome, results)
         except (ArithmeticError, ValueError) as error:
             # It decides nothing, so that it must not end a run either.
             raise NothingToAssess(f"figures that can't be computed: {error}") from error
@@ -89,18 +93,20 @@ def assess(corpus: Corpus, results: Sequence[SeedResult]) -> Assurance:
     return known[1]
 
 
-#: The last assessment, by its corpus and the digest of the predictions.
-_last: dict[Corpus, tuple[str, Assurance]] = {}
+#: The last assessment, by its corpus, the digest of the predictions and the plan.
+_last: dict[Corpus, tuple[tuple[str, FoldPlan], Assurance]] = {}
 
 
 class NothingToAssess(Exception):
     """Why nothing can be said beside a verdict."""
 
 
-def caveats_of(corpus: Corpus, results: Sequence[SeedResult]) -> tuple[str, ...]:
+def caveats_of(
+    corpus: Corpus, results: Sequence[SeedResult], plan: FoldPlan = LEAVE_ONE_SOURCE_OUT
+) -> tuple[str, ...]:
     """:attr:`Assurance.caveats`, none where nothing can be assessed."""
     try:
-        return assess(corpus, results).caveats
+        return assess(corpus, results, plan).caveats
     except NothingToAssess:
         return ()
 
@@ -116,7 +122,7 @@ def _assess(corpus: Corpus, outcome: Outcome, results: Sequence[SeedResult]) -> 
             seeds=seeds,
             ensemble_rmse=outcome.rmse,
             baselines=baselines(outcome),
-            controls=controls(corpus),
+            controls=controls(corpus, outcome.plan),
             certainty=certainty(outcome.fold_plcc),
             breakdown=breakdown(outcome),
             diagnosis=diagnose(outcome, seeds),
@@ -147,10 +153,12 @@ def two_lines(assurance: Assurance) -> tuple[str, str]:
     return skill, chance
 
 
-def worth_of(corpus: Corpus, results: Sequence[SeedResult]) -> tuple[str, ...]:
+def worth_of(
+    corpus: Corpus, results: Sequence[SeedResult], plan: FoldPlan = LEAVE_ONE_SOURCE_OUT
+) -> tuple[str, ...]:
     """:func:`two_lines`, and after a HOLD what it looks like; or why there is nothing to say."""
     try:
-        found = assess(corpus, results)
+        found = assess(corpus, results, plan)
     except NothingToAssess as nothing:
         return (f"What the verdict is worth can't be said: {nothing}.",)
     held = found.diagnosis

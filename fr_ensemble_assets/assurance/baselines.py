@@ -6,7 +6,7 @@ network says more than how far it is above the gate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,8 @@ import numpy as np
 from fr_ensemble_assets.assurance.outcome import (
     Floats,
     Outcome,
+    Rows,
     cells_of,
-    folds,
     least_squares,
     mean_fold_plcc,
     rmse,
@@ -30,7 +30,7 @@ _FIRST, _SECOND = np.triu_indices(len(CANONICAL_6))
 
 @dataclass(frozen=True)
 class Baseline:
-    """One simple model by leave-one-source-out, and the ensemble's skill over it.
+    """One simple model on the ensemble's own folds, and the ensemble's skill over it.
 
     Attributes
     ----------
@@ -60,32 +60,20 @@ class Baseline:
         return self.skill <= 0
 
 
-def single_feature(corpus: Corpus, features: Floats) -> Floats:  # noqa: ARG001
+def single_feature(features: Floats) -> Floats:
     """A line through the feature that correlates best in VMAF's own model, ADM."""
     return np.column_stack([np.ones(len(features)), features[:, 0]])
 
 
-def linear(corpus: Corpus, features: Floats) -> Floats:  # noqa: ARG001
+def linear(features: Floats) -> Floats:
     return np.column_stack([np.ones(len(features)), features])
 
 
-def quadratic(corpus: Corpus, features: Floats) -> Floats:  # noqa: ARG001
+def quadratic(features: Floats) -> Floats:
     products = features[:, _FIRST] * features[:, _SECOND]
     return np.column_stack([np.ones(len(features)), features, products])
 
 
-def cell_means(corpus: Corpus, features: Floats) -> Floats:  # noqa: ARG001
-    """One column an (encoder, quality): the least-squares fit is its mean over the sources."""
-    cell, count = cells_of(corpus)
-    return np.eye(count)[cell]
-
-
-TERMS: Mapping[str, Callable[[Corpus, Floats], Floats]] = {
-    f"{CANONICAL_6[0]} alone": single_feature,
-    "encoder and quality alone": cell_means,
-    "linear in six features": linear,
-    "quadratic in six features": quadratic,
-}
 QUADRATIC = "quadratic in six features"
 #: The same terms, fitted to a score that ends at 0 and 100, as VMAF does: the strictest of them.
 CUT_QUADRATIC = "quadratic in six features, fitted as cut at 100"
@@ -93,32 +81,52 @@ CUT_QUADRATIC = "quadratic in six features, fitted as cut at 100"
 _RIDGE = 1e-6
 
 
-def out_of_fold(corpus: Corpus, terms: Callable[[Corpus, Floats], Floats]) -> Floats:
-    """Each row as predicted by the least-squares fit that never saw its source; within 0..100."""
-    scaler = fit_scaler(corpus.features)  # for size alone: least squares doesn't mind the scale
-    columns = terms(corpus, scaler.standardise(corpus.features).astype(np.float64))
-    prediction = least_squares(corpus, columns, corpus.target)
-    return np.clip(prediction, VMAF_MIN, VMAF_MAX)
-
-
-def cut_quadratic(corpus: Corpus) -> Floats:
-    """:data:`CUT_QUADRATIC` out of fold; shape (n_rows,)."""
-    scaler = fit_scaler(corpus.features)
-    columns = quadratic(corpus, scaler.standardise(corpus.features).astype(np.float64))
-    prediction = np.empty(corpus.n_rows)
-    for held_out in folds(corpus):
-        seen, target = columns[~held_out], corpus.target[~held_out]
-        fitted = cut_ridge(seen, np.zeros(len(target)), target, _RIDGE)
-        prediction[held_out] = columns[held_out] @ fitted
-    return np.clip(prediction, VMAF_MIN, VMAF_MAX)
-
-
 def baselines(outcome: Outcome) -> tuple[Baseline, ...]:
-    """Every baseline of :data:`TERMS`, then the strictest, beside the ensemble."""
-    corpus = outcome.corpus
-    found = {name: out_of_fold(corpus, terms) for name, terms in TERMS.items()}
-    found[CUT_QUADRATIC] = cut_quadratic(corpus)
-    return tuple(_compare(name, prediction, outcome) for name, prediction in found.items())
+    """Every baseline, the strictest last, beside the ensemble."""
+    corpus, folds = outcome.corpus, outcome.folds
+    scaler = fit_scaler(corpus.features)  # for size alone: least squares doesn't mind the scale
+    features = scaler.standardise(corpus.features).astype(np.float64)
+
+    def fitted(columns: Floats) -> Floats:
+        return least_squares(folds, columns, corpus.target)
+
+    squares = quadratic(features)
+    found = {
+        f"{CANONICAL_6[0]} alone": fitted(single_feature(features)),
+        "encoder and quality alone": cell_means(corpus, folds),
+        "linear in six features": fitted(linear(features)),
+        QUADRATIC: fitted(squares),
+        CUT_QUADRATIC: cut_fit(folds, squares, corpus.target),
+    }
+    return tuple(
+        _compare(name, np.clip(prediction, VMAF_MIN, VMAF_MAX), outcome)
+        for name, prediction in found.items()
+    )
+
+
+def cell_means(corpus: Corpus, folds: Sequence[Rows]) -> Floats:
+    """The mean of each row's encoder and quality over the other folds, 0 where they have none."""
+    cell, count = cells_of(corpus)
+    sums, rows = np.bincount(cell, corpus.target, count), np.bincount(cell, minlength=count)
+    prediction = np.empty(corpus.n_rows)
+    for mine in folds:
+        here = cell[mine]
+        others = rows - np.bincount(here, minlength=count)
+        rest = sums - np.bincount(here, corpus.target[mine], count)
+        means = np.divide(rest, others, out=np.zeros(count), where=others > 0)
+        prediction[mine] = means[here]
+    return prediction
+
+
+def cut_fit(folds: Sequence[Rows], columns: Floats, target: Floats) -> Floats:
+    """:data:`CUT_QUADRATIC` out of fold; shape (n_rows,)."""
+    prediction = np.empty(len(target))
+    for mine in folds:
+        seen = np.ones(len(target), dtype=bool)
+        seen[mine] = False
+        fitted = cut_ridge(columns[seen], np.zeros(int(seen.sum())), target[seen], _RIDGE)
+        prediction[mine] = columns[mine] @ fitted
+    return prediction
 
 
 def _compare(name: str, prediction: Floats, outcome: Outcome) -> Baseline:
@@ -127,7 +135,7 @@ def _compare(name: str, prediction: Floats, outcome: Outcome) -> Baseline:
     total = rmse(prediction, corpus.target)
     won = [
         rmse(outcome.mu[mine], corpus.target[mine]) < rmse(prediction[mine], corpus.target[mine])
-        for mine in folds(corpus)
+        for mine in corpus.rows_of_sources
     ]
     skill = 1 - outcome.rmse / total if total > 0 else -np.inf
     return Baseline(name, plcc, lowest, total, float(skill), sum(won), len(won))

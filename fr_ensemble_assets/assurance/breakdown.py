@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from fr_ensemble_assets.assurance.outcome import Floats, Outcome, rmse
 from fr_ensemble_assets.evidence.metrics import agreement
@@ -87,13 +88,12 @@ def breakdown(outcome: Outcome) -> Breakdown:
     frames = _Rows(outcome.mu, corpus.target, corpus.source_index.astype(np.intp), corpus.sources)
     pooled = _Rows(encodes.mu, encodes.target, encodes.source_index, corpus.sources)
     encoder = corpus.frame["encoder"].to_numpy(dtype=object)
-    family = np.array([family_of(name) for name in encoder], dtype=object)
-    source = np.array(corpus.sources, dtype=object)
+    family = corpus.frame["encoder"].map(family_of).to_numpy(dtype=object)
     return Breakdown(
         by_encoder=_by(encoder, frames),
         by_family=_by(family, frames),
-        frames_by_source=_by(source[frames.source_index], frames),
-        encodes_by_source=_by(source[pooled.source_index], pooled),
+        frames_by_source=_groups(frames.source_index, corpus.sources, frames),
+        encodes_by_source=_groups(pooled.source_index, corpus.sources, pooled),
         within_cells=_within_cells(outcome),
         fisher=fisher_interval(outcome.fold_plcc),
         sigma_rank=agreement(outcome.sigma, np.abs(outcome.mu - corpus.target)).srocc,
@@ -116,10 +116,19 @@ class _Rows:
 
 
 def _by(names: npt.NDArray[np.object_], rows: _Rows) -> tuple[GroupAgreement, ...]:
-    return tuple(_group(str(name), names == name, rows) for name in sorted(set(names)))
+    numbers, found = pd.factorize(names, sort=True)
+    return _groups(numbers, [str(name) for name in found], rows)
 
 
-def _group(name: str, mine: npt.NDArray[np.bool_], rows: _Rows) -> GroupAgreement:
+def _groups(
+    numbers: npt.NDArray[np.intp], names: Sequence[str], rows: _Rows
+) -> tuple[GroupAgreement, ...]:
+    order, ends = np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1]
+    places = np.split(order, ends)
+    return tuple(_group(name, mine, rows) for name, mine in zip(names, places, strict=True))
+
+
+def _group(name: str, mine: npt.NDArray[np.intp], rows: _Rows) -> GroupAgreement:
     mu, target = rows.mu[mine], rows.target[mine]
     squared, index = (mu - target) ** 2, rows.source_index[mine]
     counts = np.bincount(index, minlength=len(rows.sources))

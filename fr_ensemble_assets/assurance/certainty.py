@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,10 @@ from fr_ensemble_assets.assurance.outcome import Floats
 from fr_ensemble_assets.contract.thresholds import ADR_0303
 
 DRAWS = 20_000
+#: Fewer draws where there are more sources than the first divided by them, but not under 2,000.
+_SOURCES_DRAWN, _FEWEST_DRAWS = 100_000_000, 2_000
+#: Counts of sources in memory at a time, some 60 MB.
+_COUNTS_AT_ONCE = 8_000_000
 #: Two-sided.
 LEVEL = 0.95
 UNSEEN = (
@@ -60,9 +63,12 @@ def certainty(fold_plcc: Floats, draws: int = DRAWS, seed: int = 0) -> Certainty
         return None
     n = fold_plcc.shape[1]
     rng = np.random.default_rng(seed)
+    draws = min(draws, max(_FEWEST_DRAWS, _SOURCES_DRAWN // n))
+    at_once = max(1, _COUNTS_AT_ONCE // n)
+    sizes = [min(at_once, draws - first) for first in range(0, draws, at_once)]
     # How often each source is drawn says all that a mean needs.
-    drawn = rng.multinomial(n, np.full(n, 1 / n), size=draws) / n
-    per_seed = drawn @ fold_plcc.T
+    counts = (rng.multinomial(n, np.full(n, 1 / n), size=size) for size in sizes)
+    per_seed = np.concatenate([drawn / n @ fold_plcc.T for drawn in counts])
     mean, spread = per_seed.mean(axis=1), np.ptp(per_seed, axis=1)
     stands = bool(_passes(fold_plcc.mean(axis=1)[None])[0])
     return Certainty(
@@ -95,9 +101,10 @@ def _two_out(fold_plcc: Floats) -> tuple[float, float] | None:
     n = len(by_source)
     if n < 3:
         return None
-    pairs = np.array([by_source[a] + by_source[b] for a, b in combinations(range(n), 2)])
-    means = (by_source.sum() - pairs) / (n - 2)
-    return float(means.min()), float(means.max())
+    low_to_high = np.sort(by_source)
+    without_best = by_source.sum() - (low_to_high[-1] + low_to_high[-2])
+    without_worst = by_source.sum() - (low_to_high[0] + low_to_high[1])
+    return float(without_best / (n - 2)), float(without_worst / (n - 2))
 
 
 def _one_new_source(fold_plcc: Floats) -> float | None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from fr_ensemble_assets.contract.folds import LEAVE_ONE_SOURCE_OUT, FoldPlan
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.evidence.measure import SeedResult
+from fr_ensemble_assets.evidence.measure import SeedResult, rows_by_source
 from fr_ensemble_assets.evidence.metrics import agreement, mean_or_none
 from fr_ensemble_assets.foundation.schema import PRESET, VMAF_MAX, VMAF_MIN
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 
 #: Relative to the largest: directions that the training rows don't show carry nothing.
 _SINGULAR = 1e-13
@@ -22,7 +24,7 @@ _SINGULAR = 1e-13
 
 @dataclass(frozen=True)
 class Outcome:
-    """The ensemble's leave-one-source-out, with whole encodes beside the frames.
+    """What the ensemble predicted of sources left out, with whole encodes beside the frames.
 
     Attributes
     ----------
@@ -30,15 +32,28 @@ class Outcome:
         What was predicted.
     members
         Out-of-fold VMAF as each seed's model predicts it; shape (n_seeds, n_rows), finite.
+    plan
+        Which sources were left out together: what stands beside the ensemble leaves out the same.
     """
 
     corpus: Corpus
     members: Floats
+    plan: FoldPlan = LEAVE_ONE_SOURCE_OUT
 
     @classmethod
-    def of(cls, corpus: Corpus, results: Sequence[SeedResult]) -> Outcome:
+    def of(
+        cls,
+        corpus: Corpus,
+        results: Sequence[SeedResult],
+        plan: FoldPlan = LEAVE_ONE_SOURCE_OUT,
+    ) -> Outcome:
         """Stack the seeds' predictions."""
-        return cls(corpus, np.stack([result.prediction for result in results]))
+        return cls(corpus, np.stack([result.prediction for result in results]), plan)
+
+    @cached_property
+    def folds(self) -> tuple[Rows, ...]:
+        """The rows that each fold holds out, in order; shapes (n_held_out,)."""
+        return folds_of(self.corpus, self.plan)
 
     @cached_property
     def mu(self) -> Floats:
@@ -53,11 +68,10 @@ class Outcome:
     @cached_property
     def fold_plcc(self) -> Floats:
         """PLCC of each seed on each held-out source, NaN where undefined; (n_seeds, n_sources)."""
-        sources = range(len(self.corpus.sources))
-        return np.array([[self._plcc(member, n) for n in sources] for member in self.members])
+        sources = self.corpus.rows_of_sources
+        return np.array([[self._plcc(member, rows) for rows in sources] for member in self.members])
 
-    def _plcc(self, member: Floats, number: int) -> float:
-        mine = self.corpus.source_index == number
+    def _plcc(self, member: Floats, mine: Rows) -> float:
         plcc = agreement(member[mine], self.corpus.target[mine]).plcc
         return np.nan if plcc is None else plcc
 
@@ -115,33 +129,38 @@ def cells_of(corpus: Corpus) -> tuple[npt.NDArray[np.intp], int]:
     return np.asarray(groups.ngroup(), dtype=np.intp), int(groups.ngroups)
 
 
-def folds(corpus: Corpus) -> Iterator[npt.NDArray[np.bool_]]:
-    """Which rows each fold holds out, in sorted source order; shape (n_rows,)."""
-    for number in range(len(corpus.sources)):
-        yield corpus.source_index == number
+def folds_of(corpus: Corpus, plan: FoldPlan) -> tuple[Rows, ...]:
+    """The rows that each fold holds out under a plan, in order; shapes (n_held_out,)."""
+    rows = dict(zip(corpus.sources, corpus.rows_of_sources, strict=True))
+    assigned = plan.assign(rows_by_source(corpus))
+    return tuple(np.sort(np.concatenate([rows[name] for name in fold])) for fold in assigned.folds)
 
 
-def least_squares(corpus: Corpus, columns: Floats, target: Floats) -> Floats:
-    """Each row as predicted by the fit that never saw its source; shape as ``target``.
+def least_squares(folds: Sequence[Rows], columns: Floats, target: Floats) -> Floats:
+    """Each row as predicted by the fit that never saw its fold; shape as ``target``.
 
-    By normal equations, whose sums are those of all sources less those of one: a fold costs a
+    By normal equations, whose sums are those of all folds less those of one: a fold costs a
     solution, not a pass over the rows.
 
     Parameters
     ----------
+    folds
+        The rows that each holds out; together all rows.
     columns
         Terms of every row, of about one size; shape (n_rows, n_terms).
     target
         What to fit: shape (n_rows,), or (n_rows, n_tries) for many at once.
     """
     prediction = np.empty_like(target)
-    parts = [(columns[mine], target[mine]) for mine in folds(corpus)]
-    grams = [x.T @ x for x, _ in parts]
-    moments = [x.T @ y for x, y in parts]
+    grams, moments = [], []
+    for mine in folds:
+        x = columns[mine]
+        grams.append(x.T @ x)
+        moments.append(x.T @ target[mine])
     all_grams, all_moments = np.sum(grams, axis=0), np.sum(moments, axis=0)
-    for mine, (x, _), gram, moment in zip(folds(corpus), parts, grams, moments, strict=True):
+    for mine, gram, moment in zip(folds, grams, moments, strict=True):
         inverse = np.linalg.pinv(all_grams - gram, rcond=_SINGULAR, hermitian=True)
-        prediction[mine] = x @ (inverse @ (all_moments - moment))
+        prediction[mine] = columns[mine] @ (inverse @ (all_moments - moment))
     return prediction
 
 
@@ -158,6 +177,6 @@ def mean_fold_plcc(
     ``target`` are other scores than the corpus', which a control was trained on.
     """
     truth = corpus.target if target is None else target
-    found = [agreement(prediction[mine], truth[mine]).plcc for mine in folds(corpus)]
+    found = [agreement(prediction[mine], truth[mine]).plcc for mine in corpus.rows_of_sources]
     defined = [plcc for plcc in found if plcc is not None]
     return mean_or_none(found), min(defined) if len(defined) == len(found) else None

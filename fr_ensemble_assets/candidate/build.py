@@ -126,7 +126,9 @@ def _judged_files(places: Places, corpus: Corpus, judgement: Judgement) -> dict[
     files[VERDICT_FILE] = judgement.verdict_file
     told = parse_json(files[VERDICT_FILE], VERDICT_FILE)
     # A verdict may leave out what it is worth; what it tells of that must be so.
-    caveats = caveats_of(corpus, judgement.results) if told.get("caveats") else ()
+    caveats = (
+        caveats_of(corpus, judgement.results, places.contract.plan) if told.get("caveats") else ()
+    )
     given = verdict_document(judgement, corpus, places.results_from_home, caveats=caveats)
     if told != given | {"generated_at_utc": told.get("generated_at_utc")}:
         raise GateRefusal(

@@ -59,6 +59,14 @@ class Corpus:
         return np.asarray(codes, dtype=np.int32)
 
     @cached_property
+    def rows_of_sources(self) -> tuple[npt.NDArray[np.intp], ...]:
+        """Where each of :attr:`sources` has its rows; shapes (n_rows of the source,)."""
+        # Canonical order sorts by source already; where it holds, a stable sort costs little.
+        order = np.argsort(self.source_index, kind="stable")
+        counts = np.bincount(self.source_index, minlength=len(self.sources))
+        return tuple(np.split(order, np.cumsum(counts)[:-1]))
+
+    @cached_property
     def features(self) -> npt.NDArray[np.float64]:
         """The canonical-6 features, shape (n_rows, 6), not standardised."""
         return self.frame[list(CANONICAL_6)].to_numpy(dtype=np.float64)

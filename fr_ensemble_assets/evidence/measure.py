@@ -54,24 +54,20 @@ def measure_folds(
     """Each source's agreement with its out-of-fold predictions, shape (n_rows,)."""
     rows_of = rows_by_source(corpus)
     together = [sum(rows_of[source] for source in fold) for fold in assignment.folds]
-    # Canonical order sorts by source already; where it holds, a stable sort costs next to nothing.
-    order = np.argsort(corpus.source_index, kind="stable")
-    results, start = [], 0
-    for source in corpus.sources:
-        rows = order[start : start + rows_of[source]]
-        start += len(rows)
-        results.append(
-            FoldResult(
-                held_out=source,
-                n_train=corpus.n_rows - together[assignment.fold_of[source]],
-                n_val=len(rows),
-                agreement=agreement(prediction[rows], corpus.target[rows]),
-            )
+    return tuple(
+        FoldResult(
+            held_out=source,
+            n_train=corpus.n_rows - together[assignment.fold_of[source]],
+            n_val=len(rows),
+            agreement=agreement(prediction[rows], corpus.target[rows]),
         )
-    return tuple(results)
+        for source, rows in zip(corpus.sources, corpus.rows_of_sources, strict=True)
+    )
 
 
 def rows_by_source(corpus: Corpus) -> dict[str, int]:
     """How many rows each source has."""
-    counts = np.bincount(corpus.source_index, minlength=len(corpus.sources))
-    return dict(zip(corpus.sources, counts.tolist(), strict=True))
+    return {
+        source: len(rows)
+        for source, rows in zip(corpus.sources, corpus.rows_of_sources, strict=True)
+    }

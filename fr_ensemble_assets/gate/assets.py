@@ -10,6 +10,7 @@ from fr_ensemble_assets.assurance.assets import verdict_controls
 from fr_ensemble_assets.assurance.plots import assurance_figure
 from fr_ensemble_assets.assurance.tables import assurance_tables
 from fr_ensemble_assets.assurance.trained import load_controls
+from fr_ensemble_assets.contract.agreed import Contract
 from fr_ensemble_assets.contract.places import Places
 from fr_ensemble_assets.corpus.assets import corpus
 from fr_ensemble_assets.corpus.identity import Corpus
@@ -92,7 +93,7 @@ def ensemble_verdict(
         places = Places(kept, contract, used.sha256)
         folder = places.results
         judgement = judge(folder, used, contract)
-        worth = _worth(used, judgement) if config.evidence else None
+        worth = _worth(used, judgement, contract) if config.evidence else None
         caveats = worth.caveats if isinstance(worth, Assurance) else ()
         controls = _controls(folder, used, judgement) if config.evidence else {}
         document = verdict_document(judgement, used, places.results_from_home, caveats=caveats)
@@ -121,9 +122,9 @@ def ensemble_verdict(
     )
 
 
-def _worth(used: Corpus, judgement: Judgement) -> Assurance | NothingToAssess:
+def _worth(used: Corpus, judgement: Judgement, contract: Contract) -> Assurance | NothingToAssess:
     try:
-        return assess(used, judgement.results)
+        return assess(used, judgement.results, contract.plan)
     except NothingToAssess as nothing:
         return nothing
 

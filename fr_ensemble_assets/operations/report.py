@@ -47,7 +47,7 @@ def evidence_of(home: Home) -> Evidence:
         coverages=_coverages(results) if judgement.decision.promote else (),
         codecs=tuple(one.scored for one in status.codecs.verdicts),
         links=tuple(_links(status, results)),
-        worth=worth_of(corpus, judgement.results) if judgement.results else (),
+        worth=worth_of(corpus, judgement.results, ENSEMBLE.plan) if judgement.results else (),
     )
 
 

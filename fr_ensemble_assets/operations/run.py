@@ -204,7 +204,7 @@ def _outcome(plan: Plan, result: dg.ExecuteInProcessResult, codecs: Codecs) -> O
     if judgement.decision.promote and not result.success:
         raise OrchestrationFailure(_told(result))
     candidate = places.candidate if judgement.decision.promote else None
-    worth = worth_of(corpus, judgement.results) if plan.evidence else ()
+    worth = worth_of(corpus, judgement.results, contract.plan) if plan.evidence else ()
     if plan.controls:
         found = load_controls(places.results, corpus.sha256, judgement.results[0])
         worth += (found.codec_block, found.swap) if found is not None else ()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fr_ensemble_assets.assurance import certainty as certainty_module
 from fr_ensemble_assets.assurance import controls as controls_module
 from fr_ensemble_assets.assurance.ablation import ablate
 from fr_ensemble_assets.assurance.assess import (
@@ -19,20 +21,28 @@ from fr_ensemble_assets.assurance.assess import (
     two_lines,
     worth_of,
 )
-from fr_ensemble_assets.assurance.baselines import CUT_QUADRATIC, QUADRATIC, baselines
+from fr_ensemble_assets.assurance.baselines import (
+    CUT_QUADRATIC,
+    QUADRATIC,
+    baselines,
+    cell_means,
+    cut_fit,
+    quadratic,
+)
 from fr_ensemble_assets.assurance.breakdown import breakdown, family_of, fisher_interval
 from fr_ensemble_assets.assurance.certainty import certainty
 from fr_ensemble_assets.assurance.controls import controls, swap_sources
 from fr_ensemble_assets.assurance.diagnosis import diagnose
-from fr_ensemble_assets.assurance.outcome import Outcome
+from fr_ensemble_assets.assurance.outcome import Outcome, folds_of, least_squares
 from fr_ensemble_assets.assurance.plots import assurance_figure
 from fr_ensemble_assets.assurance.tables import assurance_tables
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.folds import FoldPlan
 from fr_ensemble_assets.contract.thresholds import ADR_0303
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.doors.metadata import folded
-from fr_ensemble_assets.evidence.measure import SeedResult
+from fr_ensemble_assets.evidence.measure import SeedResult, rows_by_source
 from fr_ensemble_assets.foundation.figures import png_bytes
 from fr_ensemble_assets.gate.rule import mean_and_spread
 from fr_ensemble_assets.training.trainer import Trainer
@@ -89,6 +99,20 @@ def test_baseline_never_sees_the_source_that_it_is_tried_on(few: Corpus) -> None
     odd = Corpus("odd", frame)
     for b in baselines(Outcome(odd, np.stack([odd.target] * 3))):
         assert b.rmse > 10
+
+
+def test_baseline_leaves_out_what_the_ensemble_left_out(few: Corpus) -> None:
+    """A row's prediction changes with nothing in the sources that were held out beside its own."""
+    plan = FoldPlan(2)
+    held_out = plan.assign(rows_by_source(few)).folds[0]
+    mine = few.frame["src"].isin(held_out).to_numpy(dtype=bool)
+    odd = Corpus("odd", few.frame.assign(vmaf=np.where(mine, 100.0 - few.target, few.target)))
+    squares = quadratic(few.features / few.features.std(axis=0))
+    for fit in (partial(least_squares, columns=squares), partial(cut_fit, columns=squares)):
+        of_few, of_odd = (fit(folds_of(few, plan), target=t) for t in (few.target, odd.target))
+        np.testing.assert_allclose(of_few[mine], of_odd[mine], rtol=1e-3)
+    of_few, of_odd = (cell_means(one, folds_of(few, plan)) for one in (few, odd))
+    np.testing.assert_allclose(of_few[mine], of_odd[mine])
 
 
 # --- controls --------------------------------------------------------------------------------
@@ -166,6 +190,20 @@ def test_two_sources_left_out_are_the_worst_two_or_the_best_two() -> None:
     assert found is not None
     assert found.two_out_mean == pytest.approx((0.925, 0.98))
     assert certainty(np.array([[0.9, np.nan]])) is None
+
+
+def test_certainty_of_many_sources_counts_some_draws_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plcc = 0.96 + np.random.default_rng(0).normal(0, 0.01, (5, 40))
+    at_once = certainty(plcc, draws=500)
+    monkeypatch.setattr(certainty_module, "_COUNTS_AT_ONCE", 40 * 7)
+    assert certainty(plcc, draws=500) == at_once
+    monkeypatch.setattr(certainty_module, "_SOURCES_DRAWN", 40 * 300)
+    monkeypatch.setattr(certainty_module, "_FEWEST_DRAWS", 100)
+    fewer = certainty(plcc, draws=500)
+    assert fewer is not None
+    assert fewer.draws == 300
 
 
 # --- breakdown -------------------------------------------------------------------------------
