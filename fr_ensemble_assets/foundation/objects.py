@@ -16,7 +16,7 @@ import fsspec.config
 from upath import UPath
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.trouble import trouble_behind
+from fr_ensemble_assets.foundation.trouble import StorageTrouble, trouble_behind
 from fr_ensemble_assets.foundation.wording import shown
 
 #: The extra that brings what a cluster needs; not the drivers of Google's and Azure's stores.
@@ -39,8 +39,8 @@ class _Driver:
         Ours, where the person's own settings say nothing.
     impatient
         What to add for the first question, where it can be told to give up at once.
-    tells_causes
-        Whether a bucket that isn't there is told apart from an empty prefix, by a cause.
+    hides_buckets
+        Whether a bucket that isn't there looks as an empty prefix does; else it is told by a cause.
     logs
         Where it logs what it raises too.
     """
@@ -50,7 +50,7 @@ class _Driver:
     opened_by: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     impatient: Mapping[str, Any] = field(default_factory=dict)
-    tells_causes: bool = False
+    hides_buckets: bool = False
     logs: str = ""
 
 
@@ -69,13 +69,13 @@ _S3 = _Driver(
     # Reading in several pieces at once would ask for the size first, and mix what is replaced.
     settings={**_ALL, "config_kwargs": _S3_PATIENT, "max_concurrency": 1},
     impatient={"config_kwargs": _S3_AT_ONCE},
-    tells_causes=True,
 )
 _GOOGLE = _Driver(
     name="gcs",
     package="gcsfs",
     opened_by=("GOOGLE_APPLICATION_CREDENTIALS", "STORAGE_EMULATOR_HOST"),
     settings=_ALL,
+    hides_buckets=True,
     logs="gcsfs",
 )
 _AZURE = _Driver(
@@ -87,6 +87,7 @@ _AZURE = _Driver(
         "AZURE_STORAGE_ACCOUNT_KEY",
     ),
     settings=_ALL,
+    hides_buckets=True,
     logs="azure",
 )
 _DRIVERS = {
@@ -160,22 +161,32 @@ def require_reachable(root: UPath) -> None:
 
 def _ask(root: UPath) -> None:
     """List ``root``; :class:`FileNotFoundError` if there is no such bucket."""
-    from fsspec.asyn import AsyncFileSystem, sync
+    from fsspec.asyn import AsyncFileSystem, FSTimeoutError, sync
 
     fs, driver = root.fs, _DRIVERS.get(root.protocol, _Driver())
     if driver.impatient:
         fs = type(fs)(**{**fs.storage_options, **driver.impatient}, skip_instance_cache=True)
 
     def ask(path: str) -> None:
-        if isinstance(fs, AsyncFileSystem):
-            sync(fs.loop, fs._ls, path, timeout=_PATIENCE_S)
-        else:
+        if not isinstance(fs, AsyncFileSystem):
             fs.ls(path)
+            return
+        try:
+            sync(fs.loop, fs._ls, path, timeout=_PATIENCE_S)
+        except FSTimeoutError as error:
+            if driver.impatient:
+                raise
+            # Its driver asks on: where nothing answers, and where the answer is no.
+            raise StorageTrouble(
+                f"{root}: expected a store of objects that opens, found none in {_PATIENCE_S:.0f} "
+                f"s: look whether it runs, and at its address and the credentials"
+                f"{_variables(driver)}, then type the same command."
+            ) from error
 
     try:
         ask(root.path)
     except FileNotFoundError as error:
-        if driver.tells_causes:
+        if not driver.hides_buckets:
             if error.__cause__ is not None:
                 raise
             return
@@ -187,11 +198,15 @@ def _ask(root: UPath) -> None:
 
 
 def _closed(address: str, protocol: str, error: Exception) -> UnusableInput:
-    variables = ", ".join(_DRIVERS.get(protocol, _Driver()).opened_by)
+    driver = _DRIVERS.get(protocol, _Driver())
     return UnusableInput(
         f"{address}: expected a store of objects that opens, found '{_first_line(error)}'; look at "
-        f"the bucket's name and at the credentials{f' ({variables})' if variables else ''}."
+        f"the bucket's name and at the credentials{_variables(driver)}."
     )
+
+
+def _variables(driver: _Driver) -> str:
+    return f" ({', '.join(driver.opened_by)})" if driver.opened_by else ""
 
 
 def _first_line(error: Exception) -> str:
