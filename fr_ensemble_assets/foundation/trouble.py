@@ -33,6 +33,8 @@ _SILENCE = {
             "Read timeout on endpoint URL",
             "Connection was closed before we received a valid response",
             "We encountered an internal error, please try again",
+            "Cannot connect to host",
+            "Server disconnected",
         ),
         "the store of objects doesn't answer, look whether it runs and at its address",
     ),
