@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,47 +16,117 @@ import fsspec.config
 from upath import UPath
 
 from fr_ensemble_assets.foundation.errors import UnusableInput
-from fr_ensemble_assets.foundation.trouble import trouble_behind
+from fr_ensemble_assets.foundation.trouble import StorageTrouble, trouble_behind
 from fr_ensemble_assets.foundation.wording import shown
 
-#: The extra that brings what a cluster needs, and the drivers that it doesn't bring.
+#: The extra that brings what a cluster needs; not the drivers of Google's and Azure's stores.
 EXTRA = "fr-ensemble[cluster]"
-_DRIVERS = {"gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs"}
-#: Listings are never remembered: another host may have written since. A store that is started anew
-#: is waited for, some half a minute in all.
-_ALL: dict[str, Any] = {"use_listings_cache": False}
-_S3: dict[str, Any] = {
+
+
+@dataclass(frozen=True)
+class _Driver:
+    """What we must know of a vendor's driver, where drivers differ.
+
+    Attributes
+    ----------
+    name
+        By which fsspec's settings know it.
+    package
+        What installs it.
+    opened_by
+        The variables by which it takes endpoint and credentials.
+    settings
+        Ours, where the person's own settings say nothing.
+    impatient
+        What to add for the first question, where it can be told to give up at once.
+    hides_buckets
+        Whether a bucket that isn't there looks as an empty prefix does; else it is told by a cause.
+    logs
+        Where it logs what it raises too.
+    """
+
+    name: str = ""
+    package: str = EXTRA
+    opened_by: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    impatient: Mapping[str, Any] = field(default_factory=dict)
+    hides_buckets: bool = False
+    logs: str = ""
+
+
+#: Listings are never remembered: another host may have written since.
+_ALL: Mapping[str, Any] = {"use_listings_cache": False}
+#: A store that is started anew is waited for, some half a minute in all.
+_S3_PATIENT: Mapping[str, Any] = {
     "connect_timeout": 5,
     "read_timeout": 30,
     "retries": {"mode": "standard", "total_max_attempts": 8},
 }
+_S3_AT_ONCE = {"connect_timeout": 3, "read_timeout": 5, "retries": {"max_attempts": 0}}
+_S3 = _Driver(
+    name="s3",
+    opened_by=("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"),
+    # Reading in several pieces at once would ask for the size first, and mix what is replaced.
+    settings={**_ALL, "config_kwargs": _S3_PATIENT, "max_concurrency": 1},
+    impatient={"config_kwargs": _S3_AT_ONCE},
+)
+_GOOGLE = _Driver(
+    name="gcs",
+    package="gcsfs",
+    opened_by=("GOOGLE_APPLICATION_CREDENTIALS", "STORAGE_EMULATOR_HOST"),
+    settings=_ALL,
+    hides_buckets=True,
+    logs="gcsfs",
+)
+_AZURE = _Driver(
+    name="abfs",
+    package="adlfs",
+    opened_by=(
+        "AZURE_STORAGE_CONNECTION_STRING",
+        "AZURE_STORAGE_ACCOUNT_NAME",
+        "AZURE_STORAGE_ACCOUNT_KEY",
+    ),
+    settings=_ALL,
+    hides_buckets=True,
+    logs="azure",
+)
+_DRIVERS = {
+    **dict.fromkeys(("s3", "s3a"), _S3),
+    **dict.fromkeys(("gs", "gcs"), _GOOGLE),
+    **dict.fromkeys(("az", "abfs", "abfss"), _AZURE),
+}
+#: Google's driver asks before each request, by another protocol, whether the bucket is one of two
+#: kinds that we make no use of, and complains where that can't be answered.
+_KINDS_OF_BUCKETS = "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"
 #: So long a store may take to answer the first question (s).
 _PATIENCE_S = 5.0
+_MD5_DIGITS = 32
 #: How a file looks from outside; any change of it shows there.
 Looks = tuple[int | float | str, ...]
 
 
 def set_up_drivers() -> None:
     """Set what we need where the person's own settings (``~/.config/fsspec``) say nothing."""
-    for protocol in ("s3", "gcs", "abfs"):
-        conf = fsspec.config.conf.setdefault(protocol, {})
-        for key, value in _ALL.items():
+    for driver in _DRIVERS.values():
+        conf = fsspec.config.conf.setdefault(driver.name, {})
+        for key, value in driver.settings.items():
             conf.setdefault(key, value)
-    s3 = fsspec.config.conf["s3"]
-    s3.setdefault("config_kwargs", _S3)
-    # Reading in several pieces at once would ask for the size first, and mix what is replaced.
-    s3.setdefault("max_concurrency", 1)
+        if driver.logs:  # what is raised is told by us, once
+            logging.getLogger(driver.logs).addHandler(logging.NullHandler())
+    os.environ.setdefault(_KINDS_OF_BUCKETS, "false")
 
 
 def missing_driver(address: str, error: Exception) -> UnusableInput:
     """What to say where the driver of an address isn't installed, or there is none."""
     scheme = address.partition("://")[0]
     if isinstance(error, ImportError):
-        package = _DRIVERS.get(scheme, EXTRA)
+        package = _DRIVERS.get(scheme, _Driver()).package
         return UnusableInput(
             f"{address}: expected the driver of '{shown(scheme)}' stores, found none; install it "
             f"with 'pip install {package}'."
         )
+    if scheme in _DRIVERS:  # it opens nothing without credentials that look like some
+        return _closed(address, scheme, error)
     return UnusableInput(
         f"{address}: expected a path, found '{error}'; use a local path or install the driver."
     )
@@ -75,43 +150,82 @@ def require_reachable(root: UPath) -> None:
         )
     try:
         _ask(root)
-    except FileNotFoundError as error:
-        if error.__cause__ is not None:  # an empty prefix is told without one
-            raise _closed(root, error) from error
-    except PermissionError as error:
-        raise _closed(root, error) from error
+    except (FileNotFoundError, PermissionError) as error:
+        raise _closed(str(root), root.protocol, error) from error
     except Exception as error:  # whatever the drivers of several vendors make of it
         trouble = trouble_behind(error)
         if trouble is not None and "Credentials" not in type(error).__name__:
             raise trouble from error
-        raise _closed(root, error) from error
+        raise _closed(str(root), root.protocol, error) from error
 
 
 def _ask(root: UPath) -> None:
-    from fsspec.asyn import AsyncFileSystem, sync
+    """List ``root``; :class:`FileNotFoundError` if there is no such bucket."""
+    from fsspec.asyn import AsyncFileSystem, FSTimeoutError, sync
 
-    fs = root.fs
-    if not isinstance(fs, AsyncFileSystem):
-        fs.ls(root.path)
-        return
-    once = type(fs)(**{**fs.storage_options, **_impatient(root.protocol)}, skip_instance_cache=True)
-    sync(once.loop, once._ls, root.path, timeout=_PATIENCE_S)
+    fs, driver = root.fs, _DRIVERS.get(root.protocol, _Driver())
+    if driver.impatient:
+        fs = type(fs)(**{**fs.storage_options, **driver.impatient}, skip_instance_cache=True)
+
+    def ask(path: str) -> None:
+        if not isinstance(fs, AsyncFileSystem):
+            fs.ls(path)
+            return
+        try:
+            sync(fs.loop, fs._ls, path, timeout=_PATIENCE_S)
+        except FSTimeoutError as error:
+            if driver.impatient:
+                raise
+            # Its driver asks on: where nothing answers, and where the answer is no.
+            raise StorageTrouble(
+                f"{root}: expected a store of objects that opens, found none in {_PATIENCE_S:.0f} "
+                f"s: look whether it runs, and at its address and the credentials"
+                f"{_variables(driver)}, then type the same command."
+            ) from error
+
+    try:
+        ask(root.path)
+    except FileNotFoundError as error:
+        if not driver.hides_buckets:
+            if error.__cause__ is not None:
+                raise
+            return
+        bucket = root.path.strip("/").partition("/")[0]
+        try:
+            ask(bucket)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"no such bucket or container: {bucket}") from error
 
 
-def _impatient(protocol: str) -> dict[str, Any]:
-    if protocol not in ("s3", "s3a"):
-        return {}
-    return {
-        "config_kwargs": {"connect_timeout": 3, "read_timeout": 5, "retries": {"max_attempts": 0}}
-    }
-
-
-def _closed(root: UPath, error: Exception) -> UnusableInput:
-    found = shown(" ".join(str(error).split()) or type(error).__name__, 200)
+def _closed(address: str, protocol: str, error: Exception) -> UnusableInput:
+    driver = _DRIVERS.get(protocol, _Driver())
     return UnusableInput(
-        f"{root}: expected a store of objects that opens, found '{found}'; look at the bucket's "
-        "name and at the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL)."
+        f"{address}: expected a store of objects that opens, found '{_first_line(error)}'; look at "
+        f"the bucket's name and at the credentials{_variables(driver)}."
     )
+
+
+def _variables(driver: _Driver) -> str:
+    return f" ({', '.join(driver.opened_by)})" if driver.opened_by else ""
+
+
+def _first_line(error: Exception) -> str:
+    """Azure's driver goes on with the answer's XML."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return shown(lines[0], 200)
+
+
+@contextmanager
+def as_os_errors() -> Iterator[None]:
+    """A store's refusal in this block is an :class:`OSError`, whatever its driver makes of it."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        if trouble_behind(error) is not None:
+            raise
+        raise OSError(_first_line(error)) from error
 
 
 def look_at(path: UPath) -> tuple[int, Looks | None]:
@@ -126,6 +240,18 @@ def looks(path: UPath, record: Mapping[str, Any]) -> Looks | None:
         return str(record.get("created")), int(record["size"])
     etag = record.get("ETag") or record.get("etag")
     return (str(etag),) if etag else None
+
+
+def md5_told(record: Mapping[str, Any]) -> str:
+    """The MD5 of a content by its store: S3's ETag if it is one, what others tell beside theirs.
+
+    Empty where none is told, as of what was put in several pieces.
+    """
+    tag = str(record.get("ETag") or "").strip('"')
+    if len(tag) == _MD5_DIGITS:
+        return tag
+    of_azure = (record.get("content_settings") or {}).get("content_md5")
+    return bytes(of_azure or base64.b64decode(record.get("md5Hash") or "")).hex()
 
 
 def under(folder: UPath) -> dict[str, tuple[int, Looks | None]]:

@@ -1,9 +1,9 @@
 """What was seen of a store of objects: one listing a folder and look, each content read once.
 
-A listing tells the ETag of every object. Where an ETag is the MD5 of the content, as S3 has it for
-what was put in one piece, bytes that were read before need no reading again: the listing proves
-that they are what lies there. A look ends after some seconds, or when told (:func:`look_again`),
-and whatever this process writes ends it for the folders concerned.
+A listing tells the ETag of every object. Where it tells the MD5 of the content too (in S3 the ETag
+is that, of what was put in one piece), bytes that were read before need no reading again: the
+listing proves that they are what lies there. A look ends after some seconds, or when told
+(:func:`look_again`), and whatever this process writes ends it for the folders concerned.
 """
 
 from __future__ import annotations
@@ -66,13 +66,14 @@ def content(path: UPath) -> bytes:
     told = told_of(path)
     if told is None or told.get("type") == "directory":
         raise FileNotFoundError(str(path))
-    md5 = _md5_told(told)
+    md5 = objects.md5_told(told)
     with _lock:
         kept = _contents.get((str(path), md5)) if md5 else None
         if kept is not None:
             _contents.move_to_end((str(path), md5))
             return kept
-    data = bytes(path.fs.cat_file(path.path))  # one request; opening it would ask for its size
+    with objects.as_os_errors():
+        data = bytes(path.fs.cat_file(path.path))  # one request; opening would ask for the size
     if md5 and _md5(data) == md5:
         _keep(path, md5, data)
     return data
@@ -81,7 +82,9 @@ def content(path: UPath) -> bytes:
 def holds(path: UPath, data: bytes) -> bool:
     """Whether the listing proves that ``path`` holds ``data`` already."""
     told = told_of(path)
-    return told is not None and _md5_told(told) == _md5(data) and int(told["size"]) == len(data)
+    return (
+        told is not None and objects.md5_told(told) == _md5(data) and int(told["size"]) == len(data)
+    )
 
 
 def was_put(path: UPath, data: bytes) -> None:
@@ -107,12 +110,6 @@ def _keep(path: UPath, md5: str, data: bytes) -> None:
         _contents.move_to_end((str(path), md5))
         while sum(map(len, _contents.values())) > _KEPT_BYTES:
             _contents.popitem(last=False)
-
-
-def _md5_told(record: Mapping[str, Any]) -> str:
-    """The MD5 that an ETag is, if it is one; content put in several pieces has another."""
-    tag = str(record.get("ETag") or "").strip('"')
-    return tag if len(tag) == hashlib.md5(usedforsecurity=False).digest_size * 2 else ""
 
 
 def _md5(data: bytes) -> str:

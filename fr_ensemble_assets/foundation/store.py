@@ -171,14 +171,15 @@ def put(path: UPath, data: bytes) -> None:
 def _put_object(path: UPath, data: bytes) -> None:
     """Stores of objects show an object only once it was sent whole; one that is the same stays."""
     if not seen.holds(path, data):
-        path.fs.pipe_file(path.path, data)
+        with objects.as_os_errors():
+            path.fs.pipe_file(path.path, data)
         seen.was_put(path, data)
 
 
 def put_new(path: UPath, data: bytes) -> bool:
     """:func:`put` where nothing lies yet; whether it was we who put it, of all who tried at once.
 
-    Only in a store of objects (``If-None-Match: *``).
+    Only in a store of objects (``If-None-Match: *``, or what its vendor has for it).
 
     Raises
     ------
@@ -187,7 +188,8 @@ def put_new(path: UPath, data: bytes) -> bool:
     """
     try:
         seen.was_changed(path)
-        path.fs.pipe_file(path.path, data, mode="create")
+        with objects.as_os_errors():
+            path.fs.pipe_file(path.path, data, mode="create")
     except OSError as error:
         told = getattr(error.__cause__, "response", {})
         refused = told.get("Error", {}).get("Code") in _THERE_ALREADY

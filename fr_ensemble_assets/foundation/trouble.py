@@ -33,6 +33,8 @@ _SILENCE = {
             "Read timeout on endpoint URL",
             "Connection was closed before we received a valid response",
             "We encountered an internal error, please try again",
+            "Cannot connect to host",
+            "Server disconnected",
         ),
         "the store of objects doesn't answer, look whether it runs and at its address",
     ),
@@ -52,6 +54,8 @@ _SILENCE = {
 _OF_SERVICES = {
     "botocore": "the store of objects doesn't answer as it should, look at it",
     "aiohttp": "the store of objects doesn't answer as it should, look at it",
+    "azure": "the store of objects doesn't answer as it should, look at it",
+    "gcsfs": "the store of objects doesn't answer as it should, look at it",
     "psycopg2": "the database doesn't answer as it should, look at it",
 }
 _OF_THE_SYSTEM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
@@ -116,9 +120,15 @@ def _of_a_service(error: BaseException) -> StorageTrouble | None:
             "no answer in time",
             "the store of objects is slow or gone, look at it",
         )
-    if library not in _OF_SERVICES or hasattr(error, "response"):  # an answer is no silence
+    if library not in _OF_SERVICES or _is_refusal(error):
         return None
     text = " ".join(str(error).split())
     return trouble_in(text) or _told(
         "", "a service that answers", shown(text), _OF_SERVICES[library]
     )
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether a service answered, and what: an answer is no silence."""
+    code = getattr(error, "code", None)
+    return hasattr(error, "response") or (isinstance(code, int) and 400 <= code < 500)

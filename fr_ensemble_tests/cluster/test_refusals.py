@@ -47,7 +47,6 @@ def test_a_store_that_cannot_be_used_is_told_and_nothing_is_written(tmp_path: Pa
         (2, "look at the bucket's name and at the cred", home, {"AWS_ACCESS_KEY_ID": "other"}),
         (2, "bucket does not exist", "s3://no-such-bucket/home", {}),
         (2, "expected a bucket and a prefix", "s3://", {}),
-        (2, "expected the driver of 'gs' stores, found none; install", "gs://bucket/home", {}),
         (2, "expected a path", "nonsense://bucket/home", {}),
     ):
         told_code, said = told(address, local, **environment)

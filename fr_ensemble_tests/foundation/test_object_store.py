@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fr_ensemble_assets.foundation import store
+from fr_ensemble_assets.foundation import objects, store
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.trouble import StorageTrouble
 from fr_ensemble_assets.foundation.versions import standing
 from fr_ensemble_assets.operations.clean import list_stores, remove_stores
 from fr_ensemble_assets.operations.status import status_of
@@ -92,3 +94,38 @@ def test_an_address_has_a_folder_of_its_own_for_what_needs_a_disk(
     monkeypatch.setenv("FR_ENSEMBLE_LOCAL", str(tmp_path / "chosen"))
     assert Home.at("memory://a/home").local == tmp_path / "chosen"
     assert Home.at(tmp_path / "home").local == tmp_path / "home"
+
+
+MD5 = "900150983cd24fb0d6963f7d28e17f72"
+
+
+@pytest.mark.parametrize(
+    ("record", "md5"),
+    [
+        ({"ETag": f'"{MD5}"'}, MD5),
+        ({"ETag": f'"{MD5}-2"'}, ""),
+        ({"etag": "CJ", "md5Hash": "kAFQmDzST7DWlj99KOF/cg=="}, MD5),
+        ({"etag": '"0x1"', "content_settings": {"content_md5": bytearray.fromhex(MD5)}}, MD5),
+        ({"etag": '"0x1"', "content_settings": {"content_md5": None}}, ""),
+        ({"type": "directory"}, ""),
+    ],
+)
+def test_the_md5_is_read_where_each_vendor_tells_it(record: dict[str, Any], md5: str) -> None:
+    assert objects.md5_told(record) == md5
+
+
+def test_a_refusal_is_an_error_of_the_system_and_silence_stays_what_it_is() -> None:
+    with pytest.raises(OSError, match="^no$"), objects.as_os_errors():
+        raise ValueError("no\n<Error/>")
+    with pytest.raises(StorageTrouble), objects.as_os_errors():
+        raise StorageTrouble("gone")
+    with pytest.raises(FileNotFoundError), objects.as_os_errors():
+        raise FileNotFoundError
+
+
+@pytest.mark.parametrize(("scheme", "package"), [("gs", "gcsfs"), ("az", "adlfs"), ("s3", "fr-")])
+def test_a_driver_that_is_missing_is_named(scheme: str, package: str) -> None:
+    said = objects.missing_driver(f"{scheme}://bucket/home", ImportError())
+    assert f"pip install {package}" in str(said)
+    closed = objects.missing_driver(f"{scheme}://bucket/home", ValueError("no account"))
+    assert "found 'no account'; look at the bucket's name and at the credentials (" in str(closed)
