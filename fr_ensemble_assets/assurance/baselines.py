@@ -6,8 +6,9 @@ network says more than how far it is above the gate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from fr_ensemble_assets.assurance.outcome import (
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.features.scaler import fit_scaler
 from fr_ensemble_assets.foundation.schema import CANONICAL_6, VMAF_MAX, VMAF_MIN
-from fr_ensemble_assets.training.recentre import cut_ridge
+from fr_ensemble_assets.training.recentre import BLOCK, cut_ridge
 
 _FIRST, _SECOND = np.triu_indices(len(CANONICAL_6))
 
@@ -87,16 +88,15 @@ def baselines(outcome: Outcome) -> tuple[Baseline, ...]:
     scaler = fit_scaler(corpus.features)  # for size alone: least squares doesn't mind the scale
     features = scaler.standardise(corpus.features).astype(np.float64)
 
-    def fitted(columns: Floats) -> Floats:
-        return least_squares(folds, columns, corpus.target)
+    def fitted(terms: Callable[[Floats], Floats]) -> Floats:
+        return least_squares(folds, terms, features, corpus.target)
 
-    squares = quadratic(features)
     found = {
-        f"{CANONICAL_6[0]} alone": fitted(single_feature(features)),
+        f"{CANONICAL_6[0]} alone": fitted(single_feature),
         "encoder and quality alone": cell_means(corpus, folds),
-        "linear in six features": fitted(linear(features)),
-        QUADRATIC: fitted(squares),
-        CUT_QUADRATIC: cut_fit(folds, squares, corpus.target),
+        "linear in six features": fitted(linear),
+        QUADRATIC: fitted(quadratic),
+        CUT_QUADRATIC: cut_quadratic(folds, features, corpus.target),
     }
     return tuple(
         _compare(name, np.clip(prediction, VMAF_MIN, VMAF_MAX), outcome)
@@ -118,14 +118,18 @@ def cell_means(corpus: Corpus, folds: Sequence[Rows]) -> Floats:
     return prediction
 
 
-def cut_fit(folds: Sequence[Rows], columns: Floats, target: Floats) -> Floats:
+def cut_quadratic(folds: Sequence[Rows], features: Floats, target: Floats) -> Floats:
     """:data:`CUT_QUADRATIC` out of fold; shape (n_rows,)."""
     prediction = np.empty(len(target))
     for mine in folds:
-        seen = np.ones(len(target), dtype=bool)
-        seen[mine] = False
-        fitted = cut_ridge(columns[seen], np.zeros(int(seen.sum())), target[seen], _RIDGE)
-        prediction[mine] = columns[mine] @ fitted
+        others = np.delete(np.arange(len(target)), mine)
+
+        @lru_cache(maxsize=1)  # of few rows all, which are asked for again and again
+        def terms_from(start: int, others: Rows = others) -> Floats:
+            return quadratic(features[others[start : start + BLOCK]])
+
+        fitted = cut_ridge(terms_from, np.zeros(len(others)), target[others], _RIDGE)
+        prediction[mine] = quadratic(features[mine]) @ fitted
     return prediction
 
 

@@ -87,11 +87,12 @@ def breakdown(outcome: Outcome) -> Breakdown:
     corpus, encodes = outcome.corpus, outcome.encodes
     frames = _Rows(outcome.mu, corpus.target, corpus.source_index.astype(np.intp), corpus.sources)
     pooled = _Rows(encodes.mu, encodes.target, encodes.source_index, corpus.sources)
-    encoder = corpus.frame["encoder"].to_numpy(dtype=object)
-    family = corpus.frame["encoder"].map(family_of).to_numpy(dtype=object)
+    encoder, encoders = pd.factorize(corpus.frame["encoder"], sort=True)
+    of_encoder = np.array([family_of(name) for name in encoders], dtype=object)
+    family, families = pd.factorize(of_encoder, sort=True)
     return Breakdown(
-        by_encoder=_by(encoder, frames),
-        by_family=_by(family, frames),
+        by_encoder=_groups(encoder, [*encoders], frames),
+        by_family=_groups(family[encoder], [*families], frames),
         frames_by_source=_groups(frames.source_index, corpus.sources, frames),
         encodes_by_source=_groups(pooled.source_index, corpus.sources, pooled),
         within_cells=_within_cells(outcome),
@@ -115,17 +116,12 @@ class _Rows:
     sources: Sequence[str]
 
 
-def _by(names: npt.NDArray[np.object_], rows: _Rows) -> tuple[GroupAgreement, ...]:
-    numbers, found = pd.factorize(names, sort=True)
-    return _groups(numbers, [str(name) for name in found], rows)
-
-
 def _groups(
     numbers: npt.NDArray[np.intp], names: Sequence[str], rows: _Rows
 ) -> tuple[GroupAgreement, ...]:
     order, ends = np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1]
     places = np.split(order, ends)
-    return tuple(_group(name, mine, rows) for name, mine in zip(names, places, strict=True))
+    return tuple(_group(str(name), mine, rows) for name, mine in zip(names, places, strict=True))
 
 
 def _group(name: str, mine: npt.NDArray[np.intp], rows: _Rows) -> GroupAgreement:

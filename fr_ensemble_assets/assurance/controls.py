@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fr_ensemble_assets.assurance.baselines import linear
 from fr_ensemble_assets.assurance.outcome import Floats, Rows, folds_of, least_squares
 from fr_ensemble_assets.contract.folds import LEAVE_ONE_SOURCE_OUT, FoldPlan
 from fr_ensemble_assets.contract.thresholds import ADR_0303
@@ -107,8 +108,7 @@ def _stand_in(corpus: Corpus, folds: Sequence[Rows], targets: Floats) -> Floats:
     """Mean PLCC over the folds of a linear fit to each column of ``targets``; (n_tries,)."""
     scaler = fit_scaler(corpus.features)
     features = scaler.standardise(corpus.features).astype(np.float64)
-    columns = np.column_stack([np.ones(len(features)), features])
-    prediction = least_squares(folds, columns, targets)
+    prediction = least_squares(folds, linear, features, targets)
     rows = corpus.rows_of_sources
     by_fold = [_columnwise_plcc(prediction[mine], targets[mine]) for mine in rows]
     return np.asarray(np.mean(by_fold, axis=0))

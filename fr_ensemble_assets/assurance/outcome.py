@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -136,7 +136,9 @@ def folds_of(corpus: Corpus, plan: FoldPlan) -> tuple[Rows, ...]:
     return tuple(np.sort(np.concatenate([rows[name] for name in fold])) for fold in assigned.folds)
 
 
-def least_squares(folds: Sequence[Rows], columns: Floats, target: Floats) -> Floats:
+def least_squares(
+    folds: Sequence[Rows], terms: Callable[[Floats], Floats], features: Floats, target: Floats
+) -> Floats:
     """Each row as predicted by the fit that never saw its fold; shape as ``target``.
 
     By normal equations, whose sums are those of all folds less those of one: a fold costs a
@@ -146,21 +148,23 @@ def least_squares(folds: Sequence[Rows], columns: Floats, target: Floats) -> Flo
     ----------
     folds
         The rows that each holds out; together all rows.
-    columns
-        Terms of every row, of about one size; shape (n_rows, n_terms).
+    terms
+        Of features of about one size, columns of about one size: (n, 6) in, (n, n_terms) out.
+    features
+        Shape (n_rows, 6).
     target
         What to fit: shape (n_rows,), or (n_rows, n_tries) for many at once.
     """
     prediction = np.empty_like(target)
     grams, moments = [], []
     for mine in folds:
-        x = columns[mine]
+        x = terms(features[mine])
         grams.append(x.T @ x)
         moments.append(x.T @ target[mine])
     all_grams, all_moments = np.sum(grams, axis=0), np.sum(moments, axis=0)
     for mine, gram, moment in zip(folds, grams, moments, strict=True):
         inverse = np.linalg.pinv(all_grams - gram, rcond=_SINGULAR, hermitian=True)
-        prediction[mine] = columns[mine] @ (inverse @ (all_moments - moment))
+        prediction[mine] = terms(features[mine]) @ (inverse @ (all_moments - moment))
     return prediction
 
 

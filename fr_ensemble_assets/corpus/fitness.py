@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from fr_ensemble_assets.corpus.identity import Corpus, key_columns
 from fr_ensemble_assets.corpus.reader import first_invalid_value
@@ -77,12 +77,22 @@ class Fitness:
         }
 
 
-@lru_cache(maxsize=4)
 def examine(corpus: Corpus) -> Fitness:
     """Hold a corpus against the prerequisites of training and of judging.
 
     The same value is examined once: nothing in it changes.
     """
+    found = _examined.get(corpus)
+    if found is None:
+        found = _examined[corpus] = _examine(corpus)
+    return found
+
+
+#: By corpus, as long as somebody else has it: of many rows one takes gigabytes.
+_examined: WeakKeyDictionary[Corpus, Fitness] = WeakKeyDictionary()
+
+
+def _examine(corpus: Corpus) -> Fitness:
     summary = summarise(corpus)
     return Fitness(
         summary,

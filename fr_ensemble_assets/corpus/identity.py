@@ -66,9 +66,12 @@ class Corpus:
         counts = np.bincount(self.source_index, minlength=len(self.sources))
         return tuple(np.split(order, np.cumsum(counts)[:-1]))
 
-    @cached_property
+    @property
     def features(self) -> npt.NDArray[np.float64]:
-        """The canonical-6 features, shape (n_rows, 6), not standardised."""
+        """The canonical-6 features, shape (n_rows, 6), not standardised; gathered anew each time.
+
+        The frame holds them already: of many rows a second copy is a quarter of a gigabyte.
+        """
         return self.frame[list(CANONICAL_6)].to_numpy(dtype=np.float64)
 
     @cached_property

@@ -92,17 +92,22 @@ def read_shards(
 ) -> Reading:
     """Read the named shards of the folder ``where``, as :func:`read_corpus` does."""
     shards = [read_shard(shard, held=held) for shard in paths]
-    frames = [_valid_frame(shard) for shard in shards]
-    frame = pd.concat(frames, ignore_index=True)
-    kept = _without_repeats(frame, shards)
-    _require_size(where, kept)
-    ordered = canonical_order(kept)
+    files = tuple(shard.path.name for shard in shards)
+    extra_keys = tuple(sorted(set().union(*(shard.extra_keys for shard in shards))))
+    # Of many rows each of these takes a gigabyte: none outlives its use.
+    frame = pd.concat([_valid_frame(shard) for shard in shards], ignore_index=True)
+    rows_read = len(frame)
+    frame = _without_repeats(frame, shards)
+    del shards
+    _require_size(where, frame)
+    rows_kept = len(frame)
+    frame = canonical_order(frame)
     return Reading(
-        corpus=Corpus(content_sha256(ordered), ordered),
-        files=tuple(shard.path.name for shard in shards),
-        rows_read=len(frame),
-        repeats_dropped=len(frame) - len(kept),
-        extra_keys=tuple(sorted(set().union(*(shard.extra_keys for shard in shards)))),
+        corpus=Corpus(content_sha256(frame), frame),
+        files=files,
+        rows_read=rows_read,
+        repeats_dropped=rows_read - rows_kept,
+        extra_keys=extra_keys,
         ignored=ignored,
     )
 

@@ -32,7 +32,9 @@ class Scaler:
 
     def standardise(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         """``(features - mean) / std`` in float64, given as float32; shape (n, 6) in and out."""
-        return ((features - self.mean) / self.std).astype(np.float32)
+        scaled = features - self.mean
+        scaled /= self.std
+        return scaled.astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.features.codec_block import CodecBlock, fit_codec_block
-from fr_ensemble_assets.features.scaler import fit_scaler
+from fr_ensemble_assets.features.scaler import Scaler, fit_scaler
+from fr_ensemble_assets.foundation.schema import CANONICAL_6
 from fr_ensemble_assets.training.model import FitInput
 
 
@@ -74,23 +75,26 @@ class PreparedCorpus:
         out = {self.sources.index(source) for source in held_out}
         kept = self._slices([n for n in range(len(self.sources)) if n not in out])
         left_out = self._slices(sorted(out))
-        features = np.concatenate([self.features[rows] for rows in kept])
-        scaler = fit_scaler(features)
-
-        def inputs(
-            rows: Sequence[slice], features: npt.NDArray[np.float64]
-        ) -> npt.NDArray[np.float32]:
-            codec = np.concatenate([self.codec[part] for part in rows])
-            return np.concatenate([scaler.standardise(features), codec], axis=1)
-
+        scaler = fit_scaler(np.concatenate([self.features[rows] for rows in kept]))
         target = np.concatenate([self.target[rows] for rows in kept])
-        unseen = np.concatenate([self.features[rows] for rows in left_out])
         return Fold(
             held_out=tuple(held_out),
-            fit=FitInput(seed, inputs(kept, features), target),
+            fit=FitInput(seed, self._inputs(kept, scaler), target),
             held_out_rows=np.concatenate([np.arange(s.start, s.stop) for s in left_out]),
-            held_out_inputs=inputs(left_out, unseen),
+            held_out_inputs=self._inputs(left_out, scaler),
         )
+
+    def _inputs(self, slices: Sequence[slice], scaler: Scaler) -> npt.NDArray[np.float32]:
+        """These rows as a model takes them, part by part: of many rows a copy is a gigabyte."""
+        columns, rows = len(CANONICAL_6), sum(part.stop - part.start for part in slices)
+        inputs = np.empty((rows, columns + self.codec.shape[1]), dtype=np.float32)
+        start = 0
+        for part in slices:
+            into = inputs[start : start + part.stop - part.start]
+            into[:, :columns] = scaler.standardise(self.features[part])
+            into[:, columns:] = self.codec[part]
+            start += len(into)
+        return inputs
 
     def rows_of(self, held_out: Sequence[str]) -> npt.NDArray[np.int64]:
         """Positions in the corpus of the rows of these sources, ascending."""

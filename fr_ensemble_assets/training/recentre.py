@@ -43,7 +43,7 @@ _MAX_ROUNDS = 30
 _BATCH = 4096
 #: Rows whose terms are in memory at a time while a correction is fitted, 8 B each: 26 MB. Of more
 #: rows the sums are added up block by block, in the order of the rows.
-_BLOCK = 65_536
+BLOCK = 65_536
 
 _FEATURES = len(CANONICAL_6)
 _FIRST, _SECOND = np.triu_indices(_FEATURES)
@@ -153,10 +153,10 @@ def fit_correction(
 
     @lru_cache(maxsize=1)  # of few rows all, which are asked for again and again
     def terms_from(start: int) -> Floats:
-        rows = slice(start, start + _BLOCK)
+        rows = slice(start, start + BLOCK)
         return _terms(inputs[rows], prediction[rows], low, high)
 
-    added = _cut_ridge(terms_from, prediction, target, ridge)
+    added = cut_ridge(terms_from, prediction, target, ridge)
     return Correction(tuple(low.tolist()), tuple(high.tolist()), tuple((-added).tolist()))
 
 
@@ -174,7 +174,9 @@ def recentred_scores(
     return np.stack([correction.apply(inputs, score) for correction, score in pairs])
 
 
-def cut_ridge(terms: Floats, base: Floats, target: Floats, ridge: float) -> Floats:
+def cut_ridge(
+    terms_from: Callable[[int], Floats], base: Floats, target: Floats, ridge: float
+) -> Floats:
     """Coefficients with which ``base + terms @ coefficients``, cut to 0..100, comes near a target.
 
     Ridge regression on the rows that count. One whose target lies at an end of VMAF's range, and
@@ -182,19 +184,15 @@ def cut_ridge(terms: Floats, base: Floats, target: Floats, ridge: float) -> Floa
 
     Parameters
     ----------
-    terms, base, target
-        Shapes (n, n_terms), (n,) and (n,); the last two in VMAF.
+    terms_from
+        The terms of :data:`BLOCK` rows, fewer at the end, by the first of them; shape
+        (BLOCK, n_terms). Asked for again in each round, so that no more need be in memory.
+    base, target
+        Shapes (n,); in VMAF.
     ridge
         Penalty on the squared coefficients.
     """
-    return _cut_ridge(lambda start: terms[start : start + _BLOCK], base, target, ridge)
-
-
-def _cut_ridge(
-    terms_from: Callable[[int], Floats], base: Floats, target: Floats, ridge: float
-) -> Floats:
-    """:func:`cut_ridge` over terms that are asked for a block at a time, by its first row."""
-    starts = range(0, max(len(target), 1), _BLOCK)
+    starts = range(0, max(len(target), 1), BLOCK)
     counted = np.ones(len(target), dtype=bool)
     for _ in range(_MAX_ROUNDS):
         coefficients = _ridge(terms_from, starts, counted, target - base, ridge)
@@ -216,7 +214,7 @@ def _ridge(
 ) -> Floats:
     grams, rights = [], []
     for start in starts:
-        rows = slice(start, start + _BLOCK)
+        rows = slice(start, start + BLOCK)
         terms = terms_from(start)[counted[rows]]
         grams.append(terms.T @ terms)
         rights.append(terms.T @ wanted[rows][counted[rows]])
