@@ -190,7 +190,7 @@ def tell_growth() -> None:
         told = (f"{found.cpu_s:.0f}", f"{found.peak_mb:.0f}", f"{found.calibration_kb:.0f}")
         table.add_row(f"{sources:,}", f"{rows:,}", *told, f"{found.share:.2%}")
     CONSOLE.print(table)
-    CONSOLE.print(f"`run`, {GROUPS} groups, five seeds, one epoch: most of it isn't training.")
+    CONSOLE.print(f"`run`, {GROUPS} groups, five seeds, one epoch: mostly the folds' corrections.")
     CONSOLE.print(read_table(25_000, 5_000_000))
     table = Table("rows", "sources", "folds", "parts", "core hours", "sending parts, hours")
     overhead_s = Overhead(**_asked("overhead", 2)).with_corpus
