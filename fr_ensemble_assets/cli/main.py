@@ -23,9 +23,9 @@ def main() -> None:
     # One thread for each product of matrices, here and in what this starts: the last bits don't
     # hang on how many cores there are, and idle threads don't spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # What is imported stays; looking through it for rubbish is a tenth of a short command's time.
-    gc.set_threshold(50_000)
-    # At its end Python would look through all of it three times more: a second of `run`.
+    # Three million objects are imported or read, and stay: a short command looks for no rubbish
+    # among them, a long one once in a while. At the end Python would look three times more.
+    gc.set_threshold(4_000_000)
     atexit.register(gc.freeze)
     try:
         app()
