@@ -55,7 +55,7 @@ def main() -> None:
     scores = [score for score in load_scores(folder) if score.seed in ENSEMBLE.units]
     results = [load_seed_result(folder, corpus, ENSEMBLE, score) for score in scores]
     started = time.perf_counter()
-    found = assess(corpus, results)
+    found = assess(corpus, results, ENSEMBLE.plan)
     taken = time.perf_counter() - started
     console.print(*two_lines(found), sep="\n")
     console.print(baseline_table(found))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -43,19 +42,21 @@ class Job:
         return self.wall - self.training
 
 
-def timed(command: str, home: Path) -> tuple[float, float]:
-    """Wall and CPU seconds of ``fr-ensemble command`` in this home."""
+def timed(command: str, home: Path) -> tuple[float, float, float]:
+    """Wall and CPU seconds of ``fr-ensemble command`` in this home, and MB at its peak."""
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     env["FR_ENSEMBLE_HOME"] = str(home)
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(
+    started = time.perf_counter()
+    process = subprocess.Popen(
         [Path(sys.executable).with_name("fr-ensemble"), command],
-        check=True,
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         env=env,
     )
-    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    _, status, used = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - started
+    assert os.waitstatus_to_exitcode(status) == 0, f"fr-ensemble {command} failed"
+    return wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 def seconds_trained(home: Path) -> float:
@@ -73,9 +74,8 @@ def seconds_trained(home: Path) -> float:
 def one_job() -> Job:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        wall, cpu = timed("run", home)
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        _, status_cpu = timed("status", home)
+        wall, cpu, peak = timed("run", home)
+        _, status_cpu, _ = timed("status", home)
         return Job(wall, seconds_trained(home), cpu, status_cpu, peak)
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from fr_ensemble_assets.assurance.certainty import UNSEEN, Certainty, certainty
 from fr_ensemble_assets.assurance.controls import Control, controls
 from fr_ensemble_assets.assurance.diagnosis import Diagnosis, diagnose
 from fr_ensemble_assets.assurance.outcome import Outcome
-from fr_ensemble_assets.contract.folds import LEAVE_ONE_SOURCE_OUT, FoldPlan
+from fr_ensemble_assets.contract.folds import FoldPlan
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.evidence.measure import SeedResult
 
@@ -61,9 +62,7 @@ class Assurance:
         )
 
 
-def assess(
-    corpus: Corpus, results: Sequence[SeedResult], plan: FoldPlan = LEAVE_ONE_SOURCE_OUT
-) -> Assurance:
+def assess(corpus: Corpus, results: Sequence[SeedResult], plan: FoldPlan) -> Assurance:
     """Everything that needs no training: a second or two on the bundled corpus.
 
     A pure function of all three: asked again with the same values it answers from memory.
@@ -88,22 +87,20 @@ def assess(
         except (ArithmeticError, ValueError) as error:
             # It decides nothing, so that it must not end a run either.
             raise NothingToAssess(f"figures that can't be computed: {error}") from error
-        _last.clear()
         _last[corpus] = known
     return known[1]
 
 
-#: The last assessment, by its corpus, the digest of the predictions and the plan.
-_last: dict[Corpus, tuple[tuple[str, FoldPlan], Assurance]] = {}
+#: Of a corpus, as long as somebody else has it, the last assessment, with the digest of the
+#: predictions and the plan.
+_last: WeakKeyDictionary[Corpus, tuple[tuple[str, FoldPlan], Assurance]] = WeakKeyDictionary()
 
 
 class NothingToAssess(Exception):
     """Why nothing can be said beside a verdict."""
 
 
-def caveats_of(
-    corpus: Corpus, results: Sequence[SeedResult], plan: FoldPlan = LEAVE_ONE_SOURCE_OUT
-) -> tuple[str, ...]:
+def caveats_of(corpus: Corpus, results: Sequence[SeedResult], plan: FoldPlan) -> tuple[str, ...]:
     """:attr:`Assurance.caveats`, none where nothing can be assessed."""
     try:
         return assess(corpus, results, plan).caveats
@@ -153,9 +150,7 @@ def two_lines(assurance: Assurance) -> tuple[str, str]:
     return skill, chance
 
 
-def worth_of(
-    corpus: Corpus, results: Sequence[SeedResult], plan: FoldPlan = LEAVE_ONE_SOURCE_OUT
-) -> tuple[str, ...]:
+def worth_of(corpus: Corpus, results: Sequence[SeedResult], plan: FoldPlan) -> tuple[str, ...]:
     """:func:`two_lines`, and after a HOLD what it looks like; or why there is nothing to say."""
     try:
         found = assess(corpus, results, plan)

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from fr_ensemble_assets.assurance.outcome import (
     Floats,
     Outcome,
-    Rows,
     cells_of,
     least_squares,
     mean_fold_plcc,
     rmse,
 )
 from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.evidence.measure import Rows
 from fr_ensemble_assets.features.scaler import fit_scaler
 from fr_ensemble_assets.foundation.schema import CANONICAL_6, VMAF_MAX, VMAF_MIN
-from fr_ensemble_assets.training.recentre import BLOCK, cut_ridge
+from fr_ensemble_assets.training.recentre import cut_ridge
 
 _FIRST, _SECOND = np.triu_indices(len(CANONICAL_6))
 
@@ -124,11 +123,10 @@ def cut_quadratic(folds: Sequence[Rows], features: Floats, target: Floats) -> Fl
     for mine in folds:
         others = np.delete(np.arange(len(target)), mine)
 
-        @lru_cache(maxsize=1)  # of few rows all, which are asked for again and again
-        def terms_from(start: int, others: Rows = others) -> Floats:
-            return quadratic(features[others[start : start + BLOCK]])
+        def terms(rows: slice, others: Rows = others) -> Floats:
+            return quadratic(features[others[rows]])
 
-        fitted = cut_ridge(terms_from, np.zeros(len(others)), target[others], _RIDGE)
+        fitted = cut_ridge(terms, np.zeros(len(others)), target[others], _RIDGE)
         prediction[mine] = quadratic(features[mine]) @ fitted
     return prediction
 

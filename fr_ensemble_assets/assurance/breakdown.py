@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fr_ensemble_assets.assurance.outcome import Floats, Outcome, rmse
+from fr_ensemble_assets.corpus.identity import places_of
 from fr_ensemble_assets.evidence.metrics import agreement
 from fr_ensemble_assets.foundation.schema import ENCODER_VOCABULARY, UNKNOWN_ENCODER
 
@@ -119,8 +120,7 @@ class _Rows:
 def _groups(
     numbers: npt.NDArray[np.intp], names: Sequence[str], rows: _Rows
 ) -> tuple[GroupAgreement, ...]:
-    order, ends = np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1]
-    places = np.split(order, ends)
+    places = places_of(numbers, len(names))
     return tuple(_group(str(name), mine, rows) for name, mine in zip(names, places, strict=True))
 
 

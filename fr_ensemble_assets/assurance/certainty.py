@@ -11,9 +11,9 @@ from fr_ensemble_assets.assurance.outcome import Floats
 from fr_ensemble_assets.contract.thresholds import ADR_0303
 
 DRAWS = 20_000
-#: Fewer draws where there are more sources than the first divided by them, but not under 2,000.
+#: Draws times sources stay under the first, where that leaves as many draws as the second.
 _SOURCES_DRAWN, _FEWEST_DRAWS = 100_000_000, 2_000
-#: Counts of sources in memory at a time, some 60 MB.
+#: Counts of sources in memory at a time, some 60 MB, and as much again for their shares.
 _COUNTS_AT_ONCE = 8_000_000
 #: Two-sided.
 LEVEL = 0.95

@@ -14,14 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fr_ensemble_assets.assurance.baselines import linear
-from fr_ensemble_assets.assurance.outcome import Floats, Rows, folds_of, least_squares
-from fr_ensemble_assets.contract.folds import LEAVE_ONE_SOURCE_OUT, FoldPlan
+from fr_ensemble_assets.assurance.outcome import Floats, least_squares
+from fr_ensemble_assets.contract.folds import FoldPlan
 from fr_ensemble_assets.contract.thresholds import ADR_0303
 from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.evidence.measure import Rows, folds_of
 from fr_ensemble_assets.features.scaler import fit_scaler
 
 TRIES = 200
-#: Fewer tries where there are more rows than the first of these divided by them, but not under ten.
+#: Tries times rows stay under the first, where that leaves as many tries as the second.
 _SCORES_TRIED, _FEWEST_TRIES = 40_000_000, 10
 #: Scores of so many rows and tries are in memory at a time, some 60 MB.
 _SCORES_AT_ONCE = 8_000_000
@@ -51,7 +52,7 @@ class Control:
 
 
 def controls(
-    corpus: Corpus, plan: FoldPlan = LEAVE_ONE_SOURCE_OUT, tries: int = TRIES, seed: int = 0
+    corpus: Corpus, plan: FoldPlan, tries: int = TRIES, seed: int = 0
 ) -> tuple[Control, ...]:
     """Rows shuffled, and scores swapped between whole sources.
 
@@ -64,6 +65,8 @@ def controls(
         "scores shuffled over all rows": lambda: rng.permutation(corpus.target),
         "scores swapped between whole sources": lambda: swap_sources(corpus, rng),
     }
+    scaler = fit_scaler(corpus.features)
+    features = scaler.standardise(corpus.features).astype(np.float64)
     at_once = max(1, _SCORES_AT_ONCE // corpus.n_rows)
     counts = [min(at_once, tries - first) for first in range(0, tries, at_once)]
     return tuple(
@@ -71,7 +74,7 @@ def controls(
             name,
             np.concatenate(
                 [
-                    _stand_in(corpus, folds, np.stack([draw() for _ in range(n)], axis=1))
+                    _stand_in(corpus, features, folds, np.stack([draw() for _ in range(n)], axis=1))
                     for n in counts
                 ]
             ),
@@ -104,14 +107,12 @@ def _derangement(n: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
     return other
 
 
-def _stand_in(corpus: Corpus, folds: Sequence[Rows], targets: Floats) -> Floats:
-    """Mean PLCC over the folds of a linear fit to each column of ``targets``; (n_tries,)."""
-    scaler = fit_scaler(corpus.features)
-    features = scaler.standardise(corpus.features).astype(np.float64)
+def _stand_in(corpus: Corpus, features: Floats, folds: Sequence[Rows], targets: Floats) -> Floats:
+    """Mean PLCC over the sources of a linear fit to each column of ``targets``; (n_tries,)."""
     prediction = least_squares(folds, linear, features, targets)
     rows = corpus.rows_of_sources
-    by_fold = [_columnwise_plcc(prediction[mine], targets[mine]) for mine in rows]
-    return np.asarray(np.mean(by_fold, axis=0))
+    by_source = [_columnwise_plcc(prediction[mine], targets[mine]) for mine in rows]
+    return np.asarray(np.mean(by_source, axis=0))
 
 
 def _columnwise_plcc(a: Floats, b: Floats) -> Floats:

@@ -9,14 +9,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from fr_ensemble_assets.contract.folds import LEAVE_ONE_SOURCE_OUT, FoldPlan
+from fr_ensemble_assets.contract.folds import FoldPlan
 from fr_ensemble_assets.corpus.identity import Corpus
-from fr_ensemble_assets.evidence.measure import SeedResult, rows_by_source
+from fr_ensemble_assets.evidence.measure import Rows, SeedResult, folds_of
 from fr_ensemble_assets.evidence.metrics import agreement, mean_or_none
 from fr_ensemble_assets.foundation.schema import PRESET, VMAF_MAX, VMAF_MIN
 
 Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.intp]
 
 #: Relative to the largest: directions that the training rows don't show carry nothing.
 _SINGULAR = 1e-13
@@ -38,15 +37,10 @@ class Outcome:
 
     corpus: Corpus
     members: Floats
-    plan: FoldPlan = LEAVE_ONE_SOURCE_OUT
+    plan: FoldPlan
 
     @classmethod
-    def of(
-        cls,
-        corpus: Corpus,
-        results: Sequence[SeedResult],
-        plan: FoldPlan = LEAVE_ONE_SOURCE_OUT,
-    ) -> Outcome:
+    def of(cls, corpus: Corpus, results: Sequence[SeedResult], plan: FoldPlan) -> Outcome:
         """Stack the seeds' predictions."""
         return cls(corpus, np.stack([result.prediction for result in results]), plan)
 
@@ -127,13 +121,6 @@ def cells_of(corpus: Corpus) -> tuple[npt.NDArray[np.intp], int]:
     columns = ["encoder", "cq", *([PRESET] if PRESET in corpus.frame else [])]
     groups = corpus.frame.groupby(columns, sort=True, dropna=False, observed=True)
     return np.asarray(groups.ngroup(), dtype=np.intp), int(groups.ngroups)
-
-
-def folds_of(corpus: Corpus, plan: FoldPlan) -> tuple[Rows, ...]:
-    """The rows that each fold holds out under a plan, in order; shapes (n_held_out,)."""
-    rows = dict(zip(corpus.sources, corpus.rows_of_sources, strict=True))
-    assigned = plan.assign(rows_by_source(corpus))
-    return tuple(np.sort(np.concatenate([rows[name] for name in fold])) for fold in assigned.folds)
 
 
 def least_squares(

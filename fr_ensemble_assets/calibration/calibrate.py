@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -151,13 +152,13 @@ def calibrate(corpus: Corpus, frames: OutOfFold, recentred: OutOfFold | None = N
     known = _last.get(corpus)
     if known is None or known[0] != predictions:
         known = predictions, _calibrate(corpus, frames, recentred)
-        _last.clear()
         _last[corpus] = known
     return known[1]
 
 
-#: The last calibration, by its corpus and the digest of its predictions.
-_last: dict[Corpus, tuple[str, Calibration]] = {}
+#: Of a corpus, as long as somebody else has it, the last calibration, with the digest of its
+#: predictions.
+_last: WeakKeyDictionary[Corpus, tuple[str, Calibration]] = WeakKeyDictionary()
 
 
 def _calibrate(corpus: Corpus, judged: OutOfFold, recentred: OutOfFold | None) -> Calibration:

@@ -94,10 +94,9 @@ def challenge(
     known = set(champion.calibration.sources)
     theirs, ours = predicted(corpus, champion), predicted(corpus, challenger)
     plcc, rmse = [], []
-    for place, source in enumerate(corpus.sources):
+    for source, rows in zip(corpus.sources, corpus.rows_of_sources, strict=True):
         if source in known:
             continue
-        rows = corpus.source_index == place
         before = agreement(theirs[rows], corpus.target[rows])
         after = agreement(frames.mu[rows], corpus.target[rows])
         plcc.append(Pair(source, before.plcc, after.plcc))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from fr_ensemble_assets.card.facts import (
 from fr_ensemble_assets.card.inside import known_inside, seed_ends
 from fr_ensemble_assets.card.means import mean_of_defined, mean_over
 from fr_ensemble_assets.contract.agreed import Contract
-from fr_ensemble_assets.corpus.identity import Corpus
+from fr_ensemble_assets.corpus.identity import Corpus, places_of
 from fr_ensemble_assets.evidence.metrics import Agreement, agreement
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.schema import PRESET
@@ -80,7 +80,7 @@ def facts_of(
         sigma_rank=agreement(frames.sigma, frames.residual).srocc,
         sources=source_groups(frames, judgement),
         encoders=encoder_groups(frames),
-        baselines=baselines(corpus),
+        baselines=baselines(corpus, contract.plan),
         data=_encoder_data(corpus),
         clips=clips_of(corpus, note),
         points=kept,
@@ -92,14 +92,15 @@ def facts_of(
 # --- by source and by encoder ------------------------------------------------------------------
 
 
-def _by_source(frames: OutOfFold) -> list[npt.NDArray[np.bool_]]:
-    return [frames.source_index == place for place in range(len(frames.sources))]
+def _by_source(frames: OutOfFold) -> Sequence[npt.NDArray[np.intp]]:
+    return places_of(frames.source_index, len(frames.sources))
 
 
 def source_groups(frames: OutOfFold, judgement: Judgement) -> tuple[Group, ...]:
     """Each source as the ensemble predicts it when it was held out, and as single seeds do."""
     groups = []
-    encodes, ends = pool_encodes(frames), seed_ends(judgement)
+    pooled, ends = pool_encodes(frames), seed_ends(judgement)
+    encodes = np.bincount(pooled.source_index, minlength=len(frames.sources))
     for place, (name, rows) in enumerate(zip(frames.sources, _by_source(frames), strict=True)):
         target = frames.target[rows]
         whole = agreement(frames.mu[rows], target)
@@ -107,8 +108,8 @@ def source_groups(frames: OutOfFold, judgement: Judgement) -> tuple[Group, ...]:
         groups.append(
             Group(
                 name=name,
-                rows=int(rows.sum()),
-                encodes=int((encodes.source_index == place).sum()),
+                rows=len(rows),
+                encodes=int(encodes[place]),
                 plcc=whole.plcc,
                 srocc=whole.srocc,
                 rmse=whole.rmse,
@@ -125,14 +126,14 @@ def encoder_groups(frames: OutOfFold) -> tuple[Group, ...]:
     """Each encoder: the mean over sources of what the ensemble reaches on that source with it."""
     names = frames.keys["encoder"].to_numpy(dtype=object)
     encodes = pool_encodes(frames).keys["encoder"].to_numpy(dtype=object)
-    groups = []
+    groups, sources = [], _by_source(frames)
     for name in sorted(set(names)):
         of_encoder = names == name
         found: list[Agreement] = []
         biases = []
-        for of_source in _by_source(frames):
-            rows = of_encoder & of_source
-            if rows.any():
+        for of_source in sources:
+            rows = of_source[of_encoder[of_source]]
+            if len(rows):
                 found.append(agreement(frames.mu[rows], frames.target[rows]))
                 biases.append(float((frames.mu[rows] - frames.target[rows]).mean()))
         plcc, srocc, rmse = (

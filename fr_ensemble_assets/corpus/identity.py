@@ -6,6 +6,7 @@ import hashlib
 import struct
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,10 +62,7 @@ class Corpus:
     @cached_property
     def rows_of_sources(self) -> tuple[npt.NDArray[np.intp], ...]:
         """Where each of :attr:`sources` has its rows; shapes (n_rows of the source,)."""
-        # Canonical order sorts by source already; where it holds, a stable sort costs little.
-        order = np.argsort(self.source_index, kind="stable")
-        counts = np.bincount(self.source_index, minlength=len(self.sources))
-        return tuple(np.split(order, np.cumsum(counts)[:-1]))
+        return places_of(self.source_index, len(self.sources))
 
     @property
     def features(self) -> npt.NDArray[np.float64]:
@@ -78,6 +76,15 @@ class Corpus:
     def target(self) -> npt.NDArray[np.float64]:
         """VMAF of each frame, 0..100, shape (n_rows,)."""
         return self.frame[TARGET].to_numpy(dtype=np.float64)
+
+
+def places_of(
+    numbers: npt.NDArray[np.integer[Any]], count: int
+) -> tuple[npt.NDArray[np.intp], ...]:
+    """Where each of ``0 … count - 1`` stands in ``numbers``, ascending."""
+    # Canonical order sorts by source already; where it holds, a stable sort costs little.
+    order = np.argsort(numbers, kind="stable")
+    return tuple(np.split(order, np.cumsum(np.bincount(numbers, minlength=count))[:-1]))
 
 
 def key_columns(frame: pd.DataFrame) -> list[str]:

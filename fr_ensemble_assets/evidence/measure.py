@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fr_ensemble_assets.contract.folds import Assignment
+from fr_ensemble_assets.contract.folds import Assignment, FoldPlan
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.evidence.metrics import Agreement, agreement, mean_or_none
+
+Rows = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -71,3 +73,10 @@ def rows_by_source(corpus: Corpus) -> dict[str, int]:
         source: len(rows)
         for source, rows in zip(corpus.sources, corpus.rows_of_sources, strict=True)
     }
+
+
+def folds_of(corpus: Corpus, plan: FoldPlan) -> tuple[Rows, ...]:
+    """The rows that each fold holds out under a plan, in order; shapes (n_held_out,)."""
+    rows = dict(zip(corpus.sources, corpus.rows_of_sources, strict=True))
+    assigned = plan.assign(rows_by_source(corpus))
+    return tuple(np.sort(np.concatenate([rows[name] for name in fold])) for fold in assigned.folds)

@@ -85,6 +85,7 @@ _AZURE = _Driver(
         "AZURE_STORAGE_CONNECTION_STRING",
         "AZURE_STORAGE_ACCOUNT_NAME",
         "AZURE_STORAGE_ACCOUNT_KEY",
+        "AZURE_STORAGE_SAS_TOKEN",
     ),
     settings=_ALL,
     hides_buckets=True,
@@ -107,7 +108,7 @@ Looks = tuple[int | float | str, ...]
 
 def set_up_drivers() -> None:
     """Set what we need where the person's own settings (``~/.config/fsspec``) say nothing."""
-    for driver in _DRIVERS.values():
+    for driver in (_S3, _GOOGLE, _AZURE):
         conf = fsspec.config.conf.setdefault(driver.name, {})
         for key, value in driver.settings.items():
             conf.setdefault(key, value)
@@ -192,9 +193,12 @@ def _ask(root: UPath) -> None:
             return
         bucket = root.path.strip("/").partition("/")[0]
         try:
-            ask(bucket)
+            with as_os_errors():
+                ask(bucket)
         except FileNotFoundError:
             raise FileNotFoundError(f"no such bucket or container: {bucket}") from error
+        except OSError:
+            return  # the prefix was answered: these credentials may open it and no more
 
 
 def _closed(address: str, protocol: str, error: Exception) -> UnusableInput:
@@ -243,15 +247,15 @@ def looks(path: UPath, record: Mapping[str, Any]) -> Looks | None:
 
 
 def md5_told(record: Mapping[str, Any]) -> str:
-    """The MD5 of a content by its store: S3's ETag if it is one, what others tell beside theirs.
+    """The MD5 of a content as its store found it: S3's ETag if it is one, Google's ``md5Hash``.
 
-    Empty where none is told, as of what was put in several pieces.
+    Empty where none is told, as of what was put in several pieces. Azure's is its writer's word: a
+    block list or a property may name any, and it isn't asked.
     """
     tag = str(record.get("ETag") or "").strip('"')
     if len(tag) == _MD5_DIGITS:
         return tag
-    of_azure = (record.get("content_settings") or {}).get("content_md5")
-    return bytes(of_azure or base64.b64decode(record.get("md5Hash") or "")).hex()
+    return base64.b64decode(record.get("md5Hash") or "").hex()
 
 
 def under(folder: UPath) -> dict[str, tuple[int, Looks | None]]:

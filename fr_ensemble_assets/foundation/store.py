@@ -191,8 +191,9 @@ def put_new(path: UPath, data: bytes) -> bool:
         with objects.as_os_errors():
             path.fs.pipe_file(path.path, data, mode="create")
     except OSError as error:
-        told = getattr(error.__cause__, "response", {})
-        refused = told.get("Error", {}).get("Code") in _THERE_ALREADY
+        told = getattr(error.__cause__, "response", None)  # S3's driver has a dictionary there
+        code = told.get("Error", {}).get("Code") if isinstance(told, Mapping) else None
+        refused = code in _THERE_ALREADY
         if refused or isinstance(error, FileExistsError):
             # An answer may have been lost, and the driver have asked again.
             return read(path, "what was put") == data

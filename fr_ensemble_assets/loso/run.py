@@ -230,7 +230,7 @@ def _why_again(folder: UPath, seed: int, why: str) -> str:
 
 
 def _standing(folder: UPath, corpus: Corpus, contract: Contract, seed: int) -> SeedResult:
-    """The same; raises :class:`UnusableInput`, which says why what lies there is none."""
+    """:func:`finished_seed`, or :class:`UnusableInput`, which says why what lies there is none."""
     score = load_seed(folder / results_file(seed), seed)
     result = load_seed_result(folder, corpus, contract, score)
     load_corrections(folder, corpus, contract, score)

@@ -18,7 +18,6 @@ import platform
 import socket
 import threading
 import time
-from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import cache, partial
 from pathlib import Path
@@ -165,7 +164,7 @@ def _not_connected(ray: Any, address: str, error: Exception, message: str) -> Un
 def _require_nodes(ray: Any, where: str) -> None:
     told = _ask_nodes(ray, where)
     ours, others = project_identity(), {}
-    for node, (project, _) in told.items():
+    for node, (project, _) in told:
         if project != ours:
             others[node] = project
     if others:
@@ -175,7 +174,7 @@ def _require_nodes(ray: Any, where: str) -> None:
             f"{shown(project, 200)} on {listed(others)}; install the same there."
         )
     kinds: dict[str, list[str]] = {}
-    for node, (_, machine) in told.items():
+    for node, (_, machine) in told:
         kinds.setdefault(machine_told(machine), []).append(node)
     if len(kinds) > 1:
         found = "; ".join(f"{kind} on {listed(nodes, 3)}" for kind, nodes in kinds.items())
@@ -185,8 +184,8 @@ def _require_nodes(ray: Any, where: str) -> None:
         )
 
 
-def _ask_nodes(ray: Any, where: str) -> Mapping[str, tuple[str, dict[str, Any]]]:
-    """Project and machine of each node that works, by its address."""
+def _ask_nodes(ray: Any, where: str) -> list[tuple[str, tuple[str, dict[str, Any]]]]:
+    """Address of each node that works, with its project and machine."""
     strategies = importlib.import_module("ray.util.scheduling_strategies")
     at_work = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU", 0) >= 1]
     if not at_work:
@@ -206,10 +205,10 @@ def _ask_nodes(ray: Any, where: str) -> Mapping[str, tuple[str, dict[str, Any]]]
             f"{listed(asked[ref] for ref in silent)} silent: look at these nodes, then type the "
             "same command."
         )
-    answers = [(asked[ref], _answer(ray, ref)) for ref in ready]
+    answers = ((asked[ref], _answer(ray, ref)) for ref in ready)
     # A node that was started anew is there twice for a while, under one address: as what it was,
     # which is gone and says nothing, and as what it is.
-    return {node: answer for node, answer in answers if answer is not None}
+    return [(node, answer) for node, answer in answers if answer is not None]
 
 
 def _answer(ray: Any, ref: Any) -> tuple[str, dict[str, Any]] | None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ _MAX_ROUNDS = 30
 _BATCH = 4096
 #: Rows whose terms are in memory at a time while a correction is fitted, 8 B each: 26 MB. Of more
 #: rows the sums are added up block by block, in the order of the rows.
-BLOCK = 65_536
+_BLOCK = 65_536
 
 _FEATURES = len(CANONICAL_6)
 _FIRST, _SECOND = np.triu_indices(_FEATURES)
@@ -151,12 +151,10 @@ def fit_correction(
     low = features.min(axis=0).astype(np.float64) - margin
     high = features.max(axis=0).astype(np.float64) + margin
 
-    @lru_cache(maxsize=1)  # of few rows all, which are asked for again and again
-    def terms_from(start: int) -> Floats:
-        rows = slice(start, start + BLOCK)
+    def terms(rows: slice) -> Floats:
         return _terms(inputs[rows], prediction[rows], low, high)
 
-    added = cut_ridge(terms_from, prediction, target, ridge)
+    added = cut_ridge(terms, prediction, target, ridge)
     return Correction(tuple(low.tolist()), tuple(high.tolist()), tuple((-added).tolist()))
 
 
@@ -175,7 +173,7 @@ def recentred_scores(
 
 
 def cut_ridge(
-    terms_from: Callable[[int], Floats], base: Floats, target: Floats, ridge: float
+    terms: Callable[[slice], Floats], base: Floats, target: Floats, ridge: float
 ) -> Floats:
     """Coefficients with which ``base + terms @ coefficients``, cut to 0..100, comes near a target.
 
@@ -184,19 +182,32 @@ def cut_ridge(
 
     Parameters
     ----------
-    terms_from
-        The terms of :data:`BLOCK` rows, fewer at the end, by the first of them; shape
-        (BLOCK, n_terms). Asked for again in each round, so that no more need be in memory.
+    terms
+        Gives those of some rows; shape (n_rows, n_terms). Asked for a block at a time in each
+        round, so that no more need be in memory.
     base, target
         Shapes (n,); in VMAF.
     ridge
         Penalty on the squared coefficients.
     """
-    starts = range(0, max(len(target), 1), BLOCK)
+    blocks = [slice(n, n + _BLOCK) for n in range(0, max(len(target), 1), _BLOCK)]
+    if len(blocks) == 1:  # of few rows all, which would be asked for again and again
+        whole = terms(blocks[0])
+        return _cut_ridge(lambda _: whole, blocks, base, target, ridge)
+    return _cut_ridge(terms, blocks, base, target, ridge)
+
+
+def _cut_ridge(
+    terms: Callable[[slice], Floats],
+    blocks: Sequence[slice],
+    base: Floats,
+    target: Floats,
+    ridge: float,
+) -> Floats:
     counted = np.ones(len(target), dtype=bool)
     for _ in range(_MAX_ROUNDS):
-        coefficients = _ridge(terms_from, starts, counted, target - base, ridge)
-        fitted = base + np.concatenate([terms_from(start) @ coefficients for start in starts])
+        coefficients = _ridge(terms, blocks, counted, target - base, ridge)
+        fitted = base + np.concatenate([terms(rows) @ coefficients for rows in blocks])
         beyond = (target >= VMAF_MAX) & (fitted > VMAF_MAX)
         beyond |= (target <= VMAF_MIN) & (fitted < VMAF_MIN)
         if (beyond == ~counted).all() or beyond.all():
@@ -206,18 +217,17 @@ def cut_ridge(
 
 
 def _ridge(
-    terms_from: Callable[[int], Floats],
-    starts: Sequence[int],
+    terms: Callable[[slice], Floats],
+    blocks: Sequence[slice],
     counted: npt.NDArray[np.bool_],
     wanted: Floats,
     ridge: float,
 ) -> Floats:
     grams, rights = [], []
-    for start in starts:
-        rows = slice(start, start + BLOCK)
-        terms = terms_from(start)[counted[rows]]
-        grams.append(terms.T @ terms)
-        rights.append(terms.T @ wanted[rows][counted[rows]])
+    for rows in blocks:
+        columns = terms(rows)[counted[rows]]
+        grams.append(columns.T @ columns)
+        rights.append(columns.T @ wanted[rows][counted[rows]])
     gram = reduce(np.add, grams)
     gram[np.diag_indices_from(gram)] += ridge
     return np.asarray(np.linalg.solve(gram, reduce(np.add, rights)))

@@ -33,18 +33,20 @@ from fr_ensemble_assets.assurance.breakdown import breakdown, family_of, fisher_
 from fr_ensemble_assets.assurance.certainty import certainty
 from fr_ensemble_assets.assurance.controls import controls, swap_sources
 from fr_ensemble_assets.assurance.diagnosis import diagnose
-from fr_ensemble_assets.assurance.outcome import Outcome, folds_of, least_squares
+from fr_ensemble_assets.assurance.outcome import Outcome, least_squares
 from fr_ensemble_assets.assurance.plots import assurance_figure
 from fr_ensemble_assets.assurance.tables import assurance_tables
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.folds import LEAVE_ONE_SOURCE_OUT as LOSO
 from fr_ensemble_assets.contract.folds import FoldPlan
 from fr_ensemble_assets.contract.thresholds import ADR_0303
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.doors.metadata import folded
-from fr_ensemble_assets.evidence.measure import SeedResult, rows_by_source
+from fr_ensemble_assets.evidence.measure import SeedResult, folds_of, rows_by_source
 from fr_ensemble_assets.foundation.figures import png_bytes
 from fr_ensemble_assets.gate.rule import mean_and_spread
+from fr_ensemble_assets.training import recentre
 from fr_ensemble_assets.training.trainer import Trainer
 from fr_ensemble_tests.conftest import Row, evaluate_seed, write_rows
 
@@ -60,7 +62,7 @@ def predicted(corpus: Corpus, noise: float, bias: float = 0.0) -> Outcome:
     """Three seeds that know the truth but for some noise."""
     rng = np.random.default_rng(0)
     members = corpus.target + bias + rng.normal(0, noise, (len(SEEDS), corpus.n_rows))
-    return Outcome(corpus, members)
+    return Outcome(corpus, members, LOSO)
 
 
 def results_of(outcome: Outcome) -> list[SeedResult]:
@@ -97,7 +99,7 @@ def test_baseline_never_sees_the_source_that_it_is_tried_on(few: Corpus) -> None
     frame = few.frame.copy()
     frame.loc[frame["src"] == "city", "vmaf"] = 1.0
     odd = Corpus("odd", frame)
-    for b in baselines(Outcome(odd, np.stack([odd.target] * 3))):
+    for b in baselines(Outcome(odd, np.stack([odd.target] * 3), LOSO)):
         assert b.rmse > 10
 
 
@@ -116,20 +118,42 @@ def test_baseline_leaves_out_what_the_ensemble_left_out(few: Corpus) -> None:
     np.testing.assert_allclose(of_few[mine], of_odd[mine])
 
 
+def test_what_stands_beside_a_grouped_ensemble_is_fitted_without_its_groups(few: Corpus) -> None:
+    """Asked for one plan after the other, and again: each has figures of its own."""
+    results = results_of(predicted(few, noise=1.0))
+    alone, grouped = assess(few, results, LOSO), assess(few, results, FoldPlan(2))
+    for ours, theirs in zip(grouped.baselines, alone.baselines, strict=True):
+        assert ours.rmse != pytest.approx(theirs.rmse, rel=1e-6), ours.name
+    for one, other in zip(grouped.controls, alone.controls, strict=True):
+        assert one.mean != pytest.approx(other.mean, rel=1e-6), one.name
+    assert assess(few, results, LOSO) == alone
+    assert worth_of(few, results, FoldPlan(2)) != worth_of(few, results, LOSO)
+
+
+def test_baselines_take_their_rows_some_at_a_time(
+    few: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = predicted(few, noise=1.0)
+    at_once = baselines(outcome)
+    monkeypatch.setattr(recentre, "_BLOCK", 30)
+    for some, all_rows in zip(baselines(outcome), at_once, strict=True):
+        assert some.rmse == pytest.approx(all_rows.rmse, rel=1e-6), some.name
+
+
 # --- controls --------------------------------------------------------------------------------
 
 
 def test_controls_of_many_rows_are_computed_some_tries_at_a_time(
     few: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_once = controls(few, tries=10)
+    at_once = controls(few, LOSO, tries=10)
     monkeypatch.setattr(controls_module, "_SCORES_AT_ONCE", 3 * few.n_rows)
-    for mine, theirs in zip(controls(few, tries=10), at_once, strict=True):
+    for mine, theirs in zip(controls(few, LOSO, tries=10), at_once, strict=True):
         assert (mine.tries, mine.mean) == (theirs.tries, pytest.approx(theirs.mean))
 
 
 def test_scores_that_can_not_be_learnt_never_pass(bundled: Corpus) -> None:
-    shuffled, swapped = controls(bundled, tries=40)
+    shuffled, swapped = controls(bundled, LOSO, tries=40)
     assert abs(shuffled.mean) < 0.02
     assert 0.8 < swapped.mean < swapped.highest < ADR_0303.mean_plcc_min
     assert shuffled.passed == swapped.passed == 0
@@ -218,7 +242,7 @@ def test_an_encoder_that_is_told_badly_stands_out(bundled: Corpus) -> None:
     outcome = predicted(bundled, noise=0.1)
     off = np.where(bundled.frame["encoder"] == "libsvtav1", 5.0, 0.0)
     off[bundled.frame["src"] == "city"] *= 2
-    found = breakdown(Outcome(bundled, outcome.members - off))
+    found = breakdown(Outcome(bundled, outcome.members - off, LOSO))
     worst = max(found.by_encoder, key=lambda group: group.rmse)
     assert (worst.name, worst.worst_source) == ("libsvtav1", "city")
     assert worst.worst_rmse == pytest.approx(10, abs=0.3)
@@ -228,7 +252,7 @@ def test_an_encoder_that_is_told_badly_stands_out(bundled: Corpus) -> None:
 
 def test_slope_tells_differences_that_are_told_too_small(bundled: Corpus) -> None:
     half = 50 + (bundled.target - 50) / 2
-    found = breakdown(Outcome(bundled, np.stack([half, half])))
+    found = breakdown(Outcome(bundled, np.stack([half, half]), LOSO))
     assert [g.slope for g in found.frames_by_source] == pytest.approx([2.0] * 21)
 
 
@@ -238,7 +262,7 @@ def test_sigma_that_follows_the_error_is_told_from_one_that_does_not(bundled: Co
     middle = Corpus("middle", bundled.frame.assign(vmaf=50.0 + np.arange(bundled.n_rows) % 7))
     knows = middle.target + scale * rng.normal(size=(5, bundled.n_rows))
     ignores = middle.target + rng.normal(size=(5, bundled.n_rows))
-    told = [breakdown(Outcome(middle, members)).sigma_rank for members in (knows, ignores)]
+    told = [breakdown(Outcome(middle, members, LOSO)).sigma_rank for members in (knows, ignores)]
     assert told[0] is not None
     assert told[1] is not None
     assert told[0] > 0.3 > 0.1 > abs(told[1])
@@ -267,7 +291,7 @@ def test_passing_figures_need_no_diagnosis(bundled: Corpus) -> None:
 def test_scores_of_other_rows_do_not_belong_to_the_features(bundled: Corpus) -> None:
     rng = np.random.default_rng(0)
     mixed = np.stack([rng.permutation(bundled.target) for _ in SEEDS])
-    found = diagnose(Outcome(bundled, mixed), SEEDS)
+    found = diagnose(Outcome(bundled, mixed, LOSO), SEEDS)
     assert found is not None
     assert "don't belong to these features" in found.looks_like
 
@@ -278,7 +302,7 @@ def test_one_weak_seed_is_named_and_so_is_its_hardest_source(bundled: Corpus) ->
     members = outcome.members.copy()
     members[1] += rng.normal(0, 6, bundled.n_rows)
     members[1, bundled.frame["src"] == "sam2ui"] += rng.normal(0, 40, 280)
-    found = diagnose(Outcome(bundled, members), SEEDS)
+    found = diagnose(Outcome(bundled, members, LOSO), SEEDS)
     assert found is not None
     assert found.looks_like.startswith("seed 1 is low")
     assert "sam2ui" in found.looks_like
@@ -290,7 +314,7 @@ def test_all_seeds_low_is_the_corpus_and_all_high_but_apart_is_a_spread(bundled:
     assert low.looks_like.startswith("every seed is low")
     members = predicted(bundled, noise=0.1).members.copy()
     members[2] += np.random.default_rng(3).normal(0, 1.8, bundled.n_rows)
-    apart = diagnose(Outcome(bundled, members), SEEDS)
+    apart = diagnose(Outcome(bundled, members, LOSO), SEEDS)
     assert apart is not None
     assert apart.looks_like.startswith("all seeds are high")
 
@@ -298,7 +322,7 @@ def test_all_seeds_low_is_the_corpus_and_all_high_but_apart_is_a_spread(bundled:
 def test_undefined_fold_is_named(bundled: Corpus) -> None:
     members = predicted(bundled, noise=0.1).members.copy()
     members[0, bundled.frame["src"] == "city"] = 80.0
-    found = diagnose(Outcome(bundled, members), SEEDS)
+    found = diagnose(Outcome(bundled, members, LOSO), SEEDS)
     assert found is not None
     assert "undefined on city" in found.looks_like
 
@@ -320,7 +344,7 @@ def test_codec_block_earns_its_place_only_where_it_tells_something(few: Corpus) 
 
 
 def test_all_of_it_is_strict_json_and_two_lines(bundled: Corpus) -> None:
-    found = assess(bundled, results_of(predicted(bundled, noise=2.0)))
+    found = assess(bundled, results_of(predicted(bundled, noise=2.0)), LOSO)
     document = json.loads(json.dumps(assurance_document(found), allow_nan=False))
     assert document["certainty"]["can_not_see"]
     assert [b["name"] for b in document["baselines"]][-1] == CUT_QUADRATIC
@@ -334,7 +358,7 @@ def test_undefined_correlation_leaves_the_rest_standing(bundled: Corpus) -> None
     outcome = predicted(bundled, noise=1.0)
     members = outcome.members.copy()
     members[:, bundled.frame["src"] == "city"] = 80.0
-    found = assess(bundled, results_of(Outcome(bundled, members)))
+    found = assess(bundled, results_of(Outcome(bundled, members, LOSO)), LOSO)
     assert found.certainty is None
     assert found.diagnosis is not None
     assert "can't be said" in two_lines(found)[1]
@@ -343,7 +367,7 @@ def test_undefined_correlation_leaves_the_rest_standing(bundled: Corpus) -> None
 
 def test_same_results_give_the_same_assurance(bundled: Corpus) -> None:
     results = results_of(predicted(bundled, noise=1.0))
-    assert assess(bundled, results) == assess(bundled, results)
+    assert assess(bundled, results, LOSO) == assess(bundled, results, LOSO)
 
 
 def test_network_on_a_swapped_corpus_is_held_and_the_reason_named(
@@ -356,7 +380,7 @@ def test_network_on_a_swapped_corpus_is_held_and_the_reason_named(
     results = [evaluate_seed(swapped, seed, ENSEMBLE.under(epochs=40)) for seed in (0, 1)]
     plcc = [result.mean_plcc for result in results]
     assert max(p for p in plcc if p is not None) < ADR_0303.mean_plcc_min
-    *lines, looks = worth_of(swapped, results)
+    *lines, looks = worth_of(swapped, results, LOSO)
     assert len(lines) == 2
     assert looks.startswith("It looks like this: ")
     assert "Next: " in looks
@@ -364,15 +388,15 @@ def test_network_on_a_swapped_corpus_is_held_and_the_reason_named(
 
 def test_too_little_is_said_to_be_too_little(bundled: Corpus) -> None:
     outcome = predicted(bundled, noise=1.0)
-    alone = worth_of(bundled, results_of(outcome)[:1])
+    alone = worth_of(bundled, results_of(outcome)[:1], LOSO)
     assert alone == ("What the verdict is worth can't be said: 1 seeds on 21 sources.",)
     outcome.members[0, 0] = np.nan
     with pytest.raises(NothingToAssess, match="not finite"):
-        assess(bundled, results_of(outcome))
+        assess(bundled, results_of(outcome), LOSO)
 
 
 def test_tables_have_the_same_keys_in_every_row_and_the_figure_is_small(bundled: Corpus) -> None:
-    found = assess(bundled, results_of(predicted(bundled, noise=1.0)))
+    found = assess(bundled, results_of(predicted(bundled, noise=1.0)), LOSO)
     tables = assurance_tables(found)
     assert {"evidence_table", "baselines", "by_encoder", "encodes_by_source"} < set(tables)
     for rows in tables.values():
@@ -382,7 +406,7 @@ def test_tables_have_the_same_keys_in_every_row_and_the_figure_is_small(bundled:
 
 
 def test_nothing_that_the_figure_says_covers_anything_else(bundled: Corpus) -> None:
-    figure = assurance_figure(assess(bundled, results_of(predicted(bundled, noise=1.0))))
+    figure = assurance_figure(assess(bundled, results_of(predicted(bundled, noise=1.0)), LOSO))
     png_bytes(figure)
     written = [
         (text.get_text(), text.get_window_extent())
@@ -401,7 +425,7 @@ def test_nothing_that_the_figure_says_covers_anything_else(bundled: Corpus) -> N
 
 
 def test_of_a_thousand_sources_the_worst_25_fit_into_an_event(bundled: Corpus) -> None:
-    found = assess(bundled, results_of(predicted(bundled, noise=1.0)))
+    found = assess(bundled, results_of(predicted(bundled, noise=1.0)), LOSO)
     one = found.breakdown.frames_by_source[0]
     many = tuple(replace(one, name=f"source {n:04}", rmse=n / 100) for n in range(1000))
     grown = replace(

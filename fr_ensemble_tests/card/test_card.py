@@ -32,11 +32,12 @@ from fr_ensemble_assets.card.means import mean_over
 from fr_ensemble_assets.card.render import CARD_FILES, card_files, card_page, card_text
 from fr_ensemble_assets.cli.main import app
 from fr_ensemble_assets.contract.agreed import ENSEMBLE
+from fr_ensemble_assets.contract.folds import FoldPlan
 from fr_ensemble_assets.corpus.identity import Corpus
 from fr_ensemble_assets.corpus.provenance import read_note
 from fr_ensemble_assets.corpus.reader import BUNDLED_CORPUS, read_corpus
 from fr_ensemble_assets.corpus.store import load_corpus
-from fr_ensemble_assets.evidence.measure import rows_by_source
+from fr_ensemble_assets.evidence.measure import folds_of, rows_by_source
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
 from fr_ensemble_assets.gate.verdict import authorise
@@ -162,12 +163,16 @@ def test_uncertainty_is_students_over_sources() -> None:
     assert mean_over([1.0]).half is None
 
 
-def test_baseline_is_fitted_without_the_source_that_it_predicts(corpus: Corpus) -> None:
-    predicted = least_squares(corpus, corpus.features)
-    for place in range(len(corpus.sources)):
-        rows = corpus.source_index == place
-        inputs = np.c_[np.ones(corpus.n_rows), corpus.features]
-        weights = np.linalg.lstsq(inputs[~rows], corpus.target[~rows], rcond=None)[0]
+@pytest.mark.parametrize("plan", [ENSEMBLE.plan, FoldPlan(4)], ids=["a source", "a group"])
+def test_baseline_is_fitted_without_what_the_ensemble_left_out(
+    corpus: Corpus, plan: FoldPlan
+) -> None:
+    folds = folds_of(corpus, plan)
+    predicted = least_squares(corpus, folds, corpus.features)
+    inputs = np.c_[np.ones(corpus.n_rows), corpus.features]
+    for rows in folds:
+        others = np.delete(np.arange(corpus.n_rows), rows)
+        weights = np.linalg.lstsq(inputs[others], corpus.target[others], rcond=None)[0]
         expected = np.clip(inputs[rows] @ weights, 0, 100)
         assert predicted[rows] == pytest.approx(expected, abs=1e-6)
 

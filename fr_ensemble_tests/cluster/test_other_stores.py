@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from fr_ensemble_assets.corpus.arrivals import MARKER_FILE, Memory, look_into
 from fr_ensemble_assets.foundation import objects, seen, store, versions
 from fr_ensemble_assets.foundation.errors import UnusableInput
 from fr_ensemble_assets.foundation.home import Home
+from fr_ensemble_assets.foundation.trouble import StorageTrouble
 from fr_ensemble_assets.operations.clean import list_stores, remove_stores
 from fr_ensemble_tests.cluster.emulators import Azure, Emulator, Google, refusing
 from fr_ensemble_tests.cluster.services import BUCKET, free_ports
@@ -66,7 +68,11 @@ def asked(emulator: Emulator) -> Callable[[], list[str]]:
 
 
 def test_a_run_leaves_what_a_local_one_leaves_and_done_again_asks_little_and_writes_nothing(
-    address: str, asked: Callable[[], list[str]], few_rows: list[Row], tmp_path: Path
+    emulator: Emulator,
+    address: str,
+    asked: Callable[[], list[str]],
+    few_rows: list[Row],
+    tmp_path: Path,
 ) -> None:
     corpus = write_rows(tmp_path / "few.jsonl", few_rows)
     there, here = Home.at(address, tmp_path / "local"), Home.at(tmp_path / "home")
@@ -79,7 +85,8 @@ def test_a_run_leaves_what_a_local_one_leaves_and_done_again_asks_little_and_wri
     run_in(there, corpus, epochs=1)
     methods = asked()
     assert set(methods) <= {"GET", "HEAD"}
-    assert 0 < len(methods) <= MOST_REQUESTS
+    # Azure's tells no MD5 that could be believed: what was read is read again.
+    assert 0 < len(methods) <= (MOST_REQUESTS if emulator.scheme == "gs" else 2 * MOST_REQUESTS)
 
 
 def test_a_publication_is_read_back_whole_and_the_next_replaces_it(
@@ -140,7 +147,7 @@ def test_publishers_at_once_leave_one_whole_winner(address: str) -> None:
 
 
 def test_what_was_read_is_neither_read_nor_put_again_and_what_others_write_is_seen(
-    address: str, asked: Callable[[], list[str]]
+    emulator: Emulator, address: str, asked: Callable[[], list[str]]
 ) -> None:
     path = UPath(address) / "file"
     store.put(path, b"ours")
@@ -149,10 +156,43 @@ def test_what_was_read_is_neither_read_nor_put_again_and_what_others_write_is_se
     asked()
     store.put(path, b"ours")
     assert store.read(path, "a file") == b"ours"
-    assert asked() == []
+    if emulator.scheme == "gs":
+        assert asked() == []
     path.fs.pipe_file(path.path, b"theirs")
     seen.look_again()
     assert store.read(path, "a file") == b"theirs"
+
+
+def test_a_content_under_the_md5_of_another_is_not_taken_for_it(
+    emulator: Emulator, address: str
+) -> None:
+    """Who commits a block list to Azure's names the MD5 that it tells; nobody computes it."""
+    if emulator.scheme != "az":
+        pytest.skip("expected a store that tells the MD5 that its writer names; Google's doesn't")
+    from azure.storage.blob import BlobBlock, BlobServiceClient, ContentSettings
+
+    path = UPath(address) / "file"
+    store.put(path, b"honest")
+    forget()
+    assert store.read(path, "a file") == b"honest"
+    service = BlobServiceClient.from_connection_string(
+        emulator.environment["AZURE_STORAGE_CONNECTION_STRING"], api_version="2023-11-03"
+    )
+    blob = service.get_blob_client(BUCKET, path.path.split("/", 1)[1])
+    blob.stage_block("b25l", b"forged")
+    told = ContentSettings(content_md5=bytearray(hashlib.md5(b"honest").digest()))
+    blob.commit_block_list([BlobBlock("b25l")], content_settings=told)
+    seen.look_again()
+    assert store.read(path, "a file") == b"forged"
+    store.put(path, b"honest")
+    forget()
+    assert store.read(path, "a file") == b"honest"
+
+
+def test_what_a_store_refuses_in_mid_run_is_told_in_a_sentence(emulator: Emulator) -> None:
+    there = UPath(f"{emulator.scheme}://no-such-{uuid.uuid4().hex}/pointer")
+    with pytest.raises((UnusableInput, StorageTrouble)):
+        store.put_new(there, b"ours")
 
 
 def test_the_inbox_tells_what_is_new_what_changed_and_what_is_a_copy(

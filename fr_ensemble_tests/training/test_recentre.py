@@ -82,7 +82,7 @@ def test_many_rows_are_fitted_block_by_block_like_all_at_once(
     straight = 95 + 4 * inputs[:, 0].astype(float)
     target = np.clip(straight + 0.3 * inputs[:, 1], 0, 100)
     at_once = fit_correction(inputs, straight, target)
-    monkeypatch.setattr(recentre, "BLOCK", 300)
+    monkeypatch.setattr(recentre, "_BLOCK", 300)
     by_block = fit_correction(inputs, straight, target)
     np.testing.assert_allclose(by_block.coefficients, at_once.coefficients, atol=1e-8)
     assert (by_block.low, by_block.high) == (at_once.low, at_once.high)
