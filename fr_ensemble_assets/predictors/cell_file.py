@@ -33,6 +33,7 @@ CELL_SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz")
 _GZIP_MAGIC = b"\x1f\x8b"
 _BOM = "\ufeff"
 _NUMBERS = tuple(column for column in CELL_COLUMNS if column not in CELL_TEXT)
+_KNOWN = frozenset({*CELL_COLUMNS, EXIT_STATUS})
 #: Cells are encodes, of which a corpus has thousands.
 _MAX_BYTES = 256 << 20
 
@@ -70,7 +71,7 @@ def read_rows(path: UPath) -> tuple[list[CellRow], frozenset[str]]:
     extra: set[str] = set()
     for where, raw in lines:
         named = _renamed(where, raw)
-        extra |= named.keys() - {*CELL_COLUMNS, EXIT_STATUS}
+        extra |= named.keys() - _KNOWN
         rows.append(_typed_row(where, named))
     return rows, frozenset(extra)
 
