@@ -21,6 +21,7 @@ from fr_ensemble_assets.candidate.contents import (
 )
 from fr_ensemble_assets.candidate.documents import Evidence, candidate_files
 from fr_ensemble_assets.candidate.places import require_place
+from fr_ensemble_assets.candidate.registry import REGISTRY_FILE, schema_problems
 from fr_ensemble_assets.candidate.signing import SIGNATURE_FILE
 from fr_ensemble_assets.candidate.verify import verify_contents
 from fr_ensemble_assets.card.facts import Facts
@@ -110,7 +111,10 @@ def build_candidate(
         corpus, predicted, evidence, champion.evidence, kept_note(places.corpus)
     )
     files = candidate_files(replace(evidence, carried={**carried, **told, **predictors}))
-    problems = verify_contents(Contents(str(place), files)).problems
+    problems = (
+        *schema_problems(parse_json(files[REGISTRY_FILE], REGISTRY_FILE)),
+        *verify_contents(Contents(str(place), files)).problems,
+    )
     if problems:
         raise GateRefusal(
             f"{place.name}: expected a candidate that verifies, found "

@@ -142,17 +142,22 @@ def verify_contents(contents: Contents) -> Verification:
     documents, unreadable = _documents(contents)
     if unreadable:
         return Verification(contents.problems, unreadable)
-    schema = tuple(schema_problems(documents[REGISTRY_FILE]))
     digests = tuple(_root_problems(contents, documents) or _member_problems(contents))
     evidence: Evidence | None = None
     gate: tuple[str, ...] = ()
+    given: Mapping[str, bytes] = {}
     try:
         scores = scores_of(contents)
         gate = tuple(_gate_problems(scores, verdict_of(contents), documents[VERDICT_FILE]))
-        if not (digests or schema or gate):
+        if not (digests or gate):
             evidence = evidence_of(contents)
+            given = candidate_files(evidence)
+        # A registry as we write it was held against its schema before it was published.
+        as_given = contents.files[REGISTRY_FILE] == given.get(REGISTRY_FILE)
+        schema = () if as_given else tuple(schema_problems(documents[REGISTRY_FILE]))
+        if evidence is not None and not schema:
             digests = (
-                *_departures(contents, documents, candidate_files(evidence)),
+                *_departures(contents, documents, given),
                 *told_problems(
                     contents.files,
                     evidence.judgement,
@@ -163,6 +168,7 @@ def verify_contents(contents: Contents) -> Verification:
             )
     except UnusableInput as error:
         digests = (*digests, str(error))
+        schema = tuple(schema_problems(documents[REGISTRY_FILE]))
     sound = not (contents.problems or digests or schema or gate)
     return Verification(contents.problems, digests, schema, gate, evidence if sound else None)
 
