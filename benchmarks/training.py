@@ -312,6 +312,9 @@ def report(
             for g in by_seeds
         ),
         "",
+        "The corrections of folds are in it, which are fitted once whatever the number of epochs: "
+        "of 4 epochs they are half and more, of 200 little.",
+        "",
         "Where a step's time goes (`python -m benchmarks.step`: each part by itself; medians):",
         "",
         "| part | CPU µs | of a step |",
