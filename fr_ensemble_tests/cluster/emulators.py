@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ _REQUEST = re.compile(r'"(GET|HEAD|PUT|POST|PATCH|DELETE) ([^" ]+)')
 
 
 @dataclass
-class Emulator:
+class Emulator(ABC):
     """A server over a folder, and the requests that it logged."""
 
     scheme: ClassVar[str]
@@ -52,15 +53,17 @@ class Emulator:
         """What its driver is told, as for the real store."""
         return self.told(self.port)
 
+    @abstractmethod
     def told(self, port: int) -> dict[str, str]:
-        raise NotImplementedError
+        """The variables by which its driver finds it at this port."""
 
+    @abstractmethod
     def wrong(self) -> Sequence[tuple[str, dict[str, str]]]:
         """What is said of credentials that don't open it, and these."""
-        raise NotImplementedError
 
+    @abstractmethod
     def command(self) -> Sequence[str]:
-        raise NotImplementedError
+        """What starts it; skips the test where it isn't installed."""
 
     @property
     def log(self) -> Path:

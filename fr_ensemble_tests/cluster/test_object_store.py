@@ -134,20 +134,26 @@ def test_publishers_at_once_leave_one_whole_winner(address: str, publishers: int
     assert len(left) == publishers - 1 - len(told)
 
 
-def test_of_those_who_put_a_new_object_at_once_one_has_put_it(address: str) -> None:
-    path, start, won = UPath(address) / "pointer", threading.Barrier(16), []
+def who_put_it(path: UPath, racers: int = 16) -> list[bytes]:
+    """What each of those put who, of all that tried at once, were told that they had put it."""
+    start, won = threading.Barrier(racers), []
 
     def put(number: int) -> None:
         start.wait()
         if store.put_new(path, b"%d" % number):
-            won.append(number)
+            won.append(b"%d" % number)
 
-    threads = [threading.Thread(target=put, args=(n,)) for n in range(16)]
+    threads = [threading.Thread(target=put, args=(n,)) for n in range(racers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [store.read(path, "a pointer")] == [b"%d" % number for number in won]
+    return won
+
+
+def test_of_those_who_put_a_new_object_at_once_one_has_put_it(address: str) -> None:
+    path = UPath(address) / "pointer"
+    assert who_put_it(path) == [store.read(path, "a pointer")]
 
 
 def test_a_publisher_that_is_killed_leaves_what_stood(

@@ -23,7 +23,7 @@ from fr_ensemble_assets.foundation.trouble import StorageTrouble
 from fr_ensemble_assets.operations.clean import list_stores, remove_stores
 from fr_ensemble_tests.cluster.emulators import Azure, Emulator, Google, refusing
 from fr_ensemble_tests.cluster.services import BUCKET, free_ports
-from fr_ensemble_tests.cluster.test_object_store import FILES, MOST_REQUESTS, forget
+from fr_ensemble_tests.cluster.test_object_store import FILES, MOST_REQUESTS, forget, who_put_it
 from fr_ensemble_tests.cluster.test_refusals import told
 from fr_ensemble_tests.conftest import Row, contents_of, run_in, write_rows
 
@@ -107,19 +107,8 @@ def test_a_publication_is_read_back_whole_and_the_next_replaces_it(
 
 
 def test_of_those_who_put_a_new_object_at_once_one_has_put_it(address: str) -> None:
-    path, start, won = UPath(address) / "pointer", threading.Barrier(16), []
-
-    def put(number: int) -> None:
-        start.wait()
-        if store.put_new(path, b"%d" % number):
-            won.append(number)
-
-    threads = [threading.Thread(target=put, args=(n,)) for n in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [store.read(path, "a pointer")] == [b"%d" % number for number in won]
+    path = UPath(address) / "pointer"
+    assert who_put_it(path) == [store.read(path, "a pointer")]
 
 
 def test_publishers_at_once_leave_one_whole_winner(address: str) -> None:
